@@ -1,0 +1,1 @@
+"""One outside party a module; each maps its errors to ours."""

@@ -1,0 +1,1 @@
+"""The decisions: pure, total, deterministic, standard library only."""

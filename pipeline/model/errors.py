@@ -1,0 +1,148 @@
+"""Everything that can go wrong, each with its exit code and a hint: what to do next.
+
+One cause, one code (design §2). Messages read *doing what, to what, why not*; facts travel as
+attributes, never only in the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from .objects import ObjectRef, Origin
+
+
+class ExitCode(IntEnum):
+    """Process exit codes; the same meaning in every command."""
+
+    OK = 0
+    DRIFT = 1
+    USAGE = 2
+    ROLLED_BACK = 10
+    FAILED = 11
+    TIMED_OUT = 12
+    ROLLBACK_FAILED = 13
+    INVALID = 20
+    PREFLIGHT = 21
+    PLAN_CHANGED = 22
+    GATE_CLOSED = 23
+    LOCKED = 30
+    UNREACHABLE = 40
+    INTERRUPTED = 50
+    BUG = 70
+
+    @property
+    def result(self) -> str:
+        """The word for it in reports: ``rolled-back``."""
+        return self.name.lower().replace("_", "-")
+
+
+GRAVITY: tuple[ExitCode, ...] = tuple(
+    ExitCode(n) for n in (13, 70, 12, 11, 10, 50, 40, 30, 21, 20, 22, 23, 2, 1, 0)
+)
+"""From the gravest: a command that acts on several environments exits with the first one present."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with what was given, where, and what to do about it.
+
+    ``code`` is a stable kebab-case word for programs (``unknown-key``, ``duplicate-object``).
+    """
+
+    code: str
+    message: str
+    origin: Origin | None = None
+    hint: str = ""
+    object: ObjectRef | None = None
+    warning: bool = False
+
+    def __str__(self) -> str:
+        place = f"{self.origin.path}:{self.origin.line}: " if self.origin else ""
+        return f"{place}{self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+class PipelineError(Exception):
+    """The root of all errors that a user may see. ``exit_code`` tells which kind it is."""
+
+    exit_code = ExitCode.BUG
+
+    def __init__(self, message: str, *, hint: str = "", problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.problems = tuple(problems)
+
+
+class UsageError(PipelineError):
+    """The command line is wrong."""
+
+    exit_code = ExitCode.USAGE
+
+
+class InvalidError(PipelineError):
+    """The configuration or manifests are wrong; nothing was written. ``problems`` lists them all."""
+
+    exit_code = ExitCode.INVALID
+
+
+class PreflightError(PipelineError):
+    """The cluster refused before the first write: permission, dry run, conflict, guard."""
+
+    exit_code = ExitCode.PREFLIGHT
+
+
+class PlanChangedError(PipelineError):
+    """The plan to run is no longer the plan that was named."""
+
+    exit_code = ExitCode.PLAN_CHANGED
+
+
+class GateClosedError(PipelineError):
+    """A promotion is not eligible yet."""
+
+    exit_code = ExitCode.GATE_CLOSED
+
+
+class LockedError(PipelineError):
+    """Another live run holds the environment."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class UnreachableError(PipelineError):
+    """git, AWS or the cluster cannot be reached or refused the login."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class InterruptedRunError(PipelineError):
+    """A signal, or a lost lock, stopped the run."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+class ApiError(PipelineError):
+    """The API server answered a request with an error.
+
+    ``status`` is the HTTP code, ``reason`` the machine-readable word of the Status object
+    (``NotFound``, ``Conflict``, ``Invalid``, …), ``causes`` its details as (reason, field, message).
+    The body is never kept: it may hold secrets.
+    """
+
+    exit_code = ExitCode.PREFLIGHT
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        reason: str = "",
+        causes: Sequence[tuple[str, str, str]] = (),
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.reason = reason
+        self.causes = tuple(causes)

@@ -1,0 +1,105 @@
+"""A plan: what will be done to which object, in which order. Plain data with a digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from .objects import Object, ObjectRef, Origin, digest
+
+
+class Action(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    RECREATE = "recreate"
+    DELETE = "delete"
+    KEEP = "keep"
+
+
+class Reversible(StrEnum):
+    """What a rollback can restore of a change."""
+
+    EXACT = "exact"
+    RECREATE = "recreate"
+    ONE_WAY = "one-way"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field that will change. Secret values are masked before they get here.
+
+    ``op`` is ``add``, ``remove`` or ``change``.
+    """
+
+    path: str
+    op: str
+    before: Any = None
+    after: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What happens to one object, and why.
+
+    ``body`` is what is sent (None for delete and keep); ``uid`` the live object that a
+    delete is about; ``note`` a sentence for people (taken-over fields, unverified dry run).
+    """
+
+    ref: ObjectRef
+    action: Action
+    api_version: str
+    wave: int = 0
+    origin: Origin | None = None
+    reversible: Reversible = Reversible.EXACT
+    fields: tuple[FieldChange, ...] = ()
+    reason: str = ""
+    note: str = ""
+    body: Object | None = None
+    content: str = ""  # digest of the manifest
+    uid: str = ""
+    force: bool = False
+
+    @property
+    def writes(self) -> bool:
+        return self.action is not Action.KEEP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """An ordered set of changes. ``needs`` maps an object to those that must come before it."""
+
+    environment: str
+    revision: str
+    changes: tuple[Change, ...]
+    needs: Mapping[ObjectRef, frozenset[ObjectRef]] = field(default_factory=dict)
+
+    @property
+    def writes(self) -> tuple[Change, ...]:
+        return tuple(c for c in self.changes if c.writes)
+
+    @property
+    def waves(self) -> tuple[tuple[ObjectRef, ...], ...]:
+        """Objects that are written, grouped by wave, each sorted."""
+        waves: dict[int, list[ObjectRef]] = {}
+        for change in self.writes:
+            waves.setdefault(change.wave, []).append(change.ref)
+        return tuple(tuple(sorted(waves[n])) for n in sorted(waves))
+
+    @property
+    def digest(self) -> str:
+        """Equal for plans that do the same; changes when the revision, an action, a field, an
+        order or the content to be written differs."""
+        return digest(
+            {
+                "environment": self.environment,
+                "revision": self.revision,
+                "changes": [
+                    [str(c.ref), str(c.action), c.wave, c.content, c.force]
+                    + [[f.path, f.op, f.before, f.after] for f in c.fields]
+                    for c in sorted(self.changes, key=lambda c: c.ref)
+                    if c.writes
+                ],
+            }
+        )

@@ -1,0 +1,140 @@
+"""A release: one attempt to bring an environment to a revision, as it is recorded in the cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from .objects import Object, ObjectRef
+from .plan import Plan
+from .status import Cause, CheckResult, ObjectStatus
+
+
+class Phase(StrEnum):
+    """Where a release is in its life; the transitions are a table in ``core.lifecycle``."""
+
+    PENDING = "PENDING"
+    PLANNED = "PLANNED"
+    APPLYING = "APPLYING"
+    VERIFYING = "VERIFYING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    ROLLING_BACK = "ROLLING_BACK"
+    ROLLED_BACK = "ROLLED_BACK"
+    ROLLBACK_FAILED = "ROLLBACK_FAILED"
+    INTERRUPTED = "INTERRUPTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryEntry:
+    """One owned object: what was applied (``content``) and what the server made of it.
+
+    ``generation`` is 0 for kinds without one; then ``resource_version`` tells whether the object was
+    touched since.
+    """
+
+    ref: ObjectRef
+    api_version: str
+    uid: str
+    generation: int
+    resource_version: str
+    content: str
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What became of sending one change: ``applied``, ``unchanged``, ``deleted``, ``skipped``, ``failed``."""
+
+    ref: ObjectRef
+    result: str
+    seconds: float = 0.0
+    message: str = ""
+    live: Object | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutEntry:
+    """What became of one object's rollout; ``seconds`` from the start of the watch to the verdict."""
+
+    ref: ObjectRef
+    status: ObjectStatus
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field that a rollback did not bring back, or (path empty) an object that should (not) exist."""
+
+    ref: ObjectRef
+    path: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """The record. ``before`` holds the live objects that the plan touches, as they were; None: absent.
+
+    ``rendered`` is what the repository wanted, without Secret values; times are
+    RFC 3339 in UTC.
+    """
+
+    application: str
+    environment: str
+    number: int
+    id: str
+    revision: str
+    base: str = ""
+    previous: int | None = None  # the release that was verified before this one
+    phase: Phase = Phase.PENDING
+    result: str = ""
+    actor: str = ""
+    identity: str = ""  # the cluster's name for us
+    started: str = ""
+    finished: str = ""
+    seconds: float = 0.0
+    command: str = "deploy"
+    plan_digest: str = ""
+    message: str = ""
+    inventory: tuple[InventoryEntry, ...] = ()
+    before: tuple[tuple[ObjectRef, Object | None], ...] = ()
+    rendered: tuple[Object, ...] = ()
+    plan: Any = None  # the plan as its JSON document
+    causes: tuple[Any, ...] = ()
+    checks: tuple[Any, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """True where a run died, or is at work, after its intent was recorded."""
+        return self.phase not in _CLOSED
+
+
+_CLOSED = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.ROLLED_BACK, Phase.ROLLBACK_FAILED})
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """All that a run found out, filled phase by phase; the report is made of it.
+
+    Mutable on purpose: it is what survives when a phase raises.
+    """
+
+    command: str
+    environment: str
+    revision: str = ""
+    base: str = ""
+    release: Release | None = None
+    plan: Plan | None = None
+    applied: tuple[Applied, ...] = ()
+    rollout: tuple[RolloutEntry, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    warnings: tuple[str, ...] = ()
+    rolled_back: bool = False
+    rollback_verified: bool | None = None
+    differences: tuple[Difference, ...] = ()
+    timings: dict[str, float] = field(default_factory=dict)
+    exit_code: int = 0
+    next_step: str = ""

@@ -1,0 +1,156 @@
+"""What the shell needs of the outside world, one Protocol a party. Adapters implement them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from pipeline.model.environment import HttpCheck, TcpCheck
+from pipeline.model.events import Event
+from pipeline.model.objects import Json, Manifest, Object, ObjectRef, ResourceType
+from pipeline.model.release import Release
+from pipeline.model.status import Sample
+
+WatchEvent = tuple[str, Object]
+"""(``ADDED`` | ``MODIFIED`` | ``DELETED`` | ``BOOKMARK``, object)."""
+
+
+class Clock(Protocol):
+    """Time, injected so that tests own it."""
+
+    def now(self) -> float:
+        """Seconds of the wall clock since 1970, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back; only differences mean something."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; returns early with an InterruptedRunError where a signal arrived."""
+
+
+class Repository(Protocol):
+    """The git repository. Revisions that come back are full object ids."""
+
+    def resolve(self, revision: str) -> str:
+        """The commit that ``revision`` names. InvalidError where there is none."""
+
+    def branch(self) -> str:
+        """The branch that is checked out, or empty where HEAD is detached."""
+
+    def is_ancestor(self, old: str, new: str) -> bool | None:
+        """Whether ``new`` contains ``old``; None where ``old`` is not here."""
+
+    def changed(self, base: str, revision: str) -> Sequence[tuple[str, str]]:
+        """(path, added | modified | deleted) between two commits; a rename is a deletion and an addition."""
+
+    def files(self, revision: str, folder: str) -> Sequence[str]:
+        """The paths of regular files below ``folder`` (or ``folder`` itself, a file), sorted."""
+
+    def read(self, revision: str, paths: Sequence[str]) -> Mapping[str, bytes]:
+        """File contents from the commit's tree, never from the work tree."""
+
+    def describe(self, revision: str) -> tuple[str, str]:
+        """(author name, first line of the message)."""
+
+    def name(self) -> str:
+        """The repository's name: of its origin, else of its folder."""
+
+
+class Cluster(Protocol):
+    """A Kubernetes API server. All methods raise ApiError or UnreachableError."""
+
+    def identity(self) -> str:
+        """The cluster's name for us (SelfSubjectReview)."""
+
+    def version(self) -> str:
+        """``1.36.3``."""
+
+    def resource(self, api_version: str, kind: str) -> ResourceType | None:
+        """How the kind is served, or None where the server does not know it. Cached."""
+
+    def refresh(self) -> None:
+        """Forget what discovery said: a CRD was applied."""
+
+    def get(self, ref: ObjectRef, api_version: str) -> Object | None:
+        """The live object, read from etcd, not from a cache; None where it does not exist."""
+
+    def list(
+        self, resource: ResourceType, namespace: str = "", selector: str = ""
+    ) -> tuple[list[Object], str]:
+        """All objects of a kind, with the collection's resourceVersion. Items carry apiVersion and kind."""
+
+    def apply(
+        self, body: Object, *, dry_run: bool = False, force: bool = False, strict: bool = True
+    ) -> Object:
+        """Server-side apply as field manager ``pipeline``."""
+
+    def create(self, body: Object, *, dry_run: bool = False) -> Object: ...
+
+    def replace(self, body: Object) -> Object:
+        """PUT; metadata.resourceVersion, where given, is a precondition."""
+
+    def patch(self, ref: ObjectRef, api_version: str, body: Json, *, content_type: str) -> Object: ...
+
+    def delete(self, ref: ObjectRef, api_version: str, *, uid: str = "", dry_run: bool = False) -> None:
+        """Background deletion; with ``uid`` only if it is still that object. Absent is fine."""
+
+    def watch(
+        self, resource: ResourceType, namespace: str, resource_version: str, *, timeout_s: float
+    ) -> Iterator[WatchEvent]:
+        """Events after ``resource_version``. Ends when the server ends it; ApiError status 410 when too old."""
+
+    def logs(self, namespace: str, pod: str, container: str, *, previous: bool, lines: int) -> str:
+        """The last lines of a container, or empty where the server has none."""
+
+    def server_time(self) -> float:
+        """The server's wall clock, from the Date header of its last answer; seconds since 1970."""
+
+
+class Prober(Protocol):
+    """Takes one sample of a health check. Never raises: what went wrong is in the sample."""
+
+    def probe(self, probe: HttpCheck | TcpCheck, namespace: str, timeout_s: float) -> Sample: ...
+
+
+class Releases(Protocol):
+    """The records of one environment, in its cluster."""
+
+    def latest(self) -> Release | None: ...
+
+    def last_verified(self) -> Release | None:
+        """The newest release that SUCCEEDED."""
+
+    def get(self, number: int) -> Release | None: ...
+
+    def history(self) -> Sequence[Release]:
+        """Newest first, heads only: without inventory, before, rendered, plan."""
+
+    def save(self, release: Release) -> None:
+        """Durable on return. Only the holder of the lock calls it."""
+
+    def trim(self, keep: int = 10) -> None: ...
+
+
+class Lock(Protocol):
+    """The environment's lease."""
+
+    def acquire(self, wait_s: float) -> None:
+        """LockedError with who, where and since when."""
+
+    def check(self) -> None:
+        """Before every write: raises InterruptedRunError when the last renewal is too old to be safe."""
+
+    def release(self) -> None: ...
+
+    def holder(self) -> Mapping[str, str] | None:
+        """{holder, since, expires} of a live lock, or None."""
+
+
+class Reporter(Protocol):
+    """Hears every event as it happens."""
+
+    def __call__(self, event: Event) -> None: ...
+
+
+Loader = Callable[[str, bytes], "Sequence[Manifest]"]
+"""(path, content) → manifests; InvalidError with located problems."""

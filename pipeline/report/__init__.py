@@ -1,0 +1,1 @@
+"""Events and results to text, markdown, JSON and GitHub commands: pure."""
