@@ -10,12 +10,11 @@ thread of a test run promises.
 
 FOLDER/programs.json maps names to commands. Standard input has one command a line,
 ``start NAME`` or ``kill NAME``. A program that ends by itself leaves FOLDER/NAME.ended.
-At the end the whole FOLDER is removed. FOLDER/lock is held meanwhile: a folder whose
-lock is free belongs to nobody, and the next start removes it.
+At the end the whole FOLDER is removed. We inherit FOLDER/lock, locked, and keep it: a
+folder whose lock is free belongs to nobody, and the next start removes it.
 """
 
 import ctypes
-import fcntl
 import json
 import os
 import select
@@ -107,7 +106,7 @@ def serve(supervisor: Supervisor, starter: int) -> None:
 
 
 def main() -> None:
-    """Hold the folder's lock for as long as its programs run."""
+    """Serve the folder that the command line names."""
     folder = Path(sys.argv[1])
     starter = os.getppid()
     # A terminal's Ctrl-C is the starter's to answer; it then closes our input.
@@ -115,13 +114,10 @@ def main() -> None:
     # Turns SIGTERM into an exception, so that the programs end and the folder goes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     supervisor = Supervisor(folder)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        print("locked", flush=True)
-        try:
-            serve(supervisor, starter)
-        finally:
-            supervisor.end()
+    try:
+        serve(supervisor, starter)
+    finally:
+        supervisor.end()
 
 
 if __name__ == "__main__":
