@@ -164,9 +164,9 @@ class LocalCluster:
 
     def _write_files(self, binary: Path) -> None:
         self._write_tokens()
-        commands = programs.commands(binary, self.folder, self._ports)
+        written = stages.write(self.folder / "stages", kubernetes_version())
+        commands = programs.commands(binary, self.folder, self._ports, written)
         (self.folder / "programs.json").write_text(json.dumps(commands, indent=2))
-        (self.folder / "kwok.yaml").write_text(stages.configuration(kubernetes_version()))
 
     def _write_tokens(self) -> None:
         users = {ADMIN: ("system:masters",), **self.users}

@@ -4,6 +4,7 @@ Every program listens on loopback only, or not at all. All state is below the fo
 """
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class Ports:
     kubelet: int
 
 
-def commands(binary: Path, folder: Path, ports: Ports) -> dict[str, list[str]]:
+def commands(binary: Path, folder: Path, ports: Ports, stages: Iterable[Path]) -> dict[str, list[str]]:
     """Return the command line of each program, by its name."""
     access = f"--kubeconfig={folder}/kubeconfig"
     return {
@@ -48,7 +49,7 @@ def commands(binary: Path, folder: Path, ports: Ports) -> dict[str, list[str]]:
         ],
         "kube-scheduler": [str(binary), "kube-scheduler", access, *UNTHROTTLED, *ALONE],
         "kwok": [
-            *(str(binary), "kwok", access, f"--config={folder}/kwok.yaml"),
+            *(str(binary), "kwok", access, *(f"--config={stage}" for stage in stages)),
             *("--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake", "--node-lease-duration-seconds=40"),
         ],
         "kubelet": [

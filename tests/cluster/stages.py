@@ -1,4 +1,4 @@
-"""Put together kwok's configuration from ``stages/``.
+"""Put kwok's stages together from ``stages/``.
 
 kwok's stages cannot share text, and a pod's status is the same in most. A line
 ``@include NAME`` in a stage stands for the file of that name, indented as the line is.
@@ -10,10 +10,19 @@ from pathlib import Path
 STAGES = Path(__file__).parent / "stages"
 
 
-def configuration(kubernetes: str) -> str:
-    """Return all stages as one YAML stream; the nodes tell this version of Kubernetes."""
-    texts = (_with_includes(path.read_text()) for path in sorted(STAGES.glob("*.yaml")))
-    return "---\n".join(texts).replace("KUBERNETES_VERSION", f"v{kubernetes}")
+def write(folder: Path, kubernetes: str) -> list[Path]:
+    """Write each stage to a file of its own; the nodes tell this version of Kubernetes.
+
+    kwok 0.8.0 silently loses some documents of a longer YAML stream.
+    """
+    folder.mkdir()
+    written = []
+    for source in sorted(STAGES.glob("*.yaml")):
+        for number, stage in enumerate(source.read_text().split("\n---\n")):
+            path = folder / f"{source.stem}-{number}.yaml"
+            path.write_text(_with_includes(stage + "\n").replace("KUBERNETES_VERSION", f"v{kubernetes}"))
+            written.append(path)
+    return written
 
 
 def _with_includes(text: str) -> str:
