@@ -1,0 +1,94 @@
+"""What the API server's refusals mean, in our own errors. Bodies are read here and never kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.model.errors import ApiError
+
+LONGEST_MESSAGE = 600  # a schema error can run to pages; the first lines name the field
+
+
+def api_error(what: str, status: int, body: bytes | Mapping[str, Any], *, secret: bool = False) -> ApiError:
+    """The error for an answer of ``status`` 400 or more.
+
+    ``what`` is our own words: ``apply Deployment/web``. With ``secret`` the server's sentences are
+    dropped, since a validation message quotes the value it refuses; reason and field names stay.
+    """
+    answer = body if isinstance(body, Mapping) else parse_status(body)
+    reason = clean(answer.get("reason"), 80) or _REASONS.get(status, "")
+    causes = _causes(answer, secret)
+    if secret:
+        message = ", ".join([reason or f"HTTP {status}", *_names(answer), *(c[1] for c in causes if c[1])])
+    else:
+        message = clean(answer.get("message"), LONGEST_MESSAGE) or _plain(status, body)
+    return ApiError(
+        f"{what}: {message}", status=status, reason=reason, causes=causes, hint=_HINTS.get(status, "")
+    )
+
+
+def parse_status(body: bytes) -> dict[str, Any]:
+    """The Status object of an answer; empty where the body is something else."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) and answer.get("kind") == "Status" else {}
+
+
+def is_missing_path(status: int, body: bytes) -> bool:
+    """Whether a 404 says that the kind is not served at all, rather than that the object is absent."""
+    if status != 404:
+        return False
+    details = parse_status(body).get("details")
+    return not (isinstance(details, dict) and details.get("name"))
+
+
+def clean(text: Any, limit: int) -> str:
+    """One printable line of at most ``limit`` characters: no control characters, no line breaks."""
+    if not isinstance(text, str):
+        return ""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _causes(answer: Mapping[str, Any], secret: bool) -> tuple[tuple[str, str, str], ...]:
+    details = answer.get("details")
+    found = details.get("causes") if isinstance(details, dict) else None
+    return tuple(
+        (
+            clean(cause.get("reason"), 80),
+            clean(cause.get("field"), 200),
+            "" if secret else clean(cause.get("message"), LONGEST_MESSAGE),
+        )
+        for cause in (found if isinstance(found, list) else [])
+        if isinstance(cause, dict)
+    )
+
+
+def _names(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """Which object is meant, where it is another one: the namespace that does not exist."""
+    details = answer.get("details")
+    if not isinstance(details, dict) or details.get("kind") in (None, "secrets"):
+        return ()
+    return (clean(f"{details['kind']}/{details.get('name', '')}", 200),)
+
+
+def _plain(status: int, body: bytes | Mapping[str, Any]) -> str:
+    """For answers that are no Status: of a proxy, or of a path that nobody serves."""
+    if status == 404:
+        return "the server does not serve this kind"
+    text = clean(body[:2000].decode("utf-8", "replace"), 200) if isinstance(body, bytes) else ""
+    return f"HTTP {status}" + (f" {text}" if text and not text.startswith("<") else "")
+
+
+_REASONS = {403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Gone", 429: "TooManyRequests"}
+
+_HINTS = {
+    403: "ask for this permission, or check which identity the kubeconfig context uses",
+    410: "list again: the watch is too old",
+    413: "the object is larger than the server takes",
+    429: "the API server is overloaded: try again later, or lower deploy.parallelism",
+}

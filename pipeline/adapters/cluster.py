@@ -1,0 +1,321 @@
+"""One Kubernetes API server, as the shell sees it (``ports.Cluster``): plain JSON over HTTP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+from pipeline.model.errors import ApiError
+from pipeline.model.objects import Json, Object, ObjectRef, ResourceType
+
+from .apierror import is_missing_path
+from .connection import Connection
+from .discovery import Discovery
+from .http import READ_S, Answer, Call, Http
+from .watch import Watch
+
+MANAGER = "pipeline"
+"""The field manager of every write (design §4)."""
+
+PAGE = 500  # objects a list request; kubectl's own default
+APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
+
+Objects: TypeAlias = list[Object]
+"""Named out here, because inside the class ``list`` is the method."""
+
+_FOUND_OR_NOT = frozenset({404})
+_NO_LOGS = frozenset({400, 404, 500, 502, 503, 504})
+
+
+class KubeCluster:
+    """Implements ``ports.Cluster``; thread-safe.
+
+    Reads, server-side applies and deletions of a uid are repeated for up to 30 s where the server
+    or the network stumbles; creations are not once they may have been received: an UnreachableError
+    "whether it was done is not known" asks the caller to look.
+    """
+
+    def __init__(
+        self, connection: Connection, *, sleep: Callable[[float], None], monotonic: Callable[[], float]
+    ) -> None:
+        self.http = Http(connection, sleep=sleep, monotonic=monotonic)
+        self._discovery = Discovery(self.http)
+
+    def identity(self) -> str:
+        """The cluster's name for us; empty where the server does not tell."""
+        try:
+            review = self.http.json(
+                Call(
+                    method="POST",
+                    path="/apis/authentication.k8s.io/v1/selfsubjectreviews",
+                    what="ask the cluster who we are",
+                    body={"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"},
+                    idempotent=True,  # nothing is stored
+                )
+            )
+        except ApiError as exc:
+            if exc.status in (403, 404):
+                return ""
+            raise
+        return str(((review.get("status") or {}).get("userInfo") or {}).get("username") or "")
+
+    def version(self) -> str:
+        answer = self.http.json(_read("/version", "ask the cluster's version"))
+        text = str(answer.get("gitVersion") or "")
+        match = re.match(r"v?(\d+\.\d+\.\d+)", text)
+        return match.group(1) if match else text
+
+    def resource(self, api_version: str, kind: str) -> ResourceType | None:
+        return self._discovery.resource(api_version, kind)
+
+    def refresh(self) -> None:
+        self._discovery.refresh()
+
+    def get(self, ref: ObjectRef, api_version: str) -> Object | None:
+        resource = self.resource(api_version, ref.kind)
+        if resource is None:
+            return None  # a kind that is not served has no objects
+        what = f"get {ref.short}"
+        call = _read(_object_path(resource, ref, what), what, secret=_is_secret(ref))
+        answer = self.http.send(call, accept_status=_FOUND_OR_NOT)
+        if answer.status == 404:
+            self._check_served(resource, answer, what)
+            return None
+        return _object(answer)
+
+    def list(self, resource: ResourceType, namespace: str = "", selector: str = "") -> tuple[Objects, str]:
+        try:
+            return self._list(resource, namespace, selector)
+        except ApiError as exc:
+            if exc.status != 410:
+                raise
+        # The list took so long that its snapshot was compacted away: once more from the start.
+        return self._list(resource, namespace, selector)
+
+    def apply(
+        self, body: Object, *, dry_run: bool = False, force: bool = False, strict: bool = True
+    ) -> Object:
+        query = {"fieldManager": MANAGER, "force": "true" if force else "false"}
+        if strict:
+            query["fieldValidation"] = "Strict"
+        verb = "try to apply" if dry_run else "apply"
+        return self._write("PATCH", verb, body, query, dry_run, content_type=APPLY_PATCH, idempotent=True)
+
+    def create(self, body: Object, *, dry_run: bool = False) -> Object:
+        verb = "try to create" if dry_run else "create"
+        return self._write("POST", verb, body, {"fieldManager": MANAGER}, dry_run, idempotent=dry_run)
+
+    def replace(self, body: Object) -> Object:
+        return self._write("PUT", "replace", body, {"fieldManager": MANAGER}, dry_run=False)
+
+    def patch(self, ref: ObjectRef, api_version: str, body: Json, *, content_type: str) -> Object:
+        what = f"patch {ref.short}"
+        resource = self._served(api_version, ref.kind, what)
+        query = {"fieldManager": MANAGER}
+        if content_type == APPLY_PATCH:
+            query["force"] = "false"
+        return _object(
+            self.http.send(
+                Call(
+                    method="PATCH",
+                    path=_object_path(resource, ref, what),
+                    what=what,
+                    query=query,
+                    body=body,
+                    content_type=content_type,
+                    idempotent=content_type == APPLY_PATCH,
+                    secret=_is_secret(ref),
+                )
+            )
+        )
+
+    def delete(self, ref: ObjectRef, api_version: str, *, uid: str = "", dry_run: bool = False) -> None:
+        resource = self.resource(api_version, ref.kind)
+        if resource is None:
+            return
+        what = f"delete {ref.short}"
+        options: Object = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+        }
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        call = Call(
+            method="DELETE",
+            path=_object_path(resource, ref, what),
+            what=what,
+            query={"dryRun": "All"} if dry_run else {},
+            body=options,
+            idempotent=bool(uid) or dry_run,
+            secret=_is_secret(ref),
+        )
+        answer = self.http.send(call, accept_status=_FOUND_OR_NOT)
+        if answer.status == 404:
+            self._check_served(resource, answer, what)
+
+    def watch(
+        self, resource: ResourceType, namespace: str, resource_version: str, *, timeout_s: float
+    ) -> Watch:
+        """Events after ``resource_version``, for about ``timeout_s``; ``close()`` ends it from any thread.
+
+        Starts the request before it returns, so that ApiError and UnreachableError come from here too.
+        """
+        what = f"watch {resource.plural}" + (f" in {namespace}" if namespace else "")
+        query = {
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(max(1, round(timeout_s))),
+        }
+        secret = _is_secret(resource)
+        response = self.http.stream(
+            Call(
+                method="GET",
+                path=_collection_path(resource, namespace),
+                what=what,
+                query=query,
+                idempotent=True,
+                secret=secret,
+                read_s=timeout_s + READ_S,
+            )
+        )
+        return Watch(response, what, secret=secret)
+
+    def logs(self, namespace: str, pod: str, container: str, *, previous: bool, lines: int) -> str:
+        query = {"container": container, "tailLines": str(lines)}
+        if previous:
+            query["previous"] = "true"
+        answer = self.http.send(
+            Call(
+                method="GET",
+                path=f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/log",
+                what=f"read the logs of Pod/{pod}",
+                query=query,
+                accept="text/plain, */*",
+                idempotent=True,
+                budget_s=0,  # logs explain a failure; they must not delay it
+            ),
+            accept_status=_NO_LOGS,
+        )
+        return answer.body.decode("utf-8", "replace") if answer.status == 200 else ""
+
+    def server_time(self) -> float:
+        if self.http.now() is None:
+            self.version()
+        now = self.http.now()
+        if now is None:
+            raise ApiError("read the cluster's clock: its answers carry no date", status=502)
+        return now
+
+    def _list(self, resource: ResourceType, namespace: str, selector: str) -> tuple[Objects, str]:
+        what = f"list {resource.plural}" + (f" in {namespace}" if namespace else "")
+        path, secret = _collection_path(resource, namespace), _is_secret(resource)
+        query = {"limit": str(PAGE)}
+        if selector:
+            query["labelSelector"] = selector
+        found: Objects = []
+        while True:
+            page = self.http.json(_read(path, what, query=query, secret=secret))
+            for item in page.get("items") or []:
+                # Items of a typed list come without these two.
+                found.append({"apiVersion": resource.api_version, "kind": resource.kind, **item})
+            meta = page.get("metadata") or {}
+            if not meta.get("continue"):
+                return found, str(meta.get("resourceVersion") or "")
+            query = {**query, "continue": str(meta["continue"])}
+
+    def _write(
+        self,
+        method: str,
+        verb: str,
+        body: Object,
+        query: Mapping[str, str],
+        dry_run: bool,
+        *,
+        content_type: str = "application/json",
+        idempotent: bool = False,
+    ) -> Object:
+        ref = ObjectRef.of(body)
+        what = f"{verb} {ref.short}"
+        resource = self._served(str(body["apiVersion"]), ref.kind, what)
+        if method == "POST":
+            path = _collection_path(resource, _namespace(resource, ref, what))
+        else:
+            path = _object_path(resource, ref, what)
+        return _object(
+            self.http.send(
+                Call(
+                    method=method,
+                    path=path,
+                    what=what,
+                    query={**query, "dryRun": "All"} if dry_run else query,
+                    body=body,
+                    content_type=content_type,
+                    idempotent=idempotent,
+                    secret=_is_secret(ref),
+                )
+            )
+        )
+
+    def _served(self, api_version: str, kind: str, what: str) -> ResourceType:
+        resource = self.resource(api_version, kind)
+        if resource is None:
+            raise _unserved(what, api_version, kind)
+        return resource
+
+    def _check_served(self, resource: ResourceType, answer: Answer, what: str) -> None:
+        """Tell an absent object from a built-in kind that this server does not have."""
+        if is_missing_path(answer.status, answer.body) and self._discovery.is_builtin(resource):
+            raise _unserved(what, resource.api_version, resource.kind)
+
+
+def _unserved(what: str, api_version: str, kind: str) -> ApiError:
+    return ApiError(
+        f"{what}: the cluster does not serve {kind} of {api_version}",
+        status=404,
+        reason="NotFound",
+        hint="is its CustomResourceDefinition installed, and has the cluster's release this version?",
+    )
+
+
+def _read(path: str, what: str, *, query: Mapping[str, str] | None = None, secret: bool = False) -> Call:
+    return Call(method="GET", path=path, what=what, query=query or {}, idempotent=True, secret=secret)
+
+
+def _object(answer: Answer) -> Object:
+    body: Any = answer.json()
+    return dict(body)
+
+
+def _is_secret(of: ObjectRef | ResourceType) -> bool:
+    return of.kind == "Secret" and not of.group
+
+
+def _namespace(resource: ResourceType, ref: ObjectRef, what: str) -> str:
+    if not resource.namespaced:
+        return ""
+    _check_segment(ref.namespace, what)
+    if not ref.namespace:
+        # The kubeconfig's default is no substitute: it would write where nobody looked.
+        raise ApiError(f"{what}: {ref.kind} is namespaced, and no namespace is given", status=400)
+    return ref.namespace
+
+
+def _object_path(resource: ResourceType, ref: ObjectRef, what: str) -> str:
+    _check_segment(ref.name, what)
+    return f"{_collection_path(resource, _namespace(resource, ref, what))}/{quote(ref.name, safe='')}"
+
+
+def _check_segment(name: str, what: str) -> None:
+    """Dots alone would climb out of the path; the API server allows no such name either."""
+    if name in (".", ".."):
+        raise ApiError(f"{what}: {name!r} is no name", status=400, reason="BadRequest")
+
+
+def _collection_path(resource: ResourceType, namespace: str) -> str:
+    root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
+    scope = f"/namespaces/{quote(namespace, safe='')}" if namespace and resource.namespaced else ""
+    return f"{root}{scope}/{resource.plural}"

@@ -1,0 +1,284 @@
+"""Requests to one API server: login, time limits, retries, and errors in our own words.
+
+Thread-safe: the pool is, the credentials are, and the rest is one small locked record.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlencode
+
+import urllib3
+from urllib3 import exceptions as http_errors
+
+from pipeline.model.errors import ApiError, PipelineError, UnreachableError
+from pipeline.model.objects import Json
+
+from .apierror import api_error, clean, parse_status
+from .connection import Connection
+from .retry import FIRST_CONTACT_S, TOTAL_S, Again, Retrier
+
+CONNECT_S = 10.0
+READ_S = 60.0  # the API server itself gives up on a request after 60 s
+LONGEST_RETRY_AFTER_S = 20.0
+SHORT_LIMIT = 3  # attempts at a plain 500: a broken webhook does not mend in half a minute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request. ``what`` is what it does in our words; ``secret`` keeps its answers out of messages.
+
+    ``idempotent`` says that doing it twice is as good as once; ``budget_s`` 0 means one attempt.
+    """
+
+    method: str
+    path: str
+    what: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Json = field(default=None, repr=False)
+    content_type: str = "application/json"
+    accept: str = "application/json"
+    idempotent: bool = False
+    secret: bool = False
+    read_s: float = READ_S
+    budget_s: float = TOTAL_S
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self) -> Json:
+        return json.loads(self.body)
+
+
+class Http:
+    """Sends calls over one connection. All methods raise ApiError or UnreachableError."""
+
+    def __init__(
+        self, connection: Connection, *, sleep: Callable[[float], None], monotonic: Callable[[], float]
+    ) -> None:
+        self.connection = connection
+        self._retrier = Retrier(sleep=sleep, monotonic=monotonic)
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._date: tuple[float, float] | None = None
+
+    def send(self, call: Call, *, accept_status: frozenset[int] = frozenset()) -> Answer:
+        """The answer; statuses from 300 are errors, unless in ``accept_status``."""
+
+        def attempt() -> Answer:
+            answer = self._once(call)
+            if answer.status < 300 or answer.status in accept_status:
+                return answer
+            raise self._refusal(call, answer)
+
+        return self._retrier.run(attempt, budget_s=self._budget(call))
+
+    def json(self, call: Call) -> Json:
+        """The decoded body."""
+        answer = self.send(call)
+        try:
+            return answer.json()
+        except ValueError as exc:
+            raise UnreachableError(
+                f"{call.what}: {self.connection.server} answered something that is not JSON",
+                hint="is this the address of a Kubernetes API server, or of a proxy in front of it?",
+            ) from exc
+
+    def stream(self, call: Call) -> urllib3.BaseHTTPResponse:
+        """The answer with its body unread; the caller closes it. Retried like any other until it starts."""
+
+        def attempt() -> urllib3.BaseHTTPResponse:
+            response = self._exchange(call, preload=False)
+            if response.status == 200:
+                return response
+            answer = Answer(response.status, response.headers, self._read_all(call, response))
+            raise self._refusal(call, answer)
+
+        return self._retrier.run(attempt, budget_s=self._budget(call))
+
+    def now(self) -> float | None:
+        """The server's wall clock: its last Date header plus the time since then; None before any."""
+        with self._lock:
+            if self._date is None:
+                return None
+            date, at = self._date
+        return date + self._monotonic() - at
+
+    def unreachable(self, what: str, error: Exception) -> UnreachableError:
+        """The error for an exchange that failed below HTTP."""
+        reason, hint = explain(error)
+        return UnreachableError(f"{what}: {self.connection.server} {reason}", hint=hint)
+
+    def _budget(self, call: Call) -> float:
+        return call.budget_s if self.now() is not None else min(call.budget_s, FIRST_CONTACT_S)
+
+    def _once(self, call: Call) -> Answer:
+        response = self._exchange(call, preload=True)
+        return Answer(response.status, response.headers, response.data)
+
+    def _exchange(self, call: Call, *, preload: bool) -> urllib3.BaseHTTPResponse:
+        """One request; a refused login is tried once more with new credentials."""
+        response = self._wire(call, preload=preload)
+        if response.status == 401:
+            response.release_conn()
+            self.connection.renew()
+            response = self._wire(call, preload=preload)
+        if response.status == 401:
+            response.release_conn()
+            raise UnreachableError(
+                f"{call.what}: the cluster refused the login ({self.connection.source})",
+                hint=self.connection.login_hint,
+            )
+        return response
+
+    def _wire(self, call: Call, *, preload: bool) -> urllib3.BaseHTTPResponse:
+        headers = {"Accept": call.accept, "User-Agent": "pipeline", **self.connection.headers()}
+        body = None
+        if call.body is not None:
+            body = json.dumps(call.body, ensure_ascii=False, separators=(",", ":")).encode()
+            headers["Content-Type"] = call.content_type
+        query = f"?{urlencode(call.query)}" if call.query else ""
+        try:
+            response = self.connection.pool.request(
+                call.method,
+                f"{self.connection.server}{call.path}{query}",
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=CONNECT_S, read=call.read_s),
+                retries=False,
+                redirect=False,  # would carry the token elsewhere
+                preload_content=preload,
+            )
+        except (http_errors.HTTPError, OSError) as exc:
+            raise self._lost(call, exc) from exc
+        self._note_date(response.headers.get("Date", ""))
+        return response
+
+    def _read_all(self, call: Call, response: urllib3.BaseHTTPResponse) -> bytes:
+        try:
+            return response.read()
+        except (http_errors.HTTPError, OSError) as exc:
+            raise self._lost(call, exc) from exc
+        finally:
+            response.release_conn()
+
+    def _lost(self, call: Call, exc: Exception) -> Exception:
+        """What becomes of a call that got no answer."""
+        error = self.unreachable(call.what, exc)
+        error.__cause__ = exc
+        if is_definite(exc):
+            return error
+        if call.idempotent or was_not_sent(exc):
+            return Again(error)
+        error.message += "; whether it was done is not known"
+        error.args = (error.message,)
+        return error
+
+    def _refusal(self, call: Call, answer: Answer) -> Exception:
+        """What becomes of a call that was answered with an error."""
+        error: PipelineError = api_error(call.what, answer.status, answer.body, secret=call.secret)
+        if answer.status < 400:
+            error = UnreachableError(
+                f"{call.what}: {self.connection.server} answered with a redirect, which is not followed",
+                hint="is this the address of a Kubernetes API server?",
+            )
+        elif answer.status == 429:
+            return Again(error, after_s=retry_after(answer.headers))
+        elif call.idempotent and answer.status in (500, 502, 503, 504):
+            is_short = answer.status == 500 and not is_passing(answer.body)
+            limit = SHORT_LIMIT if is_short else 1000
+            return Again(error, after_s=retry_after(answer.headers), limit=limit)
+        return error
+
+    def _note_date(self, header: str) -> None:
+        try:
+            date = parsedate_to_datetime(header).timestamp()
+        except (ValueError, TypeError):
+            return
+        with self._lock:
+            self._date = date, self._monotonic()
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """(why there is no answer, what to do) in plain words, of an error of urllib3 or the socket."""
+    if isinstance(error, http_errors.ProxyError):
+        why = clean(str(error.original_error), 120)
+        return f"cannot be reached through the proxy: {why}", "check HTTPS_PROXY, NO_PROXY or proxy-url"
+    cause = _root(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        why = clean(cause.verify_message, 200)
+        return f"shows a certificate that is not trusted: {why}", (
+            "the certificate authority of the configuration is not the server's: was the cluster made anew?"
+        )
+    for kind, reason, hint in _EXPLANATIONS:
+        if isinstance(error, kind) or isinstance(cause, kind):
+            return reason, hint
+    return f"broke off: {clean(str(cause), 160) or type(cause).__name__}", "try again"
+
+
+def is_definite(error: Exception) -> bool:
+    """Whether trying again is pointless: an untrusted certificate, or all patience used up already."""
+    if isinstance(error, http_errors.ReadTimeoutError):
+        return True
+    return isinstance(_root(error), ssl.SSLCertVerificationError)
+
+
+def was_not_sent(error: Exception) -> bool:
+    """Whether the request certainly never left: there was no connection."""
+    return isinstance(error, http_errors.NewConnectionError | http_errors.ConnectTimeoutError)
+
+
+def is_passing(body: bytes) -> bool:
+    """Whether a 500 is of the kind that an election or an overload of etcd makes."""
+    status = parse_status(body)
+    text = str(status.get("message", "")).lower()
+    return status.get("reason") in ("ServerTimeout", "Timeout") or any(
+        sign in text for sign in ("etcdserver", "leader changed", "raft", "storage is (re)initializing")
+    )
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds of a Retry-After header, capped; 0 without one. API servers send seconds, never a date."""
+    try:
+        seconds = float(headers.get("Retry-After", 0))
+    except ValueError:
+        return 0.0
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S)
+
+
+def _root(error: BaseException) -> BaseException:
+    """The innermost error: urllib3 keeps the socket's own as cause, context or last argument."""
+    while True:
+        inner = next((a for a in reversed(error.args) if isinstance(a, BaseException)), None)
+        inner = inner or error.__cause__ or error.__context__
+        if inner is None:
+            return error
+        error = inner
+
+
+_NETWORK = (
+    "check the address, the network, VPN or firewall; a private endpoint needs a runner inside its network"
+)
+
+_EXPLANATIONS: tuple[tuple[type[BaseException], str, str], ...] = (
+    (http_errors.NameResolutionError, "has a name that cannot be resolved", _NETWORK),
+    (http_errors.ConnectTimeoutError, f"did not accept a connection within {CONNECT_S:.0f} s", _NETWORK),
+    (http_errors.ReadTimeoutError, "did not answer in time", "the API server is overloaded or cut off"),
+    (ConnectionRefusedError, "refused the connection", "is the cluster running, and is this its address?"),
+    (ConnectionResetError, "closed the connection", "try again; a load balancer or the server was restarted"),
+    (ssl.SSLError, "broke off the TLS connection", "is this an https address, and no proxy in between?"),
+    (http_errors.NewConnectionError, "cannot be connected to", _NETWORK),
+)
+
+__all__ = ["Answer", "ApiError", "Call", "Http", "explain"]
