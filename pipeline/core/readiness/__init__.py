@@ -1,0 +1,141 @@
+"""Readiness: what a live object's state means, in kstatus terms.
+
+Where kstatus is known to be too kind for a gate (a failed Pod, a running Job, a load balancer
+without address and a custom resource without status are Current to it), the stricter reading
+is taken. Each family of kinds has its module; ``RULES`` is the table of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.core.readiness import generic, pods, services, storage, workloads
+from pipeline.core.readiness.verdicts import Facts, ReadinessRule, current, failed, waiting
+from pipeline.core.reading import is_deleting, number, observed, text
+from pipeline.core.ready_rules import Rules, parse_rule, parse_rules, rules_for
+from pipeline.model.environment import ReadyRule
+from pipeline.model.objects import Object
+from pipeline.model.status import ObjectStatus, Status
+
+__all__ = ["RULES", "assess", "parse_rule", "parse_rules"]
+
+RULES: Mapping[tuple[str, str], ReadinessRule] = {
+    ("apps", "Deployment"): workloads.deployment,
+    ("apps", "StatefulSet"): workloads.stateful_set,
+    ("apps", "DaemonSet"): workloads.daemon_set,
+    ("apps", "ReplicaSet"): workloads.replica_set,
+    ("", "ReplicationController"): workloads.replica_set,
+    ("", "Pod"): pods.pod,
+    ("batch", "Job"): pods.job,
+    ("", "Service"): services.service,
+    ("networking.k8s.io", "Ingress"): services.ingress,
+    ("autoscaling", "HorizontalPodAutoscaler"): services.autoscaler,
+    ("policy", "PodDisruptionBudget"): services.disruption_budget,
+    ("", "PersistentVolumeClaim"): storage.claim,
+    ("", "PersistentVolume"): storage.volume,
+    ("", "Namespace"): storage.namespace,
+    ("", "ResourceQuota"): storage.quota,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): generic.definition,
+    ("apiregistration.k8s.io", "APIService"): generic.api_service,
+}
+
+# Served by the API server itself. A group that merely ends in k8s.io (gateway.networking.k8s.io,
+# snapshot.storage.k8s.io) comes from a CRD, so suffixes do not tell.
+_BUILT_IN_GROUPS = frozenset(
+    {
+        "",
+        "apps",
+        "autoscaling",
+        "batch",
+        "extensions",
+        "policy",
+        "admissionregistration.k8s.io",
+        "apiextensions.k8s.io",
+        "apiregistration.k8s.io",
+        "authentication.k8s.io",
+        "authorization.k8s.io",
+        "certificates.k8s.io",
+        "coordination.k8s.io",
+        "discovery.k8s.io",
+        "events.k8s.io",
+        "flowcontrol.apiserver.k8s.io",
+        "internal.apiserver.k8s.io",
+        "networking.k8s.io",
+        "node.k8s.io",
+        "rbac.authorization.k8s.io",
+        "resource.k8s.io",
+        "scheduling.k8s.io",
+        "storage.k8s.io",
+        "storagemigration.k8s.io",
+    }
+)
+
+
+def assess(
+    obj: Object | None,
+    *,
+    rules: Sequence[ReadyRule] = (),
+    has_status_subresource: bool | None = None,
+    since: float | None = None,
+    now: float | None = None,
+    wait_for_first_consumer: bool = False,
+) -> ObjectStatus:
+    """Judge one live object; None is an object that does not exist.
+
+    ``since`` is when we wrote it and ``now`` the present, both in seconds since 1970 on the server's
+    clock: a Deployment's deadline that was exceeded before our write is no evidence. With
+    ``wait_for_first_consumer`` a Pending claim is Current with a warning, because nothing
+    binds it before its consumer exists. Annotations and ``rules`` win over what is built in.
+
+    Raises:
+        ValueError: a rule in an annotation or in ``rules`` cannot be read; nothing else raises.
+    """
+    if obj is None:
+        return ObjectStatus(Status.NOT_FOUND, "NotFound", "does not exist")
+    if is_deleting(obj):
+        finalizers = obj["metadata"].get("finalizers")
+        wait = f", waits for its finalizers {finalizers}" if finalizers else ""
+        return ObjectStatus(Status.TERMINATING, "Terminating", f"is being deleted{wait}")
+    if not observed(obj):
+        return waiting("NotObserved", _unobserved(obj))
+    ruled = _by_rules(obj, rules_for(obj, rules))
+    if ruled is not None:
+        return ruled
+    facts = Facts(
+        since=since,
+        now=now,
+        has_status_subresource=has_status_subresource,
+        wait_for_first_consumer=wait_for_first_consumer,
+    )
+    return _built_in(obj, facts)
+
+
+def _built_in(obj: Object, facts: Facts) -> ObjectStatus:
+    group, _, _ = text(obj, "apiVersion").rpartition("/")
+    rule = RULES.get((group, text(obj, "kind")))
+    if rule is not None:
+        return rule(obj, facts)
+    if group in _BUILT_IN_GROUPS:
+        return current("Exists", "has nothing to wait for")
+    return generic.custom(obj, facts)
+
+
+def _unobserved(obj: Object) -> str:
+    seen = number(obj, "status", "observedGeneration")
+    newest = number(obj, "metadata", "generation")
+    return f"its controller has seen generation {seen} of {newest}"
+
+
+def _by_rules(obj: Object, rules: Rules | None) -> ObjectStatus | None:
+    if rules is None:
+        return None
+    for rule in rules.failed:
+        if rule.holds(obj):
+            return failed("FailedRule", f"its rule for failure holds: {rule.source}")
+    if not rules.ready:
+        return None
+    missing = [rule.source for rule in rules.ready if not rule.holds(obj)]
+    progress = (len(rules.ready) - len(missing), len(rules.ready))
+    if missing:
+        return waiting("RuleNotMet", f"waits for {', '.join(missing)}", progress=progress)
+    return current("RuleMet", "its rules for readiness hold", progress=progress)

@@ -1,0 +1,41 @@
+"""Short spellings of the verdicts, and what all rules are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.model.objects import Object
+from pipeline.model.status import ObjectStatus, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a rule knows beyond the object itself; times are seconds since 1970 on the server's clock."""
+
+    since: float | None = None
+    now: float | None = None
+    has_status_subresource: bool | None = None
+    wait_for_first_consumer: bool = False
+
+
+ReadinessRule = Callable[[Object, Facts], ObjectStatus]
+Progress = tuple[int, int] | None
+
+
+def current(
+    reason: str = "", message: str = "", *, progress: Progress = None, warning: str = ""
+) -> ObjectStatus:
+    return ObjectStatus(Status.CURRENT, reason, message, progress, warning)
+
+
+def waiting(reason: str, message: str, *, progress: Progress = None) -> ObjectStatus:
+    return ObjectStatus(Status.IN_PROGRESS, reason, message, progress)
+
+
+def failed(reason: str, message: str, *, progress: Progress = None) -> ObjectStatus:
+    return ObjectStatus(Status.FAILED, reason, message, progress)
+
+
+def unknown(reason: str, message: str) -> ObjectStatus:
+    return ObjectStatus(Status.UNKNOWN, reason, message)
