@@ -162,6 +162,11 @@ def reverse(needs: Needs) -> Needs:
     return Needs(needs.objects, tuple(sorted(turned, key=lambda e: (_order(e.source), _order(e.target)))))
 
 
+def as_mapping(needs: Needs) -> Mapping[ObjectRef, frozenset[ObjectRef]]:
+    """For every object those that must come before it: what ``Plan.needs`` holds."""
+    return needs.targets
+
+
 def delete_waves(needs: Needs) -> tuple[tuple[ObjectRef, ...], ...]:
     """The waves in which objects can be deleted: users first, what they use after them.
 
