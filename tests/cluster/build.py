@@ -53,7 +53,9 @@ def cluster_binary() -> Path:
 def _in_gomod(pattern: str) -> str:
     found = re.search(pattern, (SOURCES / "go.mod").read_text(), re.MULTILINE)
     if not found:
-        raise BuildError(f"read {SOURCES / 'go.mod'}: nothing matches {pattern}; hint: python -m tests.cluster.versions")
+        raise BuildError(
+            f"read {SOURCES / 'go.mod'}: nothing matches {pattern}; hint: python -m tests.cluster.versions"
+        )
     return found[1]
 
 
@@ -99,7 +101,9 @@ def _compile(go: Path, result: Path) -> None:
                 process.kill()
                 process.wait()
         if process.returncode:
-            raise BuildError(f"go build failed: {_last_words(output.fileno())}; hint: cd {SOURCES} && go build .")
+            raise BuildError(
+                f"go build failed: {_last_words(output.fileno())}; hint: cd {SOURCES} && go build ."
+            )
 
 
 def _packages_to_build(go: Path, environment: dict[str, str]) -> int:
@@ -108,7 +112,9 @@ def _packages_to_build(go: Path, environment: dict[str, str]) -> int:
     done = subprocess.run(command, cwd=SOURCES, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise BuildError(f"go cannot load the cluster's packages: {why}; hint: is a Go module proxy reachable?")
+        raise BuildError(
+            f"go cannot load the cluster's packages: {why}; hint: is a Go module proxy reachable?"
+        )
     return len(done.stdout.split())
 
 
@@ -124,7 +130,9 @@ def _report(process: subprocess.Popen[bytes], output: int, what: str, total: int
             done = os.pread(output, os.fstat(output).st_size, 0).count(b"\n")
             minutes, seconds = divmod(int(time.monotonic() - began), 60)
             line = f"{what}: {min(done, total)} of {total} packages, {minutes}:{seconds:02}"
-            print(f"\r{line}" if on_screen else line, end="" if on_screen else "\n", file=sys.stderr, flush=True)
+            print(
+                f"\r{line}" if on_screen else line, end="" if on_screen else "\n", file=sys.stderr, flush=True
+            )
         else:
             if on_screen:
                 print(file=sys.stderr)

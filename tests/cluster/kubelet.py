@@ -20,7 +20,7 @@ from tests.cluster.api import Api
 
 LINES = {
     "crash": "starting\npanic: cannot open /data: no such file or directory\n",
-    "fail": "starting\nerror: migration 0042 failed: relation \"orders\" does not exist\n",
+    "fail": 'starting\nerror: migration 0042 failed: relation "orders" does not exist\n',
     "oom": "starting\nallocating cache\n",
     "unready": "starting\nlistening on :8080\nerror: database is not reachable, answering 503\n",
 }
@@ -42,12 +42,17 @@ def log_text(pod: Any, name: str) -> str:
         LookupError: in a kubelet's words, why there is nothing to read.
     """
     spec, status = pod["spec"], pod["status"]
-    container = next(one for one in [*spec.get("initContainers", ()), *spec["containers"]] if one["name"] == name)
+    container = next(
+        one for one in [*spec.get("initContainers", ()), *spec["containers"]] if one["name"] == name
+    )
     statuses = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
     state = next((one for one in statuses if one["name"] == name), {})
     waiting = state.get("state", {}).get("waiting")
     if waiting and not state.get("lastState"):
-        usual = {"ErrImagePull": "image can't be pulled", "ImagePullBackOff": "trying and failing to pull image"}
+        usual = {
+            "ErrImagePull": "image can't be pulled",
+            "ImagePullBackOff": "trying and failing to pull image",
+        }
         why = usual.get(waiting["reason"], waiting["reason"])
         raise LookupError(f'container "{name}" in pod "{pod["metadata"]["name"]}" is waiting to start: {why}')
     chosen = pod["metadata"].get("annotations", {}).get("pipeline.test/log")

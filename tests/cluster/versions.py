@@ -74,9 +74,13 @@ def write(kubernetes: str, kwok: str) -> None:
 
 def main() -> int:
     """Read the wanted versions from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster.versions", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.cluster.versions", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("kubernetes", help="e.g. 1.36.3")
-    parser.add_argument("--kwok", default=_current_kwok(), help="kwok follows Kubernetes' libraries (default %(default)s)")
+    parser.add_argument(
+        "--kwok", default=_current_kwok(), help="kwok follows Kubernetes' libraries (default %(default)s)"
+    )
     arguments = parser.parse_args()
     try:
         write(arguments.kubernetes, arguments.kwok)
