@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,10 +19,11 @@ def api_error(what: str, status: int, body: bytes | Mapping[str, Any], *, secret
     dropped, since a validation message quotes the value it refuses; reason and field names stay.
     """
     answer = body if isinstance(body, Mapping) else parse_status(body)
-    reason = clean(answer.get("reason"), 80) or _REASONS.get(status, "")
+    reason = clean(answer.get("reason"), 80) or _guess(status, answer)
     causes = _causes(answer, secret)
     if secret:
-        message = ", ".join([reason or f"HTTP {status}", *_names(answer), *(c[1] for c in causes if c[1])])
+        said = [reason or f"HTTP {status}", *_names(answer), *_phrases(answer), *(c[1] for c in causes)]
+        message = ", ".join(dict.fromkeys(part for part in said if part))
     else:
         message = clean(answer.get("message"), LONGEST_MESSAGE) or _plain(status, body)
     return ApiError(
@@ -76,6 +78,18 @@ def _names(answer: Mapping[str, Any]) -> tuple[str, ...]:
     return (clean(f"{details['kind']}/{details.get('name', '')}", 200),)
 
 
+def _phrases(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """The well-known parts of a message about a Secret, none of which can quote a value."""
+    return tuple(match.group() for match in _PHRASES.finditer(str(answer.get("message", ""))))
+
+
+def _guess(status: int, answer: Mapping[str, Any]) -> str:
+    """The reason, where the server names none: patches that fit no schema come as a bare 500."""
+    if str(answer.get("message", "")).startswith("failed to create typed patch object"):
+        return "Invalid"
+    return _REASONS.get(status, "")
+
+
 def _plain(status: int, body: bytes | Mapping[str, Any]) -> str:
     """For answers that are no Status: of a proxy, or of a path that nobody serves."""
     if status == 404:
@@ -83,6 +97,11 @@ def _plain(status: int, body: bytes | Mapping[str, Any]) -> str:
     text = clean(body[:2000].decode("utf-8", "replace"), 200) if isinstance(body, bytes) else ""
     return f"HTTP {status}" + (f" {text}" if text and not text.startswith("<") else "")
 
+
+_PHRASES = re.compile(
+    r"\.[A-Za-z]{1,60}: field not declared in schema|illegal base64 data|exceeded quota"
+    r"|field is immutable when `immutable` is set|because it is being terminated|already exists"
+)
 
 _REASONS = {403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Gone", 429: "TooManyRequests"}
 

@@ -21,12 +21,12 @@ from pipeline.model.objects import Json
 
 from .apierror import api_error, clean, parse_status
 from .connection import Connection
-from .retry import FIRST_CONTACT_S, TOTAL_S, Again, Retrier
+from .retry import FIRST_CONTACT_S, TOTAL_S, UNLIMITED, Again, Retrier
 
 CONNECT_S = 10.0
 READ_S = 60.0  # the API server itself gives up on a request after 60 s
 LONGEST_RETRY_AFTER_S = 20.0
-SHORT_LIMIT = 3  # attempts at a plain 500: a broken webhook does not mend in half a minute
+SHORT_LIMIT = 3  # attempts at an internal error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,9 +196,8 @@ class Http:
         elif answer.status == 429:
             return Again(error, after_s=retry_after(answer.headers))
         elif call.idempotent and answer.status in (500, 502, 503, 504):
-            is_short = answer.status == 500 and not is_passing(answer.body)
-            limit = SHORT_LIMIT if is_short else 1000
-            return Again(error, after_s=retry_after(answer.headers), limit=limit)
+            limit = attempts_at(answer)
+            return Again(error, after_s=retry_after(answer.headers), limit=limit) if limit > 1 else error
         return error
 
     def _note_date(self, header: str) -> None:
@@ -239,13 +238,20 @@ def was_not_sent(error: Exception) -> bool:
     return isinstance(error, http_errors.NewConnectionError | http_errors.ConnectTimeoutError)
 
 
-def is_passing(body: bytes) -> bool:
-    """Whether a 500 is of the kind that an election or an overload of etcd makes."""
-    status = parse_status(body)
+def attempts_at(answer: Answer) -> int:
+    """How often an answer of 500 or more is worth asking for again.
+
+    An election or an overload of etcd passes; an internal error may be a webhook that is down, and
+    half a minute rarely mends it; a 500 without a reason is a patch that fits no schema.
+    """
+    status = parse_status(answer.body)
     text = str(status.get("message", "")).lower()
-    return status.get("reason") in ("ServerTimeout", "Timeout") or any(
-        sign in text for sign in ("etcdserver", "leader changed", "raft", "storage is (re)initializing")
+    is_passing = status.get("reason") in ("ServerTimeout", "Timeout") or any(
+        sign in text for sign in ("etcdserver", "leader changed", "storage is (re)initializing")
     )
+    if answer.status > 500 or is_passing:
+        return UNLIMITED
+    return SHORT_LIMIT if status.get("reason") == "InternalError" else 1
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
@@ -271,14 +277,15 @@ _NETWORK = (
     "check the address, the network, VPN or firewall; a private endpoint needs a runner inside its network"
 )
 
+# In this order: a NewConnectionError is a ConnectTimeoutError too, and wraps the socket's own error.
 _EXPLANATIONS: tuple[tuple[type[BaseException], str, str], ...] = (
     (http_errors.NameResolutionError, "has a name that cannot be resolved", _NETWORK),
-    (http_errors.ConnectTimeoutError, f"did not accept a connection within {CONNECT_S:.0f} s", _NETWORK),
-    (http_errors.ReadTimeoutError, "did not answer in time", "the API server is overloaded or cut off"),
     (ConnectionRefusedError, "refused the connection", "is the cluster running, and is this its address?"),
     (ConnectionResetError, "closed the connection", "try again; a load balancer or the server was restarted"),
-    (ssl.SSLError, "broke off the TLS connection", "is this an https address, and no proxy in between?"),
+    (http_errors.ReadTimeoutError, "did not answer in time", "the API server is overloaded or cut off"),
     (http_errors.NewConnectionError, "cannot be connected to", _NETWORK),
+    (http_errors.ConnectTimeoutError, f"did not accept a connection within {CONNECT_S:.0f} s", _NETWORK),
+    (ssl.SSLError, "broke off the TLS connection", "is this an https address, and no proxy in between?"),
 )
 
 __all__ = ["Answer", "ApiError", "Call", "Http", "explain"]

@@ -22,6 +22,7 @@ TOTAL_S = 30.0
 FIRST_CONTACT_S = 3.0
 """The same before the server ever answered: a wrong address is told soon, a hiccup is survived."""
 
+UNLIMITED = 1_000_000  # attempts; time is what bounds them
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 5.0
 
@@ -32,7 +33,7 @@ class Again(Exception):  # noqa: N818 - not an error: a request to try again
     ``after_s`` is the server's Retry-After; ``limit`` caps the attempts where waiting rarely helps.
     """
 
-    def __init__(self, error: Exception, *, after_s: float = 0.0, limit: int = 1000) -> None:
+    def __init__(self, error: Exception, *, after_s: float = 0.0, limit: int = UNLIMITED) -> None:
         super().__init__()
         self.error = error
         self.after_s = after_s
@@ -73,7 +74,7 @@ class Retrier:
     def _is_over(self, state: tenacity.RetryCallState, deadline: float) -> bool:
         if state.attempt_number >= _last(state).limit:
             return True
-        return self.monotonic() + state.upcoming_sleep > deadline
+        return self.monotonic() + float(state.upcoming_sleep) > deadline
 
 
 def _last(state: tenacity.RetryCallState) -> Again:
