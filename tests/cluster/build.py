@@ -92,7 +92,7 @@ def _compile(go: Path, result: Path) -> None:
     environment = {**os.environ, "CGO_ENABLED": "0"}
     total = _packages_to_build(go, environment)
     with tempfile.TemporaryFile("w+") as output:
-        command = [go, "build", "-v", *_flags(), "-o", result, "."]
+        command = [str(go), "build", "-v", *_flags(), "-o", str(result), "."]
         process = subprocess.Popen(command, cwd=SOURCES, env=environment, stdout=output, stderr=output)
         try:
             _report(process, output.fileno(), what, total)
@@ -108,7 +108,7 @@ def _compile(go: Path, result: Path) -> None:
 
 def _packages_to_build(go: Path, environment: dict[str, str]) -> int:
     """Count what is not in Go's own build cache yet; that is what ``-v`` will name."""
-    command = [go, "list", "-deps", "-trimpath", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", "."]
+    command = [str(go), "list", "-deps", "-trimpath", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", "."]
     done = subprocess.run(command, cwd=SOURCES, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -46,7 +46,7 @@ def log_text(pod: Any, name: str) -> str:
         one for one in [*spec.get("initContainers", ()), *spec["containers"]] if one["name"] == name
     )
     statuses = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
-    state = next((one for one in statuses if one["name"] == name), {})
+    state: Any = next((one for one in statuses if one["name"] == name), {})
     waiting = state.get("state", {}).get("waiting")
     if waiting and not state.get("lastState"):
         usual = {

@@ -127,7 +127,8 @@ class LocalCluster:
         binary = cluster_binary()
         for left in reversed(range(STARTS)):
             try:
-                return self._start_once(binary)
+                self._start_once(binary)
+                break
             except BaseException as error:
                 self.stop()
                 if left and PORT_LOST in str(error):
@@ -246,8 +247,8 @@ class LocalCluster:
 
     @staticmethod
     def _write_secret(path: Path, text: str) -> None:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(text)
+        path.touch(mode=0o600)
+        path.write_text(text)
 
 
 def _environment(cluster: LocalCluster) -> dict[str, str]:

