@@ -34,10 +34,9 @@ def cluster_binary() -> Path:
     Raises:
         BuildError: it cannot be built.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pipeline-cluster"
-    cache.mkdir(parents=True, exist_ok=True)
+    cache = _cache()
     with _one_at_a_time(cache / "lock"):
-        go = find_go(_in_gomod(r"^go (\S+)$"), cache)
+        go = toolchain()
         folder = cache / _digest(go)
         binary = folder / "cluster"
         if not binary.exists():
@@ -48,6 +47,17 @@ def cluster_binary() -> Path:
             _compile(go, unfinished)
             unfinished.rename(binary)
     return binary
+
+
+def toolchain() -> Path:
+    """Return a Go that can build what go.mod asks for."""
+    return find_go(_in_gomod(r"^go (\S+)$"), _cache())
+
+
+def _cache() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pipeline-cluster"
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache
 
 
 def _in_gomod(pattern: str) -> str:

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.build import SOURCES
+from tests.cluster.build import SOURCES, toolchain
 from tests.cluster.toolchain import BuildError
 
 KUBERNETES = "k8s.io/kubernetes"
@@ -48,9 +48,16 @@ def _upstream_gomod(kubernetes: str) -> Any:
 
 
 def _go(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["go", *arguments], cwd=folder, stdout=subprocess.PIPE, text=True, check=False)
+    command = [str(toolchain()), *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise BuildError(f"go {' '.join(arguments[:2])} failed, see above; hint: does that version exist?")
+        # "mod download -json" tells its errors in its answer, the others beside it.
+        why = (
+            re.findall(r'"Error": "(.*)"', done.stdout)
+            or done.stderr.strip().splitlines()
+            or ["no reason given"]
+        )
+        raise BuildError(f"go {' '.join(arguments[:2])} failed: {why[-1]}; hint: does that version exist?")
     return done.stdout
 
 
