@@ -131,7 +131,7 @@ class LocalCluster:
                 break
             except BaseException as error:
                 self.stop()
-                if left and PORT_LOST in str(error):
+                if left and PORT_LOST in str(error).lower():
                     continue
                 raise
 

@@ -2,14 +2,18 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.cluster import local
 from tests.cluster.local import LocalCluster
+from tests.cluster.runs import free_ports
 from tests.cluster.test_local import until
 
 pytestmark = pytest.mark.cluster
@@ -80,3 +84,16 @@ def test_programs_end_with_a_killed_supervisor_and_the_next_start_sweeps(
         assert not folder.exists()
         assert other.folder.exists()
     assert not other.folder.exists()
+
+
+def test_start_takes_other_ports_if_one_was_lost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        lost = replace(free_ports(), kubelet=other.getsockname()[1])
+        choices = iter([lost, free_ports()])
+        monkeypatch.setattr(local, "free_ports", lambda: next(choices))
+
+        with LocalCluster(tmp_path, nodes=1):
+            assert next(choices, None) is None
+            assert len(list(tmp_path.glob("run-*"))) == 1
