@@ -86,9 +86,9 @@ def connect(
         return _from_kubeconfig(kubeconfig, context, size, env)
     match cluster:
         case EksCluster():
-            from . import eks
+            from .eks import connect as connect_eks
 
-            return eks.connect(cluster, pool_size=size)
+            return connect_eks(cluster, pool_size=size)
         case KubeconfigCluster(path=path, context=name):
             full = str((folder or Path()) / Path(path).expanduser()) if path else ""
             return _from_kubeconfig(full, name, size, env)
