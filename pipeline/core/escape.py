@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from .redaction import scrub
+
 _ACTIVE = re.compile(
     "["
     "\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
@@ -27,6 +29,9 @@ _ACTIVE = re.compile(
 _BLANK = "[^\x21-\x7e]*"
 _HASH_COMMAND = re.compile(rf"#(?={_BLANK}#{_BLANK}[A-Za-z]*{_BLANK}\[)")
 _COLON_COMMAND = re.compile(rf"^({_BLANK}:)(?={_BLANK}:)")
+_MARKUP = re.compile(r"[&<>\"'`*_~\[\]()|\\#!@:{}+=$^-]|(?<=www)\.", re.IGNORECASE)
+CLIPPED = " … ("
+"""What stands where a text was cut short."""
 _TAB = "    "
 LIMIT = 2000
 """Characters of one message that are shown; a webhook may answer with a megabyte. A gut feeling."""
@@ -49,8 +54,11 @@ def escape(text: str) -> str:
 
 
 def one_line(text: object, limit: int = LIMIT) -> str:
-    """Any value as one harmless line: line ends become a blank; what exceeds ``limit`` is counted."""
-    plain = clip(str(text), limit)
+    """Any value as one harmless line, credentials taken out.
+
+    Line ends become a blank; what exceeds ``limit`` characters is counted.
+    """
+    plain = clip(scrub(str(text)), limit)
     return escape(" ".join(part.strip() for part in re.split(r"[\r\n]+", plain) if part.strip()))
 
 
@@ -58,7 +66,12 @@ def clip(text: str, limit: int) -> str:
     """The first ``limit`` characters, and how many more there were."""
     if len(text) <= limit:
         return text
-    return f"{text[:limit]} … ({len(text) - limit} more characters)"
+    return f"{text[:limit]}{CLIPPED}{len(text) - limit} more characters)"
+
+
+def entities(text: str) -> str:
+    """``text`` so that it begins neither markup of markdown or HTML nor an automatic link."""
+    return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", text)
 
 
 def defuse(line: str) -> str:

@@ -1,23 +1,16 @@
-"""What looks like a credential, and all the ways in which a known one may be written.
+"""What looks like a credential: tokens, keys and passwords in URLs, headers and messages.
 
-``masking`` knows which values of the manifests are secret; here is what no one has named:
-tokens, keys and passwords in URLs, headers and messages of other programs.
+``masking`` knows which values of the manifests are secret, ``known`` finds registered values in any
+writing; here is what no one has named.
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 
 MASK = "***"
-_SHORTEST = 6
-"""Values of fewer characters are not searched for: "admin" or "8080" would mask half of a log."""
-_SHORTEST_INNER = 10
-"""A base64 alignment drops up to two characters at each end; less than this would be found anywhere."""
 
 _SECRET_KEY = re.compile(
     r"token|passw|passphrase|secret|authorization|cookie|credential|api[-_]?key|private[-_]?key"
@@ -53,72 +46,28 @@ def is_secret_key(key: str) -> bool:
     return _SECRET_KEY.search(key) is not None
 
 
-def forms(value: str) -> frozenset[str]:
-    """The ways in which ``value`` may turn up: as is, quoted for a URL or JSON, hex, base64 in all
-    three alignments and once more, and its lines one by one. Empty where it is too short to look for.
-    """
-    found: set[str] = set()
-    for text in {value, value.strip(), *_long_lines(value)}:
-        if len(text) >= _SHORTEST:
-            found |= _encoded(text)
-    return frozenset(found)
-
-
-def _long_lines(value: str) -> Iterable[str]:
-    lines = [line.strip() for line in value.splitlines()]
-    # the frame of a PEM block is no secret and stands in every certificate
-    return [line for line in lines if len(line) >= _SHORTEST_INNER and not line.startswith("-----")]
-
-
-def _encoded(text: str) -> set[str]:
-    raw = text.encode("utf-8", "surrogatepass")
-    once = base64.b64encode(raw)
-    found = {text, json.dumps(text)[1:-1], quote(text, safe=""), raw.hex(), once.decode()}
-    found |= {base64.urlsafe_b64encode(raw).decode(), base64.b64encode(once).decode()}
-    for shift in (1, 2):
-        # The first and last characters of such a text also depend on the neighbours: left out.
-        inner = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")[shift + 1 : -1]
-        if len(inner) >= _SHORTEST_INNER:
-            found.add(inner)
-    unpadded = once.decode().rstrip("=")[:-1]
-    if len(unpadded) >= _SHORTEST_INNER:
-        found.add(unpadded)
-    return found
-
-
-def pattern(values: Iterable[str]) -> re.Pattern[str] | None:
-    """One expression for all of ``values``, longest first since one may hold another; None for none."""
-    ordered = sorted(set(values), key=lambda v: (-len(v), v))
-    return re.compile("|".join(map(re.escape, ordered))) if ordered else None
-
-
-def scrub(text: str, known: re.Pattern[str] | None = None) -> str:
-    """``text`` without the ``known`` values and without whatever looks like a credential."""
-    if known is not None:
-        text = known.sub(MASK, text)
+def scrub(text: str) -> str:
+    """``text`` without whatever looks like a credential."""
     for expression, replacement in _PATTERNS:
         text = expression.sub(replacement, text)
     return text
 
 
-def scrub_tree(value: Any, known: re.Pattern[str] | None = None, depth: int = 20) -> Any:
-    """A JSON value scrubbed: strings by what they hold, members also by their key."""
-    if isinstance(value, str):
-        return scrub(value, known)
+def scrub_tree(value: Any, clean: Callable[[str], str] = scrub, depth: int = 20) -> Any:
+    """A value as JSON, its strings put through ``clean``; members whose key names a secret are masked."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
     if depth == 0:
         return MASK
     if isinstance(value, dict):
-        return {
-            scrub(k, known) if isinstance(k, str) else k: _member(str(k), v, known, depth - 1)
-            for k, v in value.items()
-        }
-    if isinstance(value, (list, tuple)):
-        return [scrub_tree(item, known, depth - 1) for item in value]
-    return value
+        return {clean(str(k)): _member(str(k), v, clean, depth - 1) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [scrub_tree(item, clean, depth - 1) for item in value]
+    return clean(str(value))
 
 
-def _member(key: str, value: Any, known: re.Pattern[str] | None, depth: int) -> Any:
+def _member(key: str, value: Any, clean: Callable[[str], str], depth: int) -> Any:
     # Numbers under such a key are counts (`tokens_refreshed: 2`), not credentials.
     if is_secret_key(key) and value is not None and not isinstance(value, (bool, int, float)):
         return MASK
-    return scrub_tree(value, known, depth)
+    return scrub_tree(value, clean, depth)

@@ -114,13 +114,17 @@ def rollback_lines(outcome: Outcome) -> list[str]:
         ExitCode.GATE_CLOSED,
     ):
         lines.append("nothing was written")
+    return lines + shown(difference_lines(outcome), _DIFFERENCES)
+
+
+def difference_lines(outcome: Outcome) -> list[str]:
+    """What a rollback did not bring back: what it was, and what it is now."""
     masker = Masker()
-    differences = [
-        f"  {label(d.ref)} {one_line(d.path) or 'object'}: {value_text(masker.field(d.ref, d.path, d.before))}"
-        f" → {value_text(masker.field(d.ref, d.path, d.after))}"
-        for d in outcome.differences
-    ]
-    return lines + shown(differences, _DIFFERENCES)
+    lines = []
+    for d in outcome.differences:
+        before, after = (value_text(masker.field(d.ref, d.path, value)) for value in (d.before, d.after))
+        lines.append(f"  {label(d.ref)} {one_line(d.path) or 'object'}: {before} → {after}")
+    return lines
 
 
 def _plan_to_approve(outcome: Outcome) -> list[str]:

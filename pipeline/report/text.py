@@ -54,8 +54,6 @@ def _lines(event: Event) -> list[str]:
     match event:
         case Started():
             return _started(event)
-        case Note(message, warning):
-            return [f"{'warning' if warning else 'note'}: {one_line(message)}"]
         case Planned(plan):
             return _planned(plan)
         case ObjectApplied():
@@ -68,10 +66,20 @@ def _lines(event: Event) -> list[str]:
             return [_checked(result)]
         case Failed(causes):
             return [line for cause in causes for line in cause_lines(cause, _EVIDENCE, "failed: ")]
+        case Note() | RollingBack() | Recorded():
+            return [_sentence(event)]
+        case _:
+            assert_never(event)
+
+
+def _sentence(event: Note | RollingBack | Recorded) -> str:
+    match event:
+        case Note(message, warning):
+            return f"{'warning' if warning else 'note'}: {one_line(message)}"
         case RollingBack(target, plan):
-            return [f"rolling back to {one_line(target)}: {counts(plan)}"]
+            return f"rolling back to {one_line(target)}: {counts(plan)}"
         case Recorded(number, phase):
-            return [f"release {number}: {one_line(phase)}"]
+            return f"release {number}: {one_line(phase)}"
         case _:
             assert_never(event)
 
