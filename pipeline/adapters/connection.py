@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from pipeline.model.environment import Cluster, EksCluster, KubeconfigCluster
 from pipeline.model.errors import UnreachableError
@@ -105,6 +106,14 @@ def is_loopback(server: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def proxy_for(url: str) -> str:
+    """The proxy that the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY) wants for a URL; empty: none."""
+    parts = urlsplit(url)
+    if is_loopback(url) or proxy_bypass(parts.hostname or ""):
+        return ""
+    return getproxies().get(parts.scheme) or ""
 
 
 def kubeconfig_paths(option: str, env: Mapping[str, str]) -> tuple[Path, ...]:

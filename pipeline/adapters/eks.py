@@ -17,14 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from pipeline.model.environment import EksCluster
 from pipeline.model.errors import UnreachableError
 
 from . import aws
-from .connection import Connection, is_loopback
+from .connection import Connection, proxy_for
 
 if TYPE_CHECKING:
     import urllib3
@@ -227,11 +225,8 @@ def _pool(found: EksDescription, size: int) -> urllib3.PoolManager:
     # Python 3.13 wants an extension that the authorities of EKS clusters have not.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     options: Any = {"ssl_context": context, "maxsize": size, "socket_options": _keep_alive()}
-    host = urlsplit(found.endpoint).hostname or ""
-    proxy = getproxies().get("https")
-    if proxy and not is_loopback(found.endpoint) and not proxy_bypass(host):
-        return urllib3.ProxyManager(proxy, **options)
-    return urllib3.PoolManager(**options)
+    proxy = proxy_for(found.endpoint)
+    return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
 
 
 def _keep_alive() -> list[tuple[int, int, int]]:
