@@ -40,6 +40,7 @@ class CauseCode(StrEnum):
     COMMAND_NOT_FOUND = "CommandNotFound"
     COMMAND_NOT_EXECUTABLE = "CommandNotExecutable"
     CONTAINER_CONFIG_MISSING = "ContainerConfigMissing"
+    CONTAINER_NOT_CREATED = "ContainerNotCreated"
     INIT_CONTAINER_FAILED = "InitContainerFailed"
     STARTUP_PROBE_FAILED = "StartupProbeFailed"
     LIVENESS_PROBE_FAILED = "LivenessProbeFailed"

@@ -1,0 +1,95 @@
+"""Evidence: what the pods of the new revision, their controller and their events speak against a rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from pipeline.core.evidence.containers import ImageMemory, Scene, remember
+from pipeline.core.evidence.creation import of_creation
+from pipeline.core.evidence.events import EventIndex
+from pipeline.core.evidence.log import EvidenceLog, decide, patience
+from pipeline.core.evidence.newest import new_pods, new_replica_set, old_pods
+from pipeline.core.evidence.pods import of_pod
+from pipeline.core.reading import ref_of, text
+from pipeline.model.objects import Object
+from pipeline.model.status import CauseCode, Evidence, Grade
+
+__all__ = [
+    "EventIndex",
+    "EvidenceLog",
+    "ImageMemory",
+    "decide",
+    "evidence",
+    "new_pods",
+    "new_replica_set",
+    "patience",
+    "remember",
+]
+
+_GRAVITY = {Grade.TERMINAL: 0, Grade.PROBABLE: 1, Grade.TRANSIENT: 2}
+
+
+def evidence(
+    workload: Object,
+    replica_sets: Sequence[Object],
+    pods: Sequence[Object],
+    events: Iterable[Object] | EventIndex,
+    now: float,
+    memory: ImageMemory,
+    *,
+    since: float | None = None,
+    controller_revisions: Sequence[Object] = (),
+) -> list[Evidence]:
+    """What speaks against one workload now, gravest first; pods of older revisions do not count.
+
+    ``now`` and ``since`` (our write) are seconds since 1970 on the server's clock; ``memory`` is
+    what ``remember`` made of earlier looks.
+    """
+    index = events if isinstance(events, EventIndex) else EventIndex(events)
+    scene = Scene(workload=workload, events=index, now=now, memory=memory, since=since)
+    new = new_pods(workload, replica_sets, pods, controller_revisions)
+    is_deployment = text(workload, "kind") == "Deployment"
+    replica_set = new_replica_set(workload, replica_sets) if is_deployment else None
+    found = [*of_creation(workload, replica_set, scene)]
+    found += [shown for pod in new for shown in of_pod(pod, scene)]
+    found += _blocked(workload, old_pods(workload, pods, new), scene)
+    return sorted(_merged(found), key=lambda e: (_GRAVITY[e.grade], e.code, e.container))
+
+
+def _blocked(workload: Object, old: Sequence[Object], scene: Scene) -> Iterator[Evidence]:
+    """An ordered StatefulSet waits for a broken pod of the revision it shall leave.
+
+    Its controller goes on only once that pod is ready, which it never will be (kubernetes#67250).
+    """
+    if text(workload, "kind") != "StatefulSet" or text(workload, "spec", "podManagementPolicy") == "Parallel":
+        return
+    for pod in old:
+        # What may pass by itself does not block for good.
+        for shown in (e for e in of_pod(pod, scene) if e.grade is not Grade.TRANSIENT):
+            name = text(pod, "metadata", "name")
+            yield Evidence(
+                code=CauseCode.RELEASE_BLOCKED_BY_POD,
+                grade=Grade.PROBABLE,
+                message=f"pod {name} of another revision is broken and blocks the rollout: {shown.message}",
+                details=shown.details,
+                path=("spec", "template"),
+                pod=ref_of(pod, "Pod"),
+                container=shown.container,
+            )
+            break
+
+
+def _merged(found: Iterable[Evidence]) -> list[Evidence]:
+    """One for each code and container: the one that happened most often, and on how many pods."""
+    groups: dict[tuple[CauseCode, str], list[Evidence]] = {}
+    for shown in found:
+        groups.setdefault((shown.code, shown.container), []).append(shown)
+    return [_one(group) for group in groups.values()]
+
+
+def _one(group: list[Evidence]) -> Evidence:
+    worst = min(group, key=lambda e: (_GRAVITY[e.grade], -e.count, str(e.pod)))
+    if len(group) == 1:
+        return worst
+    return replace(worst, details=(*worst.details, f"the same on {len(group) - 1} more pods"))

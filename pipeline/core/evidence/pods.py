@@ -1,0 +1,105 @@
+"""What a pod shows besides its containers: no node, no volume, no sandbox, a failed phase."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pipeline.core.evidence.containers import Scene, containers, of_container
+from pipeline.core.evidence.events import Happening, one_line
+from pipeline.core.reading import condition, items, mapping, ref_of, text, uid
+from pipeline.model.objects import FieldPath, Object
+from pipeline.model.status import CauseCode, Evidence, Grade
+
+_SETUP = ("FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox")
+_BEYOND_SETUP = ("Pulling", "Pulled", "Created", "Started")
+_SCALE_UP = ("TriggeredScaleUp", "Nominated")  # cluster-autoscaler, Karpenter
+_NO_SCALE_UP = ("NotTriggerScaleUp",)
+
+SCALE_UP_S = 300.0
+"""How long a node that an autoscaler has ordered may take; EC2 nodes join in one to three minutes."""
+
+
+def of_pod(pod: Object, scene: Scene) -> Iterator[Evidence]:
+    """Everything that speaks against this pod."""
+    shown = [found for container in containers(pod, scene) for found in of_container(container, scene)]
+    yield from shown
+    if text(pod, "status", "phase") == "Failed":
+        if not shown:
+            yield _failed(pod, scene)
+        return
+    yield from _unschedulable(pod, scene)
+    if not shown and _is_being_set_up(pod):
+        yield from _setup(pod, scene)
+
+
+def _failed(pod: Object, scene: Scene) -> Evidence:
+    said = text(pod, "status", "message") or text(pod, "status", "reason") or "no reason given"
+    return Evidence(
+        code=CauseCode.POD_FAILED,
+        grade=Grade.TRANSIENT,  # its controller makes another; a bare pod is Failed by its own status
+        message=f"pod {text(pod, 'metadata', 'name')} failed: {one_line(said)}",
+        details=(one_line(said),),
+        path=scene.pod_path,
+        pod=ref_of(pod, "Pod"),
+    )
+
+
+def _unschedulable(pod: Object, scene: Scene) -> Iterator[Evidence]:
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("status") != "False":
+        return
+    if any(scene.now - h.at < SCALE_UP_S for h in scene.events.about(uid(pod), *_SCALE_UP)):
+        return
+    why = one_line(text(scheduled, "message")) or text(scheduled, "reason") or "no node fits"
+    events = scene.events.about(uid(pod), "FailedScheduling", *_NO_SCALE_UP)
+    unbound = "unbound immediate PersistentVolumeClaims" in why
+    yield Evidence(
+        code=CauseCode.CLAIM_PENDING if unbound else CauseCode.UNSCHEDULABLE,
+        grade=Grade.TRANSIENT,
+        message=f"no node takes pod {text(pod, 'metadata', 'name')}: {why}",
+        details=tuple(dict.fromkeys(f"{h.reason}: {h.message}" for h in events[-2:])),
+        count=max((h.count for h in events), default=1),
+        path=(*scene.pod_path, "volumes") if unbound else scene.pod_path,
+        pod=ref_of(pod, "Pod"),
+    )
+
+
+def _is_being_set_up(pod: Object) -> bool:
+    """Whether no container has been tried yet; after that, old complaints about volumes are history."""
+    if condition(pod, "PodScheduled").get("status") == "False" or text(pod, "status", "phase") != "Pending":
+        return False
+    statuses = [*items(pod, "status", "initContainerStatuses"), *items(pod, "status", "containerStatuses")]
+    return all(
+        text(s, "state", "waiting", "reason") in ("", "ContainerCreating", "PodInitializing")
+        and not ({"running", "terminated"} & mapping(s, "state").keys())
+        for s in statuses
+    )
+
+
+def _setup(pod: Object, scene: Scene) -> Iterator[Evidence]:
+    found = scene.events.about(uid(pod), *_SETUP)
+    beyond = max((h.at for h in scene.events.about(uid(pod), *_BEYOND_SETUP)), default=-1.0)
+    last: dict[str, Happening] = {h.reason: h for h in found if h.at > beyond}
+    for reason, happening in sorted(last.items()):
+        volume = re.search(r"[Vv]olume \"([^\"]+)\"", happening.message)
+        code, what = {
+            "FailedAttachVolume": (CauseCode.VOLUME_ATTACH_FAILED, "a volume cannot be attached"),
+            "FailedCreatePodSandBox": (CauseCode.CONTAINER_NOT_CREATED, "its sandbox cannot be created"),
+        }.get(reason, (CauseCode.VOLUME_MOUNT_FAILED, "a volume cannot be mounted"))
+        is_sandbox = code is CauseCode.CONTAINER_NOT_CREATED
+        yield Evidence(
+            code=code,
+            grade=Grade.TRANSIENT,
+            message=f"pod {text(pod, 'metadata', 'name')} cannot start, {what}: {happening.message}",
+            details=(f"{reason}: {happening.message}",),
+            count=happening.count,
+            path=scene.pod_path if is_sandbox else _volume(scene, volume.group(1) if volume else ""),
+            pod=ref_of(pod, "Pod"),
+        )
+
+
+def _volume(scene: Scene, name: str) -> FieldPath:
+    volumes = items(scene.workload, *scene.pod_path, "volumes")
+    found = next((i for i, volume in enumerate(volumes) if name and text(volume, "name") == name), None)
+    return (*scene.pod_path, "volumes") if found is None else (*scene.pod_path, "volumes", found)

@@ -1,0 +1,214 @@
+"""The rollout as a whole: one look at the cluster → what is ready, what has failed, whether it is over.
+
+Pure. The watch keeps a ``Snapshot`` up to date and calls ``step`` after every change and once a
+second; ``pending_causes`` explains what is missing when the time is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pipeline.core.evidence import EventIndex, EvidenceLog, evidence, remember
+from pipeline.core.evidence.pending import explain_failure, explain_pending
+from pipeline.core.readiness import assess
+from pipeline.core.readiness.verdicts import unknown, waiting
+from pipeline.core.reading import number, owner_uid, uid
+from pipeline.model.environment import Rollout
+from pipeline.model.objects import Object, ObjectRef
+from pipeline.model.status import CauseCode, Evidence, Grade, ObjectStatus, Status
+
+WORKLOADS = frozenset(
+    {
+        ("apps", "Deployment"),
+        ("apps", "StatefulSet"),
+        ("apps", "DaemonSet"),
+        ("apps", "ReplicaSet"),
+        ("batch", "Job"),
+        ("", "Pod"),
+        ("", "ReplicationController"),
+    }
+)
+"""The kinds whose pods are evidence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One object that is waited for.
+
+    ``since`` is when we wrote it (seconds since 1970, the server's clock); None where we did not.
+    ``generation`` and ``uid`` are what the write returned: a snapshot with less is older than the
+    write. ``gone``: it was deleted, and is waited for to disappear.
+    """
+
+    ref: ObjectRef
+    since: float | None = None
+    generation: int = 0
+    uid: str = ""
+    gone: bool = False
+    has_status_subresource: bool | None = None
+    wait_for_first_consumer: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The cluster as last seen. ``objects`` holds the targets that exist; the lists may hold more than theirs."""
+
+    objects: Mapping[ObjectRef, Object] = field(default_factory=dict)
+    replica_sets: Sequence[Object] = ()
+    pods: Sequence[Object] = ()
+    events: Sequence[Object] = ()
+    controller_revisions: Sequence[Object] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutLog:
+    """What a rollout remembers from look to look. ``finished``: runs that ended well and may be cleaned up."""
+
+    evidence: EvidenceLog = EvidenceLog()
+    finished: Mapping[ObjectRef, ObjectStatus] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutDecision:
+    """The verdict of one look.
+
+    ``fatal`` is what ends the rollout, the most telling first; ``present`` all evidence against
+    objects that are not Current; ``done`` that every target is Current. Neither: go on waiting.
+    """
+
+    statuses: Mapping[ObjectRef, ObjectStatus]
+    fatal: tuple[tuple[ObjectRef, Evidence], ...]
+    present: tuple[tuple[ObjectRef, Evidence], ...]
+    log: RolloutLog
+    done: bool
+    pending: tuple[tuple[ObjectRef, Evidence], ...] = ()
+
+
+def step(
+    targets: Sequence[Target], snapshot: Snapshot, log: RolloutLog, policy: Rollout, now: float
+) -> RolloutDecision:
+    """Judge one look at the cluster; ``now`` is seconds since 1970 on the server's clock.
+
+    The log of the decision goes into the next call. A target that is Current has no evidence
+    against it: one pod's crash does not count once the workload is whole.
+    """
+    index = _Index(snapshot)
+    memory = remember(log.evidence.memory, list(snapshot.pods))
+    statuses: dict[ObjectRef, ObjectStatus] = {}
+    found: list[tuple[ObjectRef, Evidence]] = []
+    pending: list[tuple[ObjectRef, Evidence]] = []
+    for target in targets:
+        obj = snapshot.objects.get(target.ref)
+        status = _status(target, obj, log, policy, now)
+        statuses[target.ref] = status
+        if status.status is Status.CURRENT:
+            continue
+        shown = _evidence(target, obj, index, memory, now)
+        if status.status is Status.FAILED:
+            shown = [*shown, explain_failure(target.ref, status, shown)]
+        found += ((target.ref, one) for one in shown)
+        pending += (
+            (target.ref, one) for one in explain_pending(target.ref, obj, status, shown, index.events)
+        )
+    evidence_log = replace(log.evidence, memory=memory).update(found, now)
+    return RolloutDecision(
+        statuses=statuses,
+        fatal=_most_telling(evidence_log.fatal(policy.grace, now)),
+        present=tuple(evidence_log.present()),
+        log=RolloutLog(evidence=evidence_log, finished=_finished(statuses, log)),
+        done=all(status.status is Status.CURRENT for status in statuses.values()),
+        pending=tuple(pending),
+    )
+
+
+def pending_causes(decision: RolloutDecision) -> list[tuple[ObjectRef, Evidence]]:
+    """Why each target that is not Current is not, for the report when the time budget is over."""
+    return list(decision.pending)
+
+
+class _Index:
+    """A snapshot's lists by owner, so that a step costs what the cluster holds, not that times targets."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.events = EventIndex(snapshot.events)
+        self.replica_sets = _by_owner(snapshot.replica_sets)
+        self.pods = _by_owner(snapshot.pods)
+        self.controller_revisions = _by_owner(snapshot.controller_revisions)
+
+
+def _by_owner(objects: Iterable[Object]) -> dict[str, list[Object]]:
+    owned: dict[str, list[Object]] = {}
+    for obj in objects:
+        owned.setdefault(owner_uid(obj), []).append(obj)
+    return owned
+
+
+def _status(target: Target, obj: Object | None, log: RolloutLog, policy: Rollout, now: float) -> ObjectStatus:
+    if target.gone:
+        return _gone(target, obj)
+    if obj is None:
+        # A Job with ttlSecondsAfterFinished may vanish between its end and our last look.
+        done = log.finished.get(target.ref)
+        return done or ObjectStatus(Status.NOT_FOUND, "NotFound", "does not exist")
+    if target.uid and uid(obj) != target.uid:
+        return waiting("Replaced", "is another object than the one that was written")
+    if number(obj, "metadata", "generation") < target.generation:
+        return waiting("NotObserved", "the change has not been seen in the cluster yet")
+    try:
+        return assess(
+            obj,
+            rules=policy.rules,
+            has_status_subresource=target.has_status_subresource,
+            since=target.since,
+            now=now,
+            wait_for_first_consumer=target.wait_for_first_consumer,
+        )
+    except ValueError as error:
+        # Validation has read the rules of the manifest; these are someone else's, on the live object.
+        return unknown("RuleInvalid", str(error))
+
+
+def _gone(target: Target, obj: Object | None) -> ObjectStatus:
+    if obj is None or (target.uid and uid(obj) != target.uid):
+        return ObjectStatus(Status.CURRENT, "Deleted", "is gone")
+    status = assess(obj) if obj.get("metadata", {}).get("deletionTimestamp") else None
+    return status or waiting("Deleting", "is still there")
+
+
+def _evidence(
+    target: Target, obj: Object | None, index: _Index, memory: Mapping[tuple[str, str], str], now: float
+) -> list[Evidence]:
+    if obj is None or target.gone or target.ref.group_kind not in WORKLOADS:
+        return []
+    replica_sets = index.replica_sets.get(uid(obj), [])
+    owners = [uid(obj), *(uid(replica_set) for replica_set in replica_sets)]
+    pods = [pod for owner in owners if owner for pod in index.pods.get(owner, [])]
+    return evidence(
+        obj,
+        replica_sets,
+        pods,
+        index.events,
+        now,
+        memory,
+        since=target.since,
+        controller_revisions=index.controller_revisions.get(uid(obj), []),
+    )
+
+
+def _finished(statuses: Mapping[ObjectRef, ObjectStatus], log: RolloutLog) -> dict[ObjectRef, ObjectStatus]:
+    ended = {
+        ref: status
+        for ref, status in statuses.items()
+        if status.status is Status.CURRENT and status.reason in ("Complete", "Succeeded")
+    }
+    return {**log.finished, **ended}
+
+
+_SUMMARIES = frozenset({CauseCode.PROGRESS_DEADLINE_EXCEEDED, CauseCode.POD_FAILED})
+
+
+def _most_telling(fatal: Sequence[tuple[ObjectRef, Evidence]]) -> tuple[tuple[ObjectRef, Evidence], ...]:
+    """What a container shows says more than that time is over."""
+    order = {Grade.TERMINAL: 0, Grade.PROBABLE: 1, Grade.TRANSIENT: 2}
+    return tuple(sorted(fatal, key=lambda item: (item[1].code in _SUMMARIES, order[item[1].grade], item[0])))
