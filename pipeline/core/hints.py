@@ -12,7 +12,7 @@ HINTS: Mapping[CauseCode, str] = {
     CauseCode.IMAGE_NOT_FOUND: "push the image, or correct its name, tag or digest",
     CauseCode.IMAGE_DENIED: "give the nodes or the pod's imagePullSecrets the right to pull it, "
     "or create the repository if it does not exist",
-    CauseCode.IMAGE_REGISTRY_UNAVAILABLE: "check that the nodes reach the registry (DNS, proxy, rate limit), "
+    CauseCode.IMAGE_REGISTRY_UNAVAILABLE: "check that the nodes reach the registry (DNS, proxy, limits), "
     "then run again",
     CauseCode.IMAGE_NAME_INVALID: "write the image as registry/path:tag or registry/path@sha256:digest, "
     "in lower case",
@@ -28,14 +28,14 @@ HINTS: Mapping[CauseCode, str] = {
     CauseCode.CONTAINER_NOT_CREATED: "look at the node's runtime and network plugin "
     "(on EKS: free IP addresses of the subnet)",
     CauseCode.INIT_CONTAINER_FAILED: "read the init container's log above: the pod starts only after it",
-    CauseCode.STARTUP_PROBE_FAILED: "correct startupProbe, or raise its failureThreshold if the start is slow",
+    CauseCode.STARTUP_PROBE_FAILED: "correct startupProbe, or raise its failureThreshold for a slow start",
     CauseCode.LIVENESS_PROBE_FAILED: "correct livenessProbe, or add a startupProbe if the start is slow",
     CauseCode.READINESS_PROBE_FAILED: "see in the container's log why it is not ready, "
     "and check the probe's port and path",
     CauseCode.UNSCHEDULABLE: "lower the pod's requests, loosen its node selection, or add nodes",
     CauseCode.QUOTA_EXCEEDED: "raise the ResourceQuota or LimitRange, lower the requests, or free some",
     CauseCode.ADMISSION_DENIED: "change the pod template so that the named policy admits it",
-    CauseCode.VOLUME_MOUNT_FAILED: "check that the volume's source exists and its CSI driver runs on the node",
+    CauseCode.VOLUME_MOUNT_FAILED: "check that the volume's source exists and its CSI driver runs there",
     CauseCode.VOLUME_ATTACH_FAILED: "check that the volume is in the node's zone and not attached elsewhere",
     CauseCode.JOB_FAILED: "read the log above, correct the Job, and deploy again",
     CauseCode.JOB_DEADLINE_EXCEEDED: "raise activeDeadlineSeconds, or make the Job faster",
@@ -44,7 +44,7 @@ HINTS: Mapping[CauseCode, str] = {
     CauseCode.POD_FAILED: "read the pod's log and its status message",
     CauseCode.ADDRESS_PENDING: "check the load-balancer or ingress controller: its events, "
     "permissions and the subnets' tags; or set a pipeline/ready rule",
-    CauseCode.CLAIM_PENDING: "check the storage class and its provisioner (on EKS: the EBS or EFS CSI add-on)",
+    CauseCode.CLAIM_PENDING: "check the storage class and its provisioner (on EKS: EBS or EFS CSI add-on)",
     CauseCode.SCALING_BROKEN: "correct scaleTargetRef or the target's selector",
     CauseCode.CUSTOM_RESOURCE_FAILED: "see the resource's conditions and its controller's log",
     CauseCode.CUSTOM_RESOURCE_UNKNOWN: "say when it is ready: annotation pipeline/ready, or rollout.rules "
@@ -54,7 +54,7 @@ HINTS: Mapping[CauseCode, str] = {
     CauseCode.IMMUTABLE_FIELD: "restore the field, or allow replacing the object "
     "with the annotation pipeline/recreate: allowed",
     CauseCode.WEBHOOK_UNAVAILABLE: "bring the webhook's own workload back, then run again",
-    CauseCode.NAMESPACE_TERMINATING: "wait until the namespace is gone, or remove what holds it, then run again",
+    CauseCode.NAMESPACE_TERMINATING: "let the namespace go, or remove what holds it; then run again",
     CauseCode.FINALIZER_STUCK: "see why the finalizer's controller does not finish; "
     "remove the finalizer only if it is gone for good",
     CauseCode.DEPENDENCY_FAILED: "repair the object that it depends on",

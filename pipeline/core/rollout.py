@@ -52,7 +52,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The cluster as last seen. ``objects`` holds the targets that exist; the lists may hold more than theirs."""
+    """The cluster as last seen: the targets that exist, and lists that may hold more than theirs."""
 
     objects: Mapping[ObjectRef, Object] = field(default_factory=dict)
     replica_sets: Sequence[Object] = ()
@@ -63,9 +63,9 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutLog:
-    """What a rollout remembers from look to look. ``finished``: runs that ended well and may be cleaned up."""
+    """What a rollout remembers from look to look; ``finished`` runs may have been cleaned up since."""
 
-    evidence: EvidenceLog = EvidenceLog()
+    evidence: EvidenceLog = field(default_factory=EvidenceLog)
     finished: Mapping[ObjectRef, ObjectStatus] = field(default_factory=dict)
 
 
@@ -97,6 +97,7 @@ def step(
     memory = remember(log.evidence.memory, list(snapshot.pods))
     statuses: dict[ObjectRef, ObjectStatus] = {}
     found: list[tuple[ObjectRef, Evidence]] = []
+    summed_up: list[tuple[ObjectRef, Evidence]] = []
     pending: list[tuple[ObjectRef, Evidence]] = []
     for target in targets:
         obj = snapshot.objects.get(target.ref)
@@ -106,6 +107,8 @@ def step(
             continue
         shown = _evidence(target, obj, index, memory, now)
         if status.status is Status.FAILED:
+            if status.reason == "ProgressDeadlineExceeded":
+                summed_up += ((target.ref, one) for one in shown)
             shown = [*shown, explain_failure(target.ref, status, shown)]
         found += ((target.ref, one) for one in shown)
         pending += (
@@ -114,7 +117,7 @@ def step(
     evidence_log = replace(log.evidence, memory=memory).update(found, now)
     return RolloutDecision(
         statuses=statuses,
-        fatal=_most_telling(evidence_log.fatal(policy.grace, now)),
+        fatal=_most_telling([*evidence_log.fatal(policy.grace, now), *summed_up]),
         present=tuple(evidence_log.present()),
         log=RolloutLog(evidence=evidence_log, finished=_finished(statuses, log)),
         done=all(status.status is Status.CURRENT for status in statuses.values()),
@@ -211,4 +214,7 @@ _SUMMARIES = frozenset({CauseCode.PROGRESS_DEADLINE_EXCEEDED, CauseCode.POD_FAIL
 def _most_telling(fatal: Sequence[tuple[ObjectRef, Evidence]]) -> tuple[tuple[ObjectRef, Evidence], ...]:
     """What a container shows says more than that time is over."""
     order = {Grade.TERMINAL: 0, Grade.PROBABLE: 1, Grade.TRANSIENT: 2}
-    return tuple(sorted(fatal, key=lambda item: (item[1].code in _SUMMARIES, order[item[1].grade], item[0])))
+    once = {(ref, one.code, one.container): (ref, one) for ref, one in fatal}
+    return tuple(
+        sorted(once.values(), key=lambda item: (item[1].code in _SUMMARIES, order[item[1].grade], item[0]))
+    )

@@ -286,7 +286,8 @@ def _crash(container: Container, waiting: str, message: str, scene: Scene) -> Ev
         code,
         Grade.TERMINAL if is_start else Grade.PROBABLE,
         f"{container.title} of image {container.image} {sentence}",
-        f"restarted {container.restarts} times, exit code {exit_code}"
+        (f"restarted {_times(container.restarts)}, " if container.restarts else "")
+        + f"exit code {exit_code}"
         + (f" ({text(end, 'reason')})" if text(end, "reason") else ""),
         said,
         *probes[-2:],
@@ -294,6 +295,10 @@ def _crash(container: Container, waiting: str, message: str, scene: Scene) -> Ev
         count=container.restarts,
         field=_crash_field(code, container),
     )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _crash_code(container: Container, scene: Scene) -> CauseCode:

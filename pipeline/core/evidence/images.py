@@ -43,7 +43,8 @@ _WORDS: tuple[tuple[CauseCode, re.Pattern[str]], ...] = tuple(
         (
             CauseCode.IMAGE_PLATFORM_MISMATCH,
             r"no match(ing manifest)? for (platform|[a-z]+/)"
-            r"|no image found in (manifest list|image index) for|does not match the (specified|detected) (host )?platform|exec format error",
+            r"|no image found in (manifest list|image index) for"
+            r"|does not match the (specified|detected) (host )?platform|exec format error",
         ),
         (CauseCode.IMAGE_NAME_INVALID, r"InvalidImageName|invalid reference format|couldn't parse image"),
         (

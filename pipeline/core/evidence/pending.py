@@ -85,7 +85,9 @@ def _sentence(ref: ObjectRef, status: ObjectStatus, code: CauseCode) -> str:
     said = one_line(status.message) or status.reason or "not ready"
     match code:
         case CauseCode.ADDRESS_PENDING if ref.kind == "Service":
-            return f"{ref.kind} {ref.name} has no load balancer address; is a load-balancer controller installed?"
+            return (
+                f"Service {ref.name} has no load balancer address; is a load-balancer controller installed?"
+            )
         case CauseCode.ADDRESS_PENDING:
             return f"{ref.kind} {ref.name} has no address; is an ingress controller installed for its class?"
         case CauseCode.CLAIM_PENDING:
