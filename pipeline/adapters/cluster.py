@@ -143,11 +143,12 @@ class KubeCluster:
         }
         if uid:
             options["preconditions"] = {"uid": uid}
+        if dry_run:
+            options["dryRun"] = ["All"]  # in the body: with one, the server ignores the query
         call = Call(
             method="DELETE",
             path=_object_path(resource, ref, what),
             what=what,
-            query={"dryRun": "All"} if dry_run else {},
             body=options,
             idempotent=bool(uid) or dry_run,
             secret=_is_secret(ref),

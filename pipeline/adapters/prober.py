@@ -62,16 +62,19 @@ class KubeProber:
     def probe(self, probe: HttpCheck | TcpCheck, namespace: str, timeout_s: float) -> Sample:
         start = self._monotonic()
         try:
-            match probe:
-                case HttpCheck():
-                    verdict, message = self._http_sample(probe, namespace, timeout_s)
-                case TcpCheck():
-                    verdict, message = self._tcp_sample(probe, namespace, timeout_s)
+            verdict, message = self._sample(probe, namespace, timeout_s)
         except Unseen as unseen:
             verdict, message = unseen.verdict, unseen.message
         except (UnreachableError, ApiError) as exc:
             verdict, message = Verdict.ERROR, exc.message
         return Sample(at_s=self._monotonic() - start, verdict=verdict, message=message)
+
+    def _sample(self, probe: HttpCheck | TcpCheck, namespace: str, timeout_s: float) -> tuple[Verdict, str]:
+        match probe:
+            case HttpCheck():
+                return self._http_sample(probe, namespace, timeout_s)
+            case TcpCheck():
+                return self._tcp_sample(probe, namespace, timeout_s)
 
     def _http_sample(self, probe: HttpCheck, namespace: str, timeout_s: float) -> tuple[Verdict, str]:
         if probe.url:

@@ -69,7 +69,8 @@ class Retrier:
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         backoff = min(FIRST_WAIT_S * 2 ** (state.attempt_number - 1), LONGEST_WAIT_S)
-        return max(backoff * (0.5 + self.jitter() / 2), _last(state).after_s)
+        wait = max(backoff * (0.5 + self.jitter() / 2), _last(state).after_s)
+        return float(wait)
 
     def _is_over(self, state: tenacity.RetryCallState, deadline: float) -> bool:
         if state.attempt_number >= _last(state).limit:
