@@ -56,6 +56,13 @@ class Repository(Protocol):
         """The repository's name: of its origin, else of its folder."""
 
 
+class WatchStream(Iterator[WatchEvent], Protocol):
+    """Events until the server, the network or ``close`` ends it."""
+
+    def close(self) -> None:
+        """End it now, from any thread."""
+
+
 class Cluster(Protocol):
     """A Kubernetes API server. All methods raise ApiError or UnreachableError."""
 
@@ -96,7 +103,7 @@ class Cluster(Protocol):
 
     def watch(
         self, resource: ResourceType, namespace: str, resource_version: str, *, timeout_s: float
-    ) -> Iterator[WatchEvent]:
+    ) -> WatchStream:
         """Events after ``resource_version``. Ends when the server ends it; ApiError status 410 when too old."""
 
     def logs(self, namespace: str, pod: str, container: str, *, previous: bool, lines: int) -> str:
@@ -146,11 +153,8 @@ class Lock(Protocol):
         """{holder, since, expires} of a live lock, or None."""
 
 
-class Reporter(Protocol):
-    """Hears every event as it happens."""
-
-    def __call__(self, event: Event) -> None: ...
-
+Reporter = Callable[[Event], None]
+"""Hears every event as it happens, on any thread."""
 
 Loader = Callable[[str, bytes], "Sequence[Manifest]"]
 """(path, content) → manifests; InvalidError with located problems."""

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from pipeline.model.errors import PipelineError
 from pipeline.model.events import Event
 
 from .live_view import View
@@ -125,6 +126,8 @@ class LiveReporter(AbstractContextManager["LiveReporter"]):
             self._view.hear(event)
             if not self._view.is_transient(event):
                 self._print(self._line(event))
+        except PipelineError:
+            raise  # a signal handler's, not ours
         except Exception:  # noqa: BLE001 - a screen that cannot be drawn must not stop a deploy
             self._fall_back(event)
 
@@ -151,9 +154,9 @@ class LiveReporter(AbstractContextManager["LiveReporter"]):
         if self._failed:
             self._stream.write("".join(f"{line}\n" for line in lines))
             return
-        console = self._started().console
-        for line in lines:
-            console.print(Text(line, style=_style(line)), soft_wrap=True, highlight=False)
+        # One print for all lines: each of them draws the view anew.
+        whole = Text("\n").join(Text(line, style=_style(line)) for line in lines)
+        self._started().console.print(whole, soft_wrap=True, highlight=False)
 
     def _started(self) -> Live:
         if self._live is None:

@@ -26,10 +26,17 @@ _ACTIVE = re.compile(
 
 # .NET compares by culture, in which characters without weight do not count; therefore anything that
 # is not plain ASCII may stand between those of a command. `##name[` covers other CI systems.
+_UNSEEN = "[^\x20-\x7e]*"
 _BLANK = "[^\x21-\x7e]*"
-_HASH_COMMAND = re.compile(rf"#(?={_BLANK}#{_BLANK}[A-Za-z]*{_BLANK}\[)")
-_COLON_COMMAND = re.compile(rf"^({_BLANK}:)(?={_BLANK}:)")
-_MARKUP = re.compile(r"[&<>\"'`*_~\[\]()|\\#!@:{}+=$^-]|(?<=www)\.", re.IGNORECASE)
+_HASH_COMMAND = re.compile(rf"#(?={_UNSEEN}#{_UNSEEN}[A-Za-z]*{_UNSEEN}\[)")
+_COLON_COMMAND = re.compile(rf"^({_BLANK}:)(?={_UNSEEN}:)")
+_MARKUP = re.compile(
+    r"[&<>`*~\[\]|\\#@$]"
+    r"|(?<![^\W_])_|_(?![^\W_])"  # within a word an underscore is only an underscore
+    r"|:(?=//|[\w+-]+:)"  # URLs, and names of emoji
+    r"|(?<=www)\.",
+    re.IGNORECASE,
+)
 CLIPPED = " … ("
 """What stands where a text was cut short."""
 _TAB = "    "
@@ -70,7 +77,11 @@ def clip(text: str, limit: int) -> str:
 
 
 def entities(text: str) -> str:
-    """``text`` so that it begins neither markup of markdown or HTML nor an automatic link."""
+    """``text`` so that it begins neither markup of markdown or HTML nor an automatic link.
+
+    Not for the beginning of a line, where markdown knows lists and headings. Common punctuation
+    stays as it is, so that the source can be read too.
+    """
     return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", text)
 
 

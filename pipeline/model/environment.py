@@ -101,7 +101,7 @@ class HttpCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TcpCheck:
-    """A connection to ``host:port``, or, by way of the API server, to a ready endpoint of ``service:port``."""
+    """A connection to ``host:port``, or by way of the API server to a ready endpoint of ``service``."""
 
     service: str = ""
     host: str = ""

@@ -68,12 +68,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """An ordered set of changes. ``needs`` maps an object to those that must come before it."""
+    """An ordered set of changes. ``needs`` maps an object to those that must come before it;
+    those in ``ready_first`` must also be ready before anything that needs them is sent.
+    """
 
     environment: str
     revision: str
     changes: tuple[Change, ...]
     needs: Mapping[ObjectRef, frozenset[ObjectRef]] = field(default_factory=dict)
+    ready_first: frozenset[ObjectRef] = frozenset()
 
     @property
     def writes(self) -> tuple[Change, ...]:

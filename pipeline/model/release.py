@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from .errors import Problem
 from .objects import Object, ObjectRef
 from .plan import Plan
 from .status import Cause, CheckResult, ObjectStatus
@@ -138,3 +139,5 @@ class Outcome:
     timings: dict[str, float] = field(default_factory=dict)
     exit_code: int = 0
     next_step: str = ""
+    message: str = ""  # of the error that ended the run before anything was written
+    problems: tuple[Problem, ...] = ()  # which it consists of

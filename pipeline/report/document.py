@@ -12,8 +12,8 @@ from pipeline.model.objects import Object, ObjectRef, Origin
 from pipeline.model.plan import Change, Plan
 from pipeline.model.release import Outcome, Release
 from pipeline.model.status import Cause, CheckResult, ObjectStatus
+from pipeline.model.views import EnvironmentChanges, EnvironmentStatus, ObjectDrift, PreflightRow
 
-from .inputs import EnvironmentChanges, EnvironmentStatus, ObjectDrift, PreflightRow
 from .secrets import Masker
 
 Document = dict[str, Any]

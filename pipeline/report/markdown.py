@@ -9,9 +9,9 @@ from pipeline.model.objects import Origin
 from pipeline.model.plan import Change, Plan, Reversible
 from pipeline.model.release import Outcome
 from pipeline.model.status import Cause
+from pipeline.model.views import PreflightRow
 
 from .document import error_problems
-from .inputs import PreflightRow
 from .markup import LIMIT_BYTES, code, details, fit, origin_link, plain, pre, table
 from .summary import difference_lines, headline, rollback_lines, timing_line
 from .words import SIGNS, counts, field_line, label, short_digest

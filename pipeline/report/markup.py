@@ -45,7 +45,8 @@ def link(text: object, url: str) -> str:
 def origin_link(path: str, line: int, source_url: str) -> str:
     """``path:line``, linked where ``source_url`` names the tree it is in (``…/blob/<commit>``)."""
     shown = f"{path}:{line}"
-    return link(shown, f"{source_url}/{quote(path)}#L{line}") if source_url else code(shown)
+    target = quote(path, errors="replace")  # git's paths need not be UTF-8
+    return link(shown, f"{source_url}/{target}#L{line}") if source_url else code(shown)
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:

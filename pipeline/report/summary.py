@@ -102,7 +102,9 @@ def rollback_lines(outcome: Outcome) -> list[str]:
         residuals = (
             f", but for {count(len(outcome.differences), 'difference')}" if outcome.differences else ""
         )
-        lines.append(f"rolled back: everything is as it was before, verified by comparison{residuals}")
+        lines.append(
+            f"rolled back{_back_to(outcome)}: everything is as it was, verified by comparison{residuals}"
+        )
     elif outcome.rolled_back or outcome.rollback_verified is False:
         lines.append("rollback NOT verified: the cluster is not as it was before")
     elif outcome.applied:
@@ -115,6 +117,11 @@ def rollback_lines(outcome: Outcome) -> list[str]:
     ):
         lines.append("nothing was written")
     return lines + shown(difference_lines(outcome), _DIFFERENCES)
+
+
+def _back_to(outcome: Outcome) -> str:
+    previous = outcome.release.previous if outcome.release else None
+    return f" to release {previous}" if previous is not None else ""
 
 
 def difference_lines(outcome: Outcome) -> list[str]:

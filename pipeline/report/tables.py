@@ -10,8 +10,8 @@ from pipeline.model.objects import ObjectRef
 from pipeline.model.plan import Action, Change, Plan, Reversible
 from pipeline.model.release import Release
 from pipeline.model.status import ObjectStatus
+from pipeline.model.views import EnvironmentChanges, EnvironmentStatus, ObjectDrift, PreflightRow
 
-from .inputs import EnvironmentChanges, EnvironmentStatus, ObjectDrift, PreflightRow
 from .secrets import Masker
 from .text import change_details
 from .words import (

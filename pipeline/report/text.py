@@ -22,7 +22,7 @@ from pipeline.model.events import (
     Started,
 )
 from pipeline.model.objects import ObjectRef
-from pipeline.model.plan import Change, Plan
+from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.status import Cause, CheckResult, ObjectStatus, Status, Verdict
 
 from .words import (
@@ -106,7 +106,9 @@ def _planned(plan: Plan) -> list[str]:
 def change_line(change: Change) -> str:
     """``wave 2  ~ update Deployment/demo/web (environments/dev/manifests/web.yaml:1)``."""
     origin = f" ({one_line(change.origin)})" if change.origin else ""
-    return f"wave {change.wave}  {SIGNS[change.action]} {change.action} {label(change.ref)}{origin}"
+    loses = change.action in (Action.DELETE, Action.RECREATE)
+    reason = f": {one_line(change.reason)}" if change.reason and loses else ""
+    return f"wave {change.wave}  {SIGNS[change.action]} {change.action} {label(change.ref)}{origin}{reason}"
 
 
 def change_details(change: Change, limit: int) -> list[str]:

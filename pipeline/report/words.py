@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pipeline.core.escape import clip, defuse, one_line
-from pipeline.model.objects import ObjectRef, canonical
+from pipeline.core.escape import defuse, one_line
+from pipeline.model.objects import ObjectRef
 from pipeline.model.plan import Action, FieldChange, Plan
 
 VALUE_LIMIT = 100
@@ -72,7 +73,7 @@ def value_text(value: Any) -> str:
     """A field's value on one line: text as it is, all else as JSON."""
     if isinstance(value, str):
         return one_line(value, VALUE_LIMIT) if value.strip() else f'"{one_line(value)}"'
-    return one_line(clip(canonical(value).decode("utf-8", "replace"), VALUE_LIMIT))
+    return one_line(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str), VALUE_LIMIT)
 
 
 def field_line(field: FieldChange) -> str:

@@ -17,7 +17,7 @@ from pipeline.model.environment import ReadyRule
 from pipeline.model.objects import Object
 from pipeline.model.status import ObjectStatus, Status
 
-__all__ = ["RULES", "assess", "parse_rule", "parse_rules"]
+__all__ = ["RULES", "assess", "exists_is_enough", "parse_rule", "parse_rules"]
 
 RULES: Mapping[tuple[str, str], ReadinessRule] = {
     ("apps", "Deployment"): workloads.deployment,
@@ -108,6 +108,17 @@ def assess(
         wait_for_first_consumer=wait_for_first_consumer,
     )
     return _built_in(obj, facts)
+
+
+def exists_is_enough(obj: Object, rules: Sequence[ReadyRule] = ()) -> bool:
+    """Whether the object is Current as soon as it exists, so that there is nothing to watch.
+
+    Raises:
+        ValueError: as ``assess``.
+    """
+    group, _, _ = text(obj, "apiVersion").rpartition("/")
+    ruled = rules_for(obj, rules) is not None
+    return not ruled and group in _BUILT_IN_GROUPS and (group, text(obj, "kind")) not in RULES
 
 
 def _built_in(obj: Object, facts: Facts) -> ObjectStatus:

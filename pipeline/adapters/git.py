@@ -1,0 +1,299 @@
+"""The user's git repository, read from its objects; the work tree is never looked at for content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline.adapters.git_command import OBJECT_ID, TIMEOUT_S, Git, object_id, revision, shown
+from pipeline.adapters.git_tree import LINK, SUBMODULE, Entry, LinkError, Tree, normal, parse
+from pipeline.model.errors import InvalidError, Problem, UnreachableError
+from pipeline.model.objects import Origin
+
+FILE_BYTES = 8 * 1024 * 1024
+"""A larger file is no manifest: the API server takes 3 MB of a request, etcd 1.5 MB of an object."""
+
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_SHALLOW = "fetch the whole history: git fetch --unshallow, or fetch-depth: 0 for actions/checkout"
+_CHANGES = {"A": "added", "M": "modified", "T": "modified", "D": "deleted"}
+
+
+class GitRepository:
+    """``ports.Repository`` over a git work tree. ``folder`` may be anywhere within it.
+
+    Raises:
+        InvalidError: ``folder`` is in no repository, or in one without a work tree.
+        UnreachableError: git is missing or broken.
+    """
+
+    def __init__(self, folder: str | Path = ".", *, timeout_s: float = TIMEOUT_S) -> None:
+        named = Path(folder).resolve()
+        self.root = _open(named)
+        self._git = Git(self.root, trusted=self.root == named, timeout_s=timeout_s)
+        self._trees: dict[str, Tree] = {}
+
+    # --- revisions
+
+    def resolve(self, revision_: str) -> str:
+        """The commit that a branch, tag, ``HEAD~1`` or object id names. InvalidError where there is none."""
+        name = revision(revision_)
+        code, output = self._git(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", accept=(0, 1, 128)
+        )
+        found = output.decode(errors="replace").strip()
+        if code or not OBJECT_ID.fullmatch(found):
+            raise self._unknown(name)
+        return found
+
+    def branch(self) -> str:
+        """The branch that is checked out, or empty where HEAD is detached."""
+        _, output = self._git("symbolic-ref", "--quiet", "--short", "HEAD", accept=(0, 1))
+        return output.decode(errors="replace").strip()
+
+    def is_ancestor(self, old: str, new: str) -> bool | None:
+        """Whether ``new`` contains ``old``; None where that cannot be known: ``old`` is not here, or the
+        history between them is cut off."""
+        self._require(new)
+        if not OBJECT_ID.fullmatch(old) or not self._has(old):
+            return None
+        if self._contains(new, old):
+            return True
+        if self.is_shallow() and not self._contains(old, new):
+            return None
+        return False
+
+    def is_shallow(self) -> bool:
+        """Whether the history is cut off."""
+        _, output = self._git("rev-parse", "--is-shallow-repository")
+        return output.strip() == b"true"
+
+    def describe(self, revision_: str) -> tuple[str, str]:
+        """(author name, first line of the message); both are somebody's text."""
+        self._require(revision_)
+        _, output = self._git("cat-file", "commit", object_id(revision_))
+        head, _, message = output.partition(b"\n\n")
+        headers = dict(line.partition(b" ")[::2] for line in reversed(head.split(b"\n")))
+        encoding = headers.get(b"encoding", b"utf-8").decode(errors="replace")
+        author = headers.get(b"author", b"").partition(b" <")[0]
+        first = message.lstrip(b"\n").partition(b"\n")[0]
+        return _decoded(author, encoding).strip(), _decoded(first, encoding).strip()
+
+    # --- content
+
+    def changed(self, base: str, revision_: str) -> Sequence[tuple[str, str]]:
+        """(path, added | modified | deleted) between two commits, by path.
+
+        A rename is a deletion and an addition; commits of submodules do not count. Bytes of a path
+        that are no UTF-8 read ``\\xff``.
+        """
+        for commit in (base, revision_):
+            self._require(commit)
+        _, output = self._git(
+            "diff-tree", "-r", "-z", "--raw", "--no-renames", object_id(base), object_id(revision_)
+        )
+        found = []
+        fields = output.split(b"\0")
+        for about, raw in zip(fields[::2], fields[1::2], strict=False):
+            change = _change(about.decode())
+            if change:
+                found.append((raw.decode(errors="backslashreplace"), change))
+        return tuple(sorted(found))
+
+    def files(self, revision_: str, folder: str) -> Sequence[str]:
+        """The paths of regular files below ``folder`` (or ``folder`` itself, a file), sorted.
+
+        Links are followed within the tree, submodules passed over. Nothing there: nothing returned.
+
+        Raises:
+            InvalidError: a link leads out of the repository or nowhere, a path is no UTF-8.
+        """
+        tree = self._tree(revision_)
+        problems = [
+            _not_utf8(path) for path in tree.strange if _is_below(path.decode(errors="replace"), folder)
+        ]
+        found = sorted(tree.files(folder, problems))
+        if problems:
+            raise InvalidError(f"list the files of {shown(folder)}: {problems[0]}", problems=problems)
+        return tuple(found)
+
+    def read(self, revision_: str, paths: Sequence[str]) -> Mapping[str, bytes]:
+        """File contents from the commit's tree, in one process.
+
+        Raises:
+            InvalidError: a file is not there, is too large or a pointer of Git LFS.
+        """
+        tree = self._tree(revision_)
+        problems: list[Problem] = []
+        entries: dict[str, Entry] = {}
+        for path in paths:
+            try:
+                entry = tree.file(path)
+            except LinkError as error:
+                problems.append(error.problem)
+                continue
+            if entry is None:
+                problems.append(_problem("file-missing", f"{path} is not a file of {revision_[:12]}", path))
+            else:
+                entries[path] = entry
+        blobs = self._blobs({entry.oid for entry in entries.values()})
+        contents = {path: blobs[entry.oid] for path, entry in entries.items()}
+        problems += [p for path, content in contents.items() for p in _unfit(path, content)]
+        if problems:
+            raise InvalidError(f"read {len(paths)} files: {problems[0]}", problems=problems)
+        return contents
+
+    # --- the repository
+
+    def name(self) -> str:
+        """The last part of origin's URL, without ``.git``; else the name of the folder."""
+        _, output = self._git("config", "--get", "remote.origin.url", accept=(0, 1))
+        return _name_in(output.decode(errors="replace").strip()) or self.root.name
+
+    def dirty(self) -> bool:
+        """Whether the work tree has changes that are in no commit, and so will not be deployed."""
+        _, output = self._git("status", "--porcelain", "-z", "--ignore-submodules=all")
+        return bool(output)
+
+    # --- helpers
+
+    def _contains(self, new: str, old: str) -> bool:
+        code, _ = self._git("merge-base", "--is-ancestor", object_id(old), object_id(new), accept=(0, 1))
+        return code == 0
+
+    def _has(self, commit: str) -> bool:
+        code, _ = self._git("cat-file", "-e", f"{object_id(commit)}^{{commit}}", accept=(0, 1, 128))
+        return code == 0
+
+    def _require(self, commit: str) -> None:
+        if not self._has(commit):
+            raise self._unknown(commit)
+
+    def _unknown(self, name: str) -> InvalidError:
+        code, _ = self._git("rev-parse", "--verify", "--quiet", "HEAD", accept=(0, 1, 128))
+        if code:
+            why, hint = "the repository has no commit yet", "commit something first"
+        elif self.is_shallow():
+            why, hint = "not in this shallow clone", _SHALLOW
+        else:
+            why, hint = "no such commit here", "check the spelling, or fetch it from the remote"
+        return InvalidError(f"resolve revision {shown(name)}: {why}", hint=hint)
+
+    def _tree(self, commit: str) -> Tree:
+        tree = self._trees.get(object_id(commit))
+        if tree is None:
+            self._require(commit)
+            _, listing = self._git("ls-tree", "-r", "-t", "-z", "--full-tree", object_id(commit))
+            entries, strange = parse(listing)
+            links = {path: entry.oid for path, entry in entries.items() if entry.mode == LINK}
+            targets = self._blobs(set(links.values()))
+            tree = Tree(
+                entries,
+                {path: targets[oid].decode(errors="replace") for path, oid in links.items()},
+                strange,
+            )
+            self._trees[commit] = tree
+        return tree
+
+    def _blobs(self, oids: set[str]) -> Mapping[str, bytes]:
+        """The contents of blobs. UnreachableError where the clone lacks one."""
+        if not oids:
+            return {}
+        asked = "".join(f"{object_id(oid)}\n" for oid in sorted(oids))
+        _, output = self._git("cat-file", "--batch", stdin=asked.encode())
+        found: dict[str, bytes] = {}
+        at = 0
+        while at < len(output):
+            end = output.index(b"\n", at)
+            header = output[at:end].decode(errors="replace").split(" ")
+            if len(header) != 3:
+                raise UnreachableError(
+                    f"read object {header[0][:12]}: not in this clone", hint="fetch without a filter"
+                )
+            size = int(header[2])
+            found[header[0]] = output[end + 1 : end + 1 + size]
+            at = end + 1 + size + 1
+        return found
+
+
+def _open(folder: Path) -> Path:
+    """The root of the work tree that ``folder`` is in."""
+    try:
+        # Here, since GitPython takes 0.15 s to import and runs git to see whether it is there.
+        import git
+    except ImportError as error:
+        raise UnreachableError(
+            "open the repository: git cannot be run", hint="install git 2.38 or newer"
+        ) from error
+    try:
+        with git.Repo(folder, search_parent_directories=True) as repository:
+            root = repository.working_tree_dir
+    except (git.exc.InvalidGitRepositoryError, git.exc.NoSuchPathError) as error:
+        raise InvalidError(
+            f"open repository {folder}: no git repository here", hint="name one with -C, or run git init"
+        ) from error
+    except Exception as error:
+        raise UnreachableError(f"open repository {folder}: {type(error).__name__}") from error
+    # A folder that looks like the inside of .git may be content of somebody's commit.
+    if root is None or not (Path(root) / ".git").exists():
+        raise InvalidError(
+            f"open repository {folder}: it has no work tree", hint="name the folder that holds .git"
+        )
+    return Path(root).resolve()
+
+
+def _change(about: str) -> str:
+    """The word for a record of ``diff --raw``: ``:100644 000000 <oid> <oid> D``."""
+    before, after, _, _, letter = about.lstrip(":").split(" ")
+    if SUBMODULE in (before, after):
+        if before == SUBMODULE:
+            return "added" if after not in (SUBMODULE, "000000") else ""
+        return "deleted" if before != "000000" else ""
+    return _CHANGES[letter[0]]
+
+
+def _unfit(path: str, content: bytes) -> list[Problem]:
+    if content.startswith(_LFS_POINTER):
+        message = f"{path} is a pointer of Git LFS, not the file itself"
+        return [_problem("lfs-pointer", message, path, "keep manifests in git itself: git lfs untrack")]
+    if len(content) > FILE_BYTES:
+        return [
+            _problem("file-too-large", f"{path} has {len(content)} bytes, {FILE_BYTES} are allowed", path)
+        ]
+    return []
+
+
+def _problem(code: str, message: str, path: str, hint: str = "") -> Problem:
+    return Problem(code=code, message=message, origin=Origin(path), hint=hint)
+
+
+def _not_utf8(path: bytes) -> Problem:
+    text = path.decode(errors="backslashreplace")
+    return _problem("path-not-utf8", f"the path {text} is not UTF-8", text, "rename it")
+
+
+def _is_below(path: str, folder: str) -> bool:
+    folder = normal(folder)
+    return not folder or path == folder or path.startswith(f"{folder}/")
+
+
+def _decoded(text: bytes, encoding: str) -> str:
+    try:
+        return text.decode(encoding, errors="replace")
+    except LookupError:
+        return text.decode(errors="replace")
+
+
+def _name_in(url: str) -> str:
+    """The last part of a URL's path, never of its host or user: those may hold a token."""
+    if "://" in url:
+        try:
+            path = urlsplit(url).path
+        except ValueError:
+            return ""
+    else:
+        host, colon, rest = url.partition(":")
+        path = rest if colon and "/" not in host else url
+    name = path.rstrip("/").rpartition("/")[2].removesuffix(".git")
+    return name if re.fullmatch(r"\w[\w.-]{0,200}", name) else ""

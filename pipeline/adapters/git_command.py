@@ -1,0 +1,176 @@
+"""The one way in which git is run: nothing that a repository holds can make it do more than read.
+
+Arguments are fixed words, full object ids, or one validated revision after ``--end-of-options``
+(``tests/unit/test_git.py`` sees to it that nothing else runs git).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from pipeline.core.redaction import scrub
+from pipeline.model.errors import InvalidError, UnreachableError
+
+TIMEOUT_S = 120.0
+"""For one call. A tree of 100,000 files is listed in well under a second; slow disks are not that slow."""
+
+STDOUT_BYTES = 256 * 1024 * 1024
+"""More than this from one call is no repository of manifests."""
+
+OBJECT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+_OPTIONS = (
+    "--no-pager",
+    "-c", "core.fsmonitor=false",  # a command that a configuration names
+    "-c", "safe.bareRepository=explicit",  # no repository hidden among the files of another
+    "-c", "core.hooksPath=/dev/null",
+    "-c", "protocol.file.allow=never",
+    "-c", "log.showSignature=false",
+    "-c", "submodule.recurse=false",
+)  # fmt: skip
+
+_REVISION_BYTES = 250
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f:?*\[\\]|\.\.|@\{|\^\{|//|\.lock(?:/|$)")
+
+
+class Git:
+    """Runs git in one work tree."""
+
+    def __init__(self, work_tree: Path, *, trusted: bool, timeout_s: float = TIMEOUT_S) -> None:
+        """``trusted``: the user named exactly this folder, so that another owner of it does not matter."""
+        self.work_tree = work_tree
+        self._timeout_s = timeout_s
+        self._environment = environment(work_tree if trusted else None)
+
+    def __call__(
+        self, *arguments: str, stdin: bytes = b"", accept: tuple[int, ...] = (0,)
+    ) -> tuple[int, bytes]:
+        """(exit code, standard output) of one call.
+
+        Raises:
+            UnreachableError: git is missing, hangs, answers without end or with another code.
+        """
+        try:
+            process = subprocess.Popen(  # noqa: S603 - arguments are as the module's docstring says
+                ["git", *_OPTIONS, *arguments],  # noqa: S607 - the git of the user's PATH is meant
+                cwd=self.work_tree,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=(errors := tempfile.TemporaryFile()),  # noqa: SIM115 - closed below
+            )
+        except OSError as error:
+            raise UnreachableError(
+                f"run git {arguments[0]}: {error.strerror or error}", hint="install git 2.38 or newer"
+            ) from error
+        with errors:
+            output, late = self._converse(process, stdin)
+            errors.seek(0)
+            told = errors.read(4096).decode(errors="replace")
+        if late:
+            raise UnreachableError(f"run git {arguments[0]}: no end after {self._timeout_s:g} s")
+        if len(output) > STDOUT_BYTES:
+            raise UnreachableError(f"run git {arguments[0]}: more than {STDOUT_BYTES} bytes of output")
+        if process.returncode not in accept:
+            raise _failed(arguments[0], process.returncode, told)
+        return process.returncode, output
+
+    def _converse(self, process: subprocess.Popen[bytes], stdin: bytes) -> tuple[bytes, bool]:
+        """(output up to the limit, whether the time ran out). The process has ended afterwards."""
+        assert process.stdin is not None  # noqa: S101 - both are pipes
+        assert process.stdout is not None  # noqa: S101
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(self._timeout_s, stop)
+        # In a thread of its own: git may fill its output before it has read all of its input.
+        feeder = threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True)
+        timer.start()
+        feeder.start()
+        try:
+            output = process.stdout.read(STDOUT_BYTES + 1)
+            if len(output) > STDOUT_BYTES:
+                process.kill()
+            process.wait()
+        finally:
+            timer.cancel()
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            feeder.join()
+            process.stdout.close()
+        return output, late.is_set()
+
+
+def environment(trusted: Path | None) -> Mapping[str, str]:
+    """The environment of git: the user's, without what would lead it elsewhere."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    ours = {
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_ALLOW_PROTOCOL": "https:ssh",
+        "GIT_NO_REPLACE_OBJECTS": "1",  # an object id stands for its own content
+        "LC_ALL": "C",
+    }
+    if trusted is not None:
+        ours |= {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": str(trusted),
+        }
+    return {**inherited, **ours}
+
+
+def object_id(text: str) -> str:
+    """``text``, where it is a full object id. Raises InvalidError where it is not."""
+    if not OBJECT_ID.fullmatch(text):
+        raise InvalidError(f"read commit {shown(text)}: not a full object id")
+    return text
+
+
+def revision(text: str) -> str:
+    """``text``, where it can only be the name of a revision: a branch, a tag, ``HEAD~2``, an object id.
+
+    Raises InvalidError for options, ranges, reflog and path expressions, and for control characters.
+    """
+    odd = not text or text[0] in "-^/" or len(text.encode(errors="replace")) > _REVISION_BYTES
+    if odd or _FORBIDDEN.search(text) or not text.isprintable():
+        raise InvalidError(
+            f"resolve revision {shown(text)}: not the name of a revision",
+            hint="name a branch, a tag or a commit",
+        )
+    return text
+
+
+def shown(text: str) -> str:
+    """Somebody's text within a message: short, on one line."""
+    short = text if len(text) <= 80 else text[:77] + "…"
+    return repr(short)
+
+
+def _feed(pipe: IO[bytes], stdin: bytes) -> None:
+    try:
+        with pipe:
+            pipe.write(stdin)
+    except OSError:
+        pass  # git ended early; its exit code tells why
+
+
+def _failed(command: str, code: int, told: str) -> UnreachableError:
+    first = next((line.strip() for line in told.splitlines() if line.strip()), f"exit code {code}")
+    hint = ""
+    if "dubious ownership" in told:
+        first = "the repository belongs to another user"
+        hint = "name its folder with -C, or run as its owner"
+    return UnreachableError(f"run git {command}: {scrub(first[:300])}", hint=hint)

@@ -1,0 +1,198 @@
+"""The environment's lock: a Lease of 15 s, renewed every 5 s by a thread of its own.
+
+Safety rests on clocks that are compared only with themselves: the holder stops writing when its own
+monotonic clock says that the last renewal is older than the safe margin, and a taker takes
+over when the server's clock says that the Lease was not written for longer than it lasts (the time
+in managedFields and the Date of the answer are both the server's).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from pipeline.model.environment import Environment
+from pipeline.model.errors import (
+    ApiError,
+    InterruptedRunError,
+    LockedError,
+    PipelineError,
+    UnreachableError,
+)
+from pipeline.model.objects import Object, ObjectRef, get_path
+from pipeline.ports import Clock, Cluster
+
+DURATION_S = 15
+RENEW_S = 5.0
+SAFE_S = 10.0
+"""No write starts when the last renewal was sent longer ago: 5 s are left for the one in flight."""
+_POLL_S = 0.5
+_API = "coordination.k8s.io/v1"
+
+
+class LeaseLock:
+    """``ports.Lock``. ``holder`` is unique to this run and says who and where to people."""
+
+    def __init__(self, cluster: Cluster, environment: Environment, holder: str, clock: Clock) -> None:
+        name = f"pipeline.{environment.application}.{environment.name}"
+        self._ref = ObjectRef("coordination.k8s.io", "Lease", environment.namespace, name)
+        self._cluster = cluster
+        self._holder = holder
+        self._clock = clock
+        self._renewed = float("-inf")
+        self._lease: Object | None = None
+        self._lost = ""
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def acquire(self, wait_s: float) -> None:
+        started = self._clock.monotonic()
+        first_seen: str | None = None
+        while True:
+            lease = self._cluster.get(self._ref, _API)
+            if self._free(lease) and self._take(lease):
+                break
+            waited = self._clock.monotonic() - started
+            seen = str(get_path(lease, "metadata", "resourceVersion", default=""))
+            first_seen = first_seen or seen
+            if lease is not None and waited >= wait_s and (seen != first_seen or not self._dies_soon(lease)):
+                raise self._locked(lease)
+            self._clock.sleep(_POLL_S)
+        self._ended.clear()
+        self._thread = threading.Thread(target=self._renew_loop, name="lease", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        if self._lost:
+            raise InterruptedRunError(self._lost, hint="another run may be at work: see `pipeline status`")
+        age = self._clock.monotonic() - self._renewed
+        if age > SAFE_S:
+            raise InterruptedRunError(
+                f"the lock was last renewed {age:.0f} s ago; too long to go on writing",
+                hint="run the same command again to take over",
+            )
+
+    def release(self) -> None:
+        """Stop renewing and give the Lease up. Never raises: it expires by itself."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(timeout=2.0)
+        if self._lease is None or self._lost:
+            return
+        lease = {
+            **self._lease,
+            "spec": {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1},
+        }
+        try:
+            self._cluster.replace(lease)
+        except PipelineError:
+            return
+        self._lease = None
+
+    def holder(self) -> Mapping[str, str] | None:
+        lease = self._cluster.get(self._ref, _API)
+        if lease is None or self._free(lease):
+            return None
+        spec = lease["spec"]
+        expires = self._written_at(lease) + float(spec.get("leaseDurationSeconds", DURATION_S))
+        return {
+            "holder": str(spec.get("holderIdentity", "")),
+            "since": str(spec.get("acquireTime", "")),
+            "expires": datetime.fromtimestamp(expires, UTC).isoformat(timespec="seconds"),
+        }
+
+    def _free(self, lease: Object | None) -> bool:
+        return (
+            lease is None
+            or not get_path(lease, "spec", "holderIdentity", default="")
+            or self._left_s(lease) < 0
+        )
+
+    def _left_s(self, lease: Object) -> float:
+        """Seconds until the Lease expires, on the server's clock; a second more for its coarse times."""
+        duration = float(get_path(lease, "spec", "leaseDurationSeconds", default=DURATION_S))
+        return self._written_at(lease) + duration + 1.0 - self._cluster.server_time()
+
+    def _dies_soon(self, lease: Object) -> bool:
+        """Whether waiting can still prove the holder dead: it has not renewed since we look, and its
+        Lease ends within one duration."""
+        return self._left_s(lease) <= DURATION_S + 1.0
+
+    @staticmethod
+    def _written_at(lease: Object) -> float:
+        times = [str(e.get("time", "")) for e in get_path(lease, "metadata", "managedFields", default=[])]
+        written = max(times, default="") or str(get_path(lease, "spec", "renewTime", default=""))
+        return datetime.fromisoformat(written).timestamp() if written else 0.0
+
+    def _take(self, lease: Object | None) -> bool:
+        """Write ourselves in; False when somebody else was quicker."""
+        now = self._now()
+        spec = {
+            "holderIdentity": self._holder,
+            "leaseDurationSeconds": DURATION_S,
+            "acquireTime": now,
+            "renewTime": now,
+            "leaseTransitions": int(get_path(lease, "spec", "leaseTransitions", default=0))
+            + (lease is not None),
+        }
+        sent = self._clock.monotonic()
+        try:
+            if lease is None:
+                meta = {"name": self._ref.name, "namespace": self._ref.namespace}
+                body = {"apiVersion": _API, "kind": "Lease", "metadata": meta, "spec": spec}
+                self._lease = self._cluster.create(body)
+            else:
+                self._lease = self._cluster.replace({**lease, "spec": spec})
+        except ApiError as error:
+            if error.status == 409:
+                return False
+            raise
+        self._renewed = sent
+        return True
+
+    def _renew_loop(self) -> None:
+        while not self._ended.wait(RENEW_S):
+            while not self._ended.is_set() and not self._lost:
+                if self._renew():
+                    break
+                self._ended.wait(_POLL_S)
+
+    def _renew(self) -> bool:
+        assert self._lease is not None  # noqa: S101 - acquire() came first
+        lease = {**self._lease, "spec": {**self._lease["spec"], "renewTime": self._now()}}
+        sent = self._clock.monotonic()
+        try:
+            self._lease = self._cluster.replace(lease)
+        except ApiError as error:
+            if error.status in (404, 409):
+                return self._reconcile(sent)
+            return False
+        except UnreachableError:
+            return False
+        self._renewed = sent
+        return True
+
+    def _reconcile(self, sent: float) -> bool:
+        """After a conflict: ours, if our own earlier write won and its reply was lost."""
+        try:
+            live = self._cluster.get(self._ref, _API)
+        except PipelineError:
+            return False
+        if live is not None and get_path(live, "spec", "holderIdentity") == self._holder:
+            self._lease = live
+            return False
+        self._lost = "the lock was taken by another run" if live else "the lock was deleted"
+        return True
+
+    def _locked(self, lease: Object) -> LockedError:
+        spec = lease["spec"]
+        return LockedError(
+            f"{spec.get('holderIdentity')} holds the environment since {spec.get('acquireTime')}",
+            hint="wait for it with --wait-lock 5m; a lock whose holder died frees itself within "
+            f"{DURATION_S} s",
+        )
+
+    def _now(self) -> str:
+        moment = datetime.fromtimestamp(self._clock.now(), UTC)
+        return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,274 @@
+"""YAML and JSON files: to values and manifests with their lines, and back to text.
+
+Values are those that kubectl would read, or the file is refused with the line and the reason; no
+document is ever dropped.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NoReturn
+
+import yaml
+from yaml.error import MarkedYAMLError
+from yaml.reader import ReaderError
+
+from pipeline.core.scalars import needs_quotes
+from pipeline.model.errors import InvalidError, Problem
+from pipeline.model.objects import FieldPath, Json, Manifest, Object, ObjectRef, Origin
+
+from .compose import Composer, Document, StopError
+
+__all__ = ["MAX_BYTES", "Document", "dump", "load_documents", "load_manifests"]
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""A single file; the API server takes no object of more than 3 MiB."""
+
+_BOMS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+def load_documents(path: str, data: bytes) -> list[Document]:
+    """The documents of a file that are not empty.
+
+    Raises:
+        InvalidError: with every problem that was found, each located in ``path``.
+    """
+    if len(data) > MAX_BYTES:
+        _refuse(path, "too-large", f"the file has more than {MAX_BYTES >> 20} MiB")
+    text = _decode(path, data)
+    if path.endswith(".json"):
+        text = _SURROGATES.sub(_join_surrogates, text)
+    composer = Composer(path, text)
+    try:
+        documents = list(composer.documents())
+    except StopError:
+        documents = []
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        composer.problems.append(_syntax_problem(path, text, error))
+        documents = []
+    if composer.problems:
+        _raise(path, composer.problems)
+    if path.endswith(".json"):
+        _check_json(path, text, documents)
+    return documents
+
+
+def load_manifests(path: str, data: bytes) -> list[Manifest]:
+    """The objects of a file, those of lists one by one. The namespace stays as it is written.
+
+    Raises:
+        InvalidError: with every problem that was found, each located in ``path``.
+    """
+    manifests: list[Manifest] = []
+    problems: list[Problem] = []
+    for document in load_documents(path, data):
+        for value, origin, lines in _flatten(document):
+            found = _identity_problems(value, origin, lines)
+            problems += found
+            if not found:
+                manifests.append(Manifest(ObjectRef.of(value), value, origin, lines))
+    if problems:
+        _raise(path, problems)
+    return manifests
+
+
+def dump(values: Sequence[Json]) -> str:
+    """One YAML text with a document for each value, that reads back the same with any YAML reader."""
+    text: str = yaml.dump_all(
+        values,
+        Dumper=_Dumper,
+        explicit_start=True,
+        default_flow_style=False,
+        sort_keys=False,
+        allow_unicode=True,
+        width=2**20,
+    )
+    return text
+
+
+class _Dumper(yaml.CSafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = None
+    if needs_quotes(text):
+        style = '"'
+    elif (
+        "\n" in text
+        and text[0] not in " \n"
+        and not any(line.endswith((" ", "\t")) for line in text.split("\n"))
+    ):
+        style = "|"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+# --- text
+
+# JSON writes characters beyond U+FFFF as two escapes, which YAML does not know.
+_SURROGATES: Final = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
+)
+
+
+def _join_surrogates(match: re.Match[str]) -> str:
+    high, low = int(match[2], 16), int(match[3], 16)
+    return match[1] + chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
+
+
+def _decode(path: str, data: bytes) -> str:
+    bom, encoding = next((known for known in _BOMS if data.startswith(known[0])), (b"", "utf-8"))
+    data = data[len(bom) :]
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].decode(encoding, "replace").count("\n") + 1
+        _refuse(path, "bad-encoding", f"not valid {encoding.upper()[:6].rstrip('-')}: {error.reason}", line)
+
+
+def _syntax_problem(path: str, text: str, error: Exception) -> Problem:
+    """What a reader said, on one line, without the text that it quotes."""
+    line, column, reason = 1, 1, "cannot be read"
+    if isinstance(error, MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        if mark is not None:
+            line, column = mark.line + 1, mark.column + 1
+        reason = error.problem or error.context or reason
+        if error.context and error.problem:
+            reason = f"{error.problem} {error.context}"
+    elif isinstance(error, ReaderError):
+        before = text.encode()[: error.position].decode(errors="replace")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        reason = str(error.reason)
+    return Problem(code="yaml-syntax", message=f"not YAML: {reason}", origin=Origin(path, line, column))
+
+
+def _check_json(path: str, text: str, documents: list[Document]) -> None:
+    """Refuse a .json file that is not JSON, or that JSON readers understand otherwise."""
+    if not text.strip():
+        return
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        _refuse(path, "json-syntax", f"not JSON: {error.msg}", error.lineno, error.colno)
+    except ValueError as error:
+        _refuse(path, "json-syntax", f"not JSON: {error}")
+    if [value] != [document.value for document in documents] and (value is not None or documents):
+        _refuse(path, "json-syntax", "reads differently as JSON and as YAML")
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON number")
+
+
+# --- objects
+
+
+def _flatten(document: Document) -> Iterator[tuple[Json, Origin, dict[FieldPath, int]]]:
+    """The document, or the items of the list that it is, also of lists within lists, in order."""
+    pending = [(document.value, document.origin, document.lines)]
+    while pending:
+        value, origin, lines = pending.pop()
+        if not _is_list(value):
+            yield value, origin, lines
+            continue
+        parts = _lines_of_items(lines)
+        items = []
+        for index, item in enumerate(value["items"]):
+            own = parts.get(index, {})
+            items.append((_with_kind(item, value), Origin(origin.path, own.get((), origin.line)), own))
+        pending += reversed(items)
+
+
+def _is_list(value: Json) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("kind"), str)
+        and value["kind"].endswith("List")
+        and isinstance(value.get("items"), list)
+    )
+
+
+def _lines_of_items(lines: dict[FieldPath, int]) -> dict[int, dict[FieldPath, int]]:
+    parts: dict[int, dict[FieldPath, int]] = {}
+    for path, line in lines.items():
+        if len(path) > 1 and path[0] == "items" and isinstance(path[1], int):
+            parts.setdefault(path[1], {})[path[2:]] = line
+    return parts
+
+
+def _with_kind(item: Json, parent: Object) -> Json:
+    """Items of a ``ConfigMapList`` need not say what they are."""
+    kind = parent["kind"].removesuffix("List")
+    if isinstance(item, dict) and kind and "kind" not in item and "apiVersion" not in item:
+        return {"apiVersion": parent.get("apiVersion"), "kind": kind, **item}
+    return item
+
+
+def _identity_problems(value: Json, origin: Origin, lines: dict[FieldPath, int]) -> list[Problem]:
+    """Why ``value`` is no object that can be applied."""
+    if not isinstance(value, dict):
+        return [
+            Problem(
+                code="not-an-object", message=f"{_kind_of(value)}, not a Kubernetes object", origin=origin
+            )
+        ]
+    problems = []
+    meta = value.get("metadata")
+    for name, holder, path in (
+        ("apiVersion", value, ("apiVersion",)),
+        ("kind", value, ("kind",)),
+        ("metadata.name", meta if isinstance(meta, dict) else {}, ("metadata", "name")),
+        ("metadata.namespace", meta if isinstance(meta, dict) else {}, ("metadata", "namespace")),
+    ):
+        word = holder.get(path[-1])
+        place = Origin(origin.path, lines.get(path, lines.get(path[:1], origin.line)))
+        if word is None and name == "metadata.namespace":
+            continue
+        if name == "metadata.name" and not word and "generateName" in holder:
+            message = "metadata.generateName makes a new object at every deploy"
+            problems.append(
+                Problem(code="generate-name", message=message, origin=place, hint="write metadata.name")
+            )
+        elif word is None or word == "":
+            problems.append(Problem(code="missing-field", message=f"an object without {name}", origin=place))
+        elif not isinstance(word, str):
+            message = f"{name} is {_kind_of(word)}, not a string"
+            problems.append(Problem(code="wrong-type", message=message, origin=place, hint="quote it"))
+    return problems
+
+
+def _kind_of(value: Json) -> str:
+    match value:
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "a list"
+        case dict():
+            return "a mapping"
+        case _:
+            return "null"
+
+
+def _refuse(path: str, code: str, message: str, line: int = 1, column: int = 1) -> NoReturn:
+    _raise(path, [Problem(code=code, message=message, origin=Origin(path, line, column))])
+
+
+def _raise(path: str, problems: Sequence[Problem]) -> NoReturn:
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    raise InvalidError(f"read {path}: {problems[0]}{more}", problems=problems)

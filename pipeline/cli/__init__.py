@@ -1,0 +1,31 @@
+"""The command line: arguments → request; events and errors → screen and exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from pipeline.cli.parser import build
+from pipeline.model.errors import ExitCode
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command; returns its exit code. No exception leaves it but SystemExit of --help."""
+    try:
+        args = build().parse_args(argv)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    # Late: parsing and --help must not pay for git, Kubernetes and AWS.
+    from pipeline.cli import commands, screen
+
+    try:
+        code = commands.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        screen.detach_stdout()
+        return int(ExitCode.OK)
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the last stop before the user
+        return screen.bug(error, args)
+    return int(code)

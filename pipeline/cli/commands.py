@@ -1,0 +1,246 @@
+"""One function a command: gather, run, show. Decisions are made elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipeline.cli import screen
+from pipeline.model.environment import Environment
+from pipeline.model.errors import GRAVITY, ExitCode, InvalidError, PipelineError, Problem, UsageError
+from pipeline.model.release import Outcome
+from pipeline.model.status import Status
+from pipeline.model.views import EnvironmentChanges, EnvironmentStatus
+from pipeline.report import document, tables
+from pipeline.report.secrets import Masker
+from pipeline.run import job, reads
+from pipeline.run.planning import make_plan, offline_plan
+from pipeline.run.workspace import Workspace
+from pipeline.wiring import App
+
+
+def run(args: argparse.Namespace) -> ExitCode:
+    """Dispatch. A PipelineError that ends a command is shown as a ``problems`` document or one line."""
+    with screen.reporting(args) as tell:
+        app = App(repo=args.repo, kubeconfig=args.kubeconfig, context=args.context, tell=tell)
+        app.catch_signals()
+        try:
+            return _COMMANDS[args.command](app, args)
+        except PipelineError as error:
+            screen.show_error(args, error)
+            return error.exit_code
+
+
+def _deploy(app: App, args: argparse.Namespace) -> ExitCode:
+    workspace, revision = _at_revision(app, args)
+    order = _order(args)
+    if args.environment:
+        environment = workspace.environment(args.environment, revision)
+        outcomes = [job.deploy_one(workspace, app.session, environment, revision, order)]
+        return screen.show_outcomes(args, outcomes)
+    if order.expected:
+        raise UsageError("--plan names the plan of one environment: which one? (-e)")
+    environments = workspace.environments(revision)
+    outcomes = job.deploy_affected(workspace, app.session, environments, revision, order)
+    return screen.show_outcomes(args, outcomes, several=True)
+
+
+def _promote(app: App, args: argparse.Namespace) -> ExitCode:
+    name = args.to or args.environment
+    if not name:
+        raise UsageError("promote to which environment? (--to)")
+    workspace = app.workspace()
+    revision = workspace.repository.resolve("HEAD")
+    target = workspace.environment(name, revision)
+    environments = workspace.environments(revision)
+    outcome = job.promote(workspace, app.session, environments, target, args.source, _order(args))
+    return screen.show_outcomes(args, [outcome])
+
+
+def _rollback(app: App, args: argparse.Namespace) -> ExitCode:
+    if args.to and not args.to.isdigit():
+        raise UsageError(f"--to {args.to!r} is no release number", hint="see `pipeline history`")
+    workspace, revision = _at_revision(app, args)
+    environment = workspace.environment(_one_environment(args), revision)
+    number = int(args.to) if args.to else None
+    outcome = job.roll_back_to(app.session, environment, number, _order(args))
+    return screen.show_outcomes(args, [outcome])
+
+
+def _plan(app: App, args: argparse.Namespace) -> ExitCode:
+    workspace, revision = _at_revision(app, args)
+    environment = workspace.environment(_one_environment(args), revision)
+    if args.offline:
+        manifests = workspace.render(environment, revision, lambda *_: None)
+        plan = offline_plan(environment, manifests, revision)
+    else:
+        session = app.session(environment)
+        manifests = workspace.render(environment, revision, job.scope_of(session))
+        latest = session.releases.latest()
+        plan = make_plan(session, manifests, revision, latest.inventory if latest else ()).plan
+    screen.show_plan(args, plan, environment.name)
+    return ExitCode.OK
+
+
+def _render(app: App, args: argparse.Namespace) -> ExitCode:
+    from pipeline.adapters import yaml
+
+    workspace, revision = _at_revision(app, args)
+    environment = workspace.environment(_one_environment(args), revision)
+    screen.refuse_secrets_in_ci(args)
+    objects = [m.body for m in workspace.render(environment, revision, lambda *_: None)]
+    if args.output == "json":
+        screen.show(document.to_json(document.render_document(objects, args.show_secrets)))
+    else:
+        masker = Masker()
+        shown = objects if args.show_secrets else [masker.object(o) for o in objects]
+        screen.show(yaml.dump(shown))
+    return ExitCode.OK
+
+
+def _validate(app: App, args: argparse.Namespace) -> ExitCode:
+    workspace, revision = _at_revision(app, args)
+    problems: list[Problem] = []
+    environments: Sequence[Environment] = ()
+    try:
+        if args.environment:
+            environments = [workspace.environment(args.environment, revision)]
+        else:
+            environments = workspace.environments(revision)
+    except InvalidError as error:
+        problems += document.error_problems(error)
+    for environment in environments:
+        try:
+            manifests = workspace.render(environment, revision, lambda *_: None)
+            offline_plan(environment, manifests, revision)
+        except InvalidError as error:
+            problems += [p for p in document.error_problems(error) if p not in problems]
+    screen.show_problems(args, problems)
+    return ExitCode.INVALID if problems else ExitCode.OK
+
+
+def _changes(app: App, args: argparse.Namespace) -> ExitCode:
+    workspace, revision = _at_revision(app, args)
+    if args.environment:
+        environments: Sequence[Environment] = [workspace.environment(args.environment, revision)]
+    else:
+        environments = workspace.environments(revision)
+    found = [_changes_of(app, workspace, e, revision, args.base) for e in environments]
+    if args.matrix:
+        screen.show(json.dumps(document.matrix_document(found)))
+    else:
+        screen.show_document(args, document.changes_document(found), lambda: tables.changes_text(found))
+    return ExitCode.OK
+
+
+def _changes_of(
+    app: App, workspace: Workspace, environment: Environment, revision: str, base: str
+) -> EnvironmentChanges:
+    """An explicit base needs no cluster."""
+    if base and set(base) != {"0"}:
+        changes = job.compare(workspace, environment, revision, base, "")
+    else:
+        changes = job.changes_of(workspace, app.session(environment), environment, revision, base)
+    return job.with_objects(workspace, environment, changes)
+
+
+def _status(app: App, args: argparse.Namespace) -> ExitCode:
+    workspace, revision = _at_revision(app, args)
+    if args.environment:
+        environment = workspace.environment(args.environment, revision)
+        found = [reads.status_of(app.session(environment), environment)]
+    else:
+        found = [_status_or_unreachable(app, e) for e in workspace.environments(revision)]
+    screen.show_document(args, document.status_document(found), lambda: tables.status_text(found))
+    return ExitCode.OK
+
+
+def _status_or_unreachable(app: App, environment: Environment) -> EnvironmentStatus:
+    try:
+        return reads.status_of(app.session(environment), environment)
+    except PipelineError as error:
+        return reads.unreachable(environment, error)
+
+
+def _history(app: App, args: argparse.Namespace) -> ExitCode:
+    workspace, revision = _at_revision(app, args)
+    environment = workspace.environment(_one_environment(args), revision)
+    releases = app.session(environment).releases.history()
+    screen.show_document(args, document.history_document(releases), lambda: tables.history_text(releases))
+    return ExitCode.OK
+
+
+def _diff(app: App, args: argparse.Namespace) -> ExitCode:
+    workspace, revision = _at_revision(app, args)
+    environment = workspace.environment(_one_environment(args), revision)
+    session = app.session(environment)
+    drift = reads.drift(session, session.releases.last_verified())
+    screen.show_document(args, document.diff_document(drift), lambda: tables.diff_text(drift))
+    return ExitCode.DRIFT if drift else ExitCode.OK
+
+
+def _assess(app: App, args: argparse.Namespace) -> ExitCode:
+    from pipeline.adapters import yaml
+    from pipeline.core.readiness import assess
+
+    verdicts = []
+    for name in args.filename:
+        try:
+            data = Path(name).read_bytes()
+        except OSError as error:
+            raise InvalidError(f"read {name}: {error.strerror}") from error
+        verdicts += [(m.ref, assess(m.body)) for m in yaml.load_manifests(name, data)]
+    screen.show_document(args, document.assess_document(verdicts), lambda: tables.assess_text(verdicts))
+    settled = all(status.status is Status.CURRENT for _, status in verdicts)
+    return ExitCode.DRIFT if args.exit_code and not settled else ExitCode.OK
+
+
+def _eks(app: App, args: argparse.Namespace) -> ExitCode:
+    from pipeline.cli import eks
+
+    return eks.run(app, args)
+
+
+def _at_revision(app: App, args: argparse.Namespace) -> tuple[Workspace, str]:
+    workspace = app.workspace()
+    return workspace, workspace.repository.resolve(getattr(args, "revision", "HEAD"))
+
+
+def _one_environment(args: argparse.Namespace) -> str:
+    if not args.environment:
+        raise UsageError(f"{args.command} needs an environment", hint="name it with -e")
+    return str(args.environment)
+
+
+def _order(args: argparse.Namespace) -> job.Order:
+    return job.Order(
+        base=getattr(args, "base", ""),
+        expected=args.plan,
+        wait_lock_s=float(args.wait_lock),
+        allow_older=getattr(args, "allow_older", False),
+        dry_run=args.dry_run,
+    )
+
+
+def gravest(outcomes: Sequence[Outcome]) -> ExitCode:
+    """The exit code of several environments (design §8)."""
+    codes = {ExitCode(o.exit_code) for o in outcomes}
+    return next((code for code in GRAVITY if code in codes), ExitCode.OK)
+
+
+_COMMANDS: dict[str, Callable[[App, argparse.Namespace], ExitCode]] = {
+    "assess": _assess,
+    "changes": _changes,
+    "deploy": _deploy,
+    "diff": _diff,
+    "eks": _eks,
+    "history": _history,
+    "plan": _plan,
+    "promote": _promote,
+    "render": _render,
+    "rollback": _rollback,
+    "status": _status,
+    "validate": _validate,
+}

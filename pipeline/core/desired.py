@@ -1,0 +1,62 @@
+"""What is sent to the API server for a manifest: the user's object, our two labels, nothing else."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pipeline.model.environment import Environment
+from pipeline.model.objects import Manifest, Object, ObjectRef, get_path
+
+APPLICATION_LABEL = "pipeline/application"
+ENVIRONMENT_LABEL = "pipeline/environment"
+FIELD_MANAGER = "pipeline"
+
+
+def body_of(manifest: Manifest, environment: Environment) -> Object:
+    """The manifest's object with the labels of its owner. Content digests are made of this."""
+    body = copy.deepcopy(manifest.body)
+    meta = body["metadata"]
+    labels = meta.get("labels")
+    owner = {APPLICATION_LABEL: environment.application, ENVIRONMENT_LABEL: environment.name}
+    meta["labels"] = {**(labels if isinstance(labels, dict) else {}), **owner}
+    return body
+
+
+def foreign_owner(live: Object, environment: Environment) -> str:
+    """Who else's release owns the object: ``application/environment``, or empty."""
+    labels = get_path(live, "metadata", "labels", default={})
+    owner = labels.get(APPLICATION_LABEL), labels.get(ENVIRONMENT_LABEL)
+    if owner == (None, None) or owner == (environment.application, environment.name):
+        return ""
+    return f"{owner[0] or '?'}/{owner[1] or '?'}"
+
+
+def scaled_by_autoscaler(objects: Iterable[Mapping[str, Any]]) -> frozenset[ObjectRef]:
+    """The workloads that the HorizontalPodAutoscalers among ``objects`` scale."""
+    targets = set()
+    for obj in objects:
+        if obj.get("kind") != "HorizontalPodAutoscaler":
+            continue
+        target = get_path(obj, "spec", "scaleTargetRef", default={})
+        group, _, _ = str(target.get("apiVersion", "")).rpartition("/")
+        if target.get("kind") and target.get("name"):
+            namespace = str(get_path(obj, "metadata", "namespace", default=""))
+            targets.add(ObjectRef(group, str(target["kind"]), namespace, str(target["name"])))
+    return frozenset(targets)
+
+
+def leave_replicas(body: Object, live: Object | None) -> Object:
+    """``body`` with ``spec.replicas`` as an autoscaler wants it: the live number.
+
+    Sent with the live value rather than left out: where we alone own the field, an apply without it
+    would reset it to the default of 1 before the autoscaler wakes up. On creation the
+    manifest's own number stands.
+    """
+    replicas = get_path(live, "spec", "replicas")
+    if replicas is None:
+        return body
+    if not isinstance(body.get("spec"), dict) or "replicas" not in body["spec"]:
+        return body
+    return {**body, "spec": {**body["spec"], "replicas": replicas}}

@@ -1,0 +1,120 @@
+"""From the state before a deploy and the state now to the plan that leads back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.core import fields
+from pipeline.core.desired import FIELD_MANAGER
+from pipeline.core.diff import diff, differences
+from pipeline.core.planner import NEVER_PRUNED
+from pipeline.model.objects import Object, ObjectRef, get_path
+from pipeline.model.plan import Action, Change, Plan
+from pipeline.model.release import Difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """The state before the first write: None where an object was absent."""
+
+    objects: Mapping[ObjectRef, Object | None]
+    api_versions: Mapping[ObjectRef, str]
+    order: Mapping[ObjectRef, int]  # the wave in which the deploy wrote the object
+
+
+def plan_back(
+    before: Before, live: Mapping[ObjectRef, Object | None], *, environment: str, revision: str
+) -> Plan:
+    """Restore what was changed or pruned, in the deploy's order; then remove what was created, in reverse."""
+    last = max(before.order.values(), default=0)
+    changes = []
+    for ref, then in before.objects.items():
+        now = live.get(ref)
+        wave = before.order.get(ref, last)
+        if then is None:
+            change = _removal(ref, before.api_versions[ref], now, 2 * last + 2 - wave)
+        else:
+            change = _restoration(ref, before.api_versions[ref], then, now, wave)
+        if change is not None:
+            changes.append(change)
+    ordered = sorted(changes, key=lambda c: (c.wave, c.ref))
+    return Plan(environment=environment, revision=revision, changes=tuple(ordered))
+
+
+def _removal(ref: ObjectRef, api_version: str, now: Object | None, wave: int) -> Change | None:
+    if now is None:
+        return None
+    if ref.kind in NEVER_PRUNED:
+        note = f"created by this deploy and left: a {ref.kind} may hold data or others' objects"
+        return Change(ref=ref, action=Action.KEEP, api_version=api_version, wave=wave, note=note)
+    uid = str(get_path(now, "metadata", "uid", default=""))
+    return Change(
+        ref=ref,
+        action=Action.DELETE,
+        api_version=api_version,
+        wave=wave,
+        uid=uid,
+        reason="created by the deploy",
+    )
+
+
+def _restoration(
+    ref: ObjectRef, api_version: str, then: Object, now: Object | None, wave: int
+) -> Change | None:
+    if now is None or get_path(now, "metadata", "deletionTimestamp") is not None:
+        body = fields.clean(then)
+        return Change(
+            ref=ref,
+            action=Action.CREATE,
+            api_version=api_version,
+            wave=wave,
+            body=body,
+            reason="deleted by the deploy",
+        )
+    changed = diff(now, then)
+    if not changed or not differences(ref, then, now):
+        return None
+    return Change(
+        ref=ref,
+        action=Action.UPDATE,
+        api_version=api_version,
+        wave=wave,
+        fields=changed,
+        body=_restore_body(then, now),
+        reason="changed by the deploy",
+        uid=str(get_path(now, "metadata", "uid", default="")),
+        force=True,
+    )
+
+
+def _restore_body(then: Object, now: Object) -> Object:
+    """What to apply so that our fields are as they were: those we owned then and those we own now.
+
+    A field that we own now and that did not exist then is left out, so that the server removes it; fields
+    that only others own are not touched, so that an autoscaler's replicas survive.
+    """
+    ours = fields.owned(then, FIELD_MANAGER).union(fields.owned(now, FIELD_MANAGER))
+    return fields.extract(then, ours)
+
+
+def residue(
+    before: Before, live: Mapping[ObjectRef, Object | None], kept: frozenset[ObjectRef]
+) -> tuple[Difference, ...]:
+    """What is not as it was. ``kept`` objects were declared as staying and do not count."""
+    found: list[Difference] = []
+    for ref, then in before.objects.items():
+        now = live.get(ref)
+        if ref in kept:
+            continue
+        if then is None or now is None:
+            if then is not now:
+                found.append(Difference(ref, "", _presence(then), _presence(now)))
+            continue
+        found += differences(ref, then, now)
+    return tuple(found)
+
+
+def _presence(obj: Any) -> str:
+    return "absent" if obj is None else "present"

@@ -1,0 +1,243 @@
+"""One attempt to release: what it knows, and how each step of it becomes durable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.core import lifecycle, planner
+from pipeline.core.desired import body_of
+from pipeline.core.planner import Desired
+from pipeline.core.readiness import assess
+from pipeline.model.errors import ExitCode, InterruptedRunError, PipelineError
+from pipeline.model.events import Note, Recorded
+from pipeline.model.objects import Object, ObjectRef, digest
+from pipeline.model.plan import Change
+from pipeline.model.release import InventoryEntry, Outcome, Phase, Release
+from pipeline.model.status import Cause, CauseCode, Status
+from pipeline.run import failure, inventory
+from pipeline.run.apply import written
+from pipeline.run.planning import Planned
+from pipeline.run.session import Session
+from pipeline.run.watch import Target, watch_rollout
+
+
+@dataclass(slots=True)
+class Attempt:
+    """State of one run. ``latest`` is the newest release, ``verified`` the newest that succeeded."""
+
+    session: Session
+    command: str
+    outcome: Outcome
+    latest: Release | None = None
+    verified: Release | None = None
+    owned: tuple[InventoryEntry, ...] = ()
+    planned: Planned | None = None
+    release: Release | None = None
+    timed_out: bool = False
+    _live: dict[ObjectRef, Object] = field(default_factory=dict)
+    _started: float = 0.0
+    _written_at: float = 0.0
+
+    def look_back(self) -> None:
+        """Read the records. What a run that died left open is taken over: its state before is ours."""
+        self._started = self.session.clock.monotonic()
+        self.latest = self.session.releases.latest()
+        succeeded = self.latest is not None and self.latest.phase is Phase.SUCCEEDED
+        self.verified = self.latest if succeeded else self.session.releases.last_verified()
+        self.owned = self.latest.inventory if self.latest else ()
+        if self.latest and self.latest.is_open:
+            self.session.tell(
+                Note(
+                    f"release {self.latest.number} was left {self.latest.phase} by {self.latest.actor}; "
+                    "this run takes it over",
+                    warning=True,
+                )
+            )
+
+    @property
+    def carried(self) -> dict[ObjectRef, Object | None]:
+        """The state before an interrupted release: what a rollback of ours must lead back to."""
+        return dict(self.latest.before) if self.latest and self.latest.is_open else {}
+
+    @property
+    def plan_desired(self) -> tuple[Desired, ...]:
+        return self.planned.desired if self.planned else ()
+
+    @property
+    def needs_record(self) -> bool:
+        """Without a write a release is recorded only to say that this revision, too, was verified."""
+        same = (
+            self.latest is self.verified and self.verified and self.verified.revision == self.outcome.revision
+        )
+        return not same
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        start = self.session.clock.monotonic()
+        try:
+            yield
+        finally:
+            spent = self.session.clock.monotonic() - start
+            self.outcome.timings[phase] = round(self.outcome.timings.get(phase, 0.0) + spent, 3)
+
+    def budget_left(self) -> float:
+        """Seconds until ``deploy.timeout`` is over."""
+        spent = self.session.clock.monotonic() - self._started
+        return max(0.0, self.session.environment.deploy.timeout_s - spent)
+
+    def begin(self, phase: Phase) -> None:
+        """Make the intent durable: after this returns, whoever comes next can finish or undo the rest."""
+        assert self.planned is not None  # noqa: S101
+        number = self.latest.number + 1 if self.latest else 1
+        environment, plan = self.session.environment, self.planned.plan
+        rendered = tuple(body_of(d.manifest, environment) for d in self.planned.desired)
+        before = {c.ref: self.planned.live.get(c.ref) for c in plan.writes} | self.carried
+        release = Release(
+            application=environment.application,
+            environment=environment.name,
+            number=number,
+            id=digest([environment.name, self.outcome.revision, rendered])[7:19],
+            revision=self.outcome.revision,
+            base=self.outcome.base,
+            previous=self.verified.number if self.verified else None,
+            phase=Phase.PENDING,
+            actor=self.session.actor,
+            identity=self.session.cluster.identity(),
+            started=self._now(),
+            command=self.command,
+            plan_digest=plan.digest,
+            inventory=planner.union(inventory.intended(self.planned), self.owned),
+            before=tuple(sorted(before.items(), key=lambda item: item[0])),
+            rendered=rendered,
+            plan=self._plan_record(),
+        )
+        self.session.guard()
+        self.release = replace(release, phase=lifecycle.advance(Phase.PENDING, Phase.PLANNED))
+        if phase is not Phase.PLANNED:
+            self.release = replace(self.release, phase=lifecycle.advance(Phase.PLANNED, phase))
+        self._store()
+
+    def _plan_record(self) -> dict[str, Any]:
+        assert self.planned is not None  # noqa: S101
+        plan = self.planned.plan
+        changes = {str(c.ref): _change_record(c) for c in plan.writes}
+        if self.latest and self.latest.is_open and self.latest.plan:
+            changes = {c["object"]: c for c in self.latest.plan["changes"]} | changes
+        return {"digest": plan.digest, "changes": list(changes.values())}
+
+    def save(self, phase: Phase) -> None:
+        """Advance, durably."""
+        assert self.release is not None  # noqa: S101
+        self.release = replace(self.release, phase=lifecycle.advance(self.release.phase, phase))
+        self._store()
+
+    def succeed(self) -> None:
+        """The new state stands: record what is owned now, and forget the oldest releases."""
+        assert self.planned is not None  # noqa: S101
+        self.outcome.exit_code = ExitCode.OK
+        self.end(Phase.SUCCEEDED, inventory.entries(self.planned, {**self.planned.live, **self._live}))
+        self.verified = self.release
+        try:
+            self.session.releases.trim()
+        except PipelineError as error:
+            self.session.tell(
+                Note(f"old release records could not be removed: {error.message}", warning=True)
+            )
+
+    def end(self, phase: Phase, owned: Sequence[InventoryEntry]) -> None:
+        """The last write of a record: verdicts, times, inventory."""
+        assert self.release is not None  # noqa: S101
+        self.release = replace(
+            self.release,
+            inventory=tuple(owned),
+            finished=self._now(),
+            seconds=round(self.session.clock.monotonic() - self._started, 3),
+            result=ExitCode(self.outcome.exit_code).result,
+            causes=tuple(failure.cause_record(c) for c in self.outcome.causes),
+            checks=tuple([c.name, str(c.verdict), c.reason] for c in self.outcome.checks),
+        )
+        self.save(phase)
+
+    def interrupted(self, error: InterruptedRunError, code: CauseCode = CauseCode.INTERRUPTED) -> None:
+        """Record that the run stopped here, where that is still ours to do."""
+        self.outcome.exit_code = ExitCode.INTERRUPTED
+        self.outcome.causes += (Cause(object=None, code=code, message=error.message, hint=error.hint),)
+        self.outcome.next_step = "run the same command again: it takes over from here"
+        if self.release is None or not self.release.is_open:
+            return
+        try:
+            self.session.lock.check()
+            self.end(Phase.INTERRUPTED, self.release.inventory)
+        except PipelineError as problem:
+            self.session.tell(
+                Note(f"the interruption could not be recorded: {problem.message}", warning=True)
+            )
+
+    def note_written(self) -> None:
+        """Remember what the server made of our writes."""
+        self._live.update(written(self.outcome.applied))
+        self._written_at = self.session.cluster.server_time()
+
+    def targets(self) -> list[Target]:
+        """What must become ready: all that was written, and what was kept and was healthy before.
+
+        What was broken before this deploy is said, and not held against it; where an interrupted
+        release is taken over, there is no telling, and everything must become ready.
+        """
+        assert self.planned is not None  # noqa: S101
+        writes = {c.ref for c in self.planned.plan.writes}
+        found = []
+        for desired in self.planned.desired:
+            ref = desired.manifest.ref
+            target = Target(manifest=desired.manifest, written=ref in writes, live=self._live.get(ref))
+            if ref in writes or self.carried or self._was_healthy(ref):
+                found.append(target)
+        return found
+
+    def _was_healthy(self, ref: ObjectRef) -> bool:
+        assert self.planned is not None  # noqa: S101
+        rules = self.session.environment.rollout.rules
+        verdict = assess(self.planned.live.get(ref), rules=rules)
+        if verdict.status is Status.CURRENT:
+            return True
+        text = f"{ref} was {verdict.status} before this deploy and is not waited for: {verdict.message}"
+        self.session.tell(Note(text, warning=True))
+        return False
+
+    def wait_ready(self, change: Change) -> str:
+        """Until one object is ready, for those that declared that they need it."""
+        desired = next(d for d in self.plan_desired if d.manifest.ref == change.ref)
+        target = Target(manifest=desired.manifest, written=change.writes)
+        result = watch_rollout(self.session, [target], budget_s=self.budget_left(), quiet=True)
+        self.outcome.causes += result.causes
+        return "" if result.ok else f"{change.ref} did not become ready"
+
+    def target_of_rollback(self) -> str:
+        if self.verified is None:
+            return "nothing, which is what there was before this first deploy,"
+        return f"release {self.verified.number} ({self.verified.revision[:12]})"
+
+    def _store(self) -> None:
+        assert self.release is not None  # noqa: S101
+        self.session.releases.save(self.release)
+        self.outcome.release = self.release
+        self.session.tell(Recorded(self.release.number, str(self.release.phase)))
+
+    def _now(self) -> str:
+        return datetime.fromtimestamp(self.session.clock.now(), UTC).isoformat(timespec="seconds")
+
+
+def _change_record(change: Change) -> dict[str, Any]:
+    return {
+        "object": str(change.ref),
+        "apiVersion": change.api_version,
+        "action": str(change.action),
+        "wave": change.wave,
+        "origin": str(change.origin or ""),
+        "reversible": str(change.reversible),
+        "fields": [[f.path, f.op, f.before, f.after] for f in change.fields],
+    }

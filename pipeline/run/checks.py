@@ -1,0 +1,62 @@
+"""Runs the health checks of an environment; ``core.gates`` says what the samples mean."""
+
+from __future__ import annotations
+
+from pipeline.core import gates
+from pipeline.core.hints import HINTS
+from pipeline.core.masking import mask
+from pipeline.model.environment import Check
+from pipeline.model.events import Checked
+from pipeline.model.status import Cause, CauseCode, CheckResult, Sample, Verdict
+from pipeline.run.session import Session
+
+
+def run_checks(session: Session) -> tuple[CheckResult, ...]:
+    """All checks in the file's order; after one that does not pass the rest is skipped."""
+    results: list[CheckResult] = []
+    for check in session.environment.checks:
+        unmet = next((r for r in results if r.verdict is not Verdict.PASS), None)
+        result = gates.skipped(check, f"{unmet.name} did not pass") if unmet else _run(session, check)
+        results.append(result)
+        session.tell(Checked(result))
+    return tuple(results)
+
+
+def skip_checks(session: Session, reason: str) -> tuple[CheckResult, ...]:
+    return tuple(gates.skipped(check, reason) for check in session.environment.checks)
+
+
+def causes_of(session: Session, results: tuple[CheckResult, ...]) -> tuple[Cause, ...]:
+    """Why the checks do not let the release through; empty where all passed."""
+    causes = []
+    for check, result in zip(session.environment.checks, results, strict=True):
+        if result.verdict in (Verdict.PASS, Verdict.SKIPPED):
+            continue
+        code = CauseCode.CHECK_FAILED if result.verdict is Verdict.FAIL else CauseCode.CHECK_INCONCLUSIVE
+        evidence = tuple(f"{s.at_s:.1f} s: {s.verdict}: {s.message}" for s in result.samples[-5:])
+        causes.append(
+            Cause(
+                object=None,
+                code=code,
+                message=f"check {check.name}: {result.reason}",
+                evidence=evidence,
+                origin=check.origin,
+                hint=HINTS[code],
+            )
+        )
+    return tuple(causes)
+
+
+def _run(session: Session, check: Check) -> CheckResult:
+    started = session.clock.monotonic()
+    samples: list[Sample] = []
+    while True:
+        session.guard()
+        at = session.clock.monotonic() - started
+        taken = session.prober.probe(check.probe, session.environment.namespace, check.timeout_s)
+        message = mask(taken.message, frozenset(session.secrets))
+        samples.append(Sample(at_s=round(at, 3), verdict=taken.verdict, message=message))
+        elapsed = session.clock.monotonic() - started
+        if result := gates.judge(check, samples, elapsed):
+            return result
+        session.clock.sleep(max(0.0, check.interval_s - (elapsed - at)))

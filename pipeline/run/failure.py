@@ -1,0 +1,39 @@
+"""From what went wrong to causes, as reports and records want them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.core.hints import HINTS
+from pipeline.model.release import Applied
+from pipeline.model.status import Cause, CauseCode
+from pipeline.run.planning import Planned
+
+
+def apply_causes(planned: Planned, applied: Sequence[Applied]) -> tuple[Cause, ...]:
+    """One cause for each write that failed; what was only skipped is no cause."""
+    origins = {c.ref: c.origin for c in planned.plan.changes}
+    return tuple(
+        Cause(
+            object=a.ref,
+            code=CauseCode.APPLY_REJECTED,
+            message=a.message,
+            origin=origins.get(a.ref),
+            hint=HINTS[CauseCode.APPLY_REJECTED],
+        )
+        for a in applied
+        if a.result == "failed"
+    )
+
+
+def cause_record(cause: Cause) -> list[Any]:
+    """A cause as it is kept in a release record."""
+    return [
+        str(cause.object or ""),
+        str(cause.code),
+        cause.message,
+        list(cause.evidence),
+        str(cause.origin or ""),
+        cause.hint,
+    ]

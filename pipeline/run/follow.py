@@ -1,0 +1,122 @@
+"""Follows a kind in a namespace: one list, then one watch, again and again, into one queue."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass, field
+
+from pipeline.model.errors import ApiError, PipelineError
+from pipeline.model.objects import Object, ResourceType, get_path
+from pipeline.ports import Clock, Cluster, WatchStream
+
+_WATCH_S = 240.0
+_BACKOFF_S = 0.5
+_LONGEST_BACKOFF_S = 8.0
+
+Key = tuple[str, str, str]
+"""(group, kind, namespace) of what is followed."""
+
+
+@dataclass(slots=True)
+class Followed:
+    """The objects of one kind and namespace as last seen, by (namespace, name)."""
+
+    resource: ResourceType
+    namespace: str
+    objects: dict[tuple[str, str], Object] = field(default_factory=dict)
+    synced: bool = False
+    forbidden: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a follower saw: a whole list (``replace``), one event, or that it may not look."""
+
+    key: Key
+    objects: tuple[Object, ...] = ()
+    deleted: bool = False
+    replace: bool = False
+    forbidden: str = ""
+
+
+class Follower:
+    """One thread for one kind and namespace. It only reads and reports; the loop decides.
+
+    Every ending of a watch leads to a new list but the server's own after ``_WATCH_S``, which leads to
+    a new watch from the last resourceVersion. 410 (too old) is one of the former.
+    """
+
+    def __init__(
+        self, cluster: Cluster, clock: Clock, key: Key, followed: Followed, updates: queue.Queue[Update]
+    ) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._key = key
+        self._followed = followed
+        self._updates = updates
+        self._ended = threading.Event()
+        self._stream: WatchStream | None = None
+        self._thread = threading.Thread(target=self._run, name=f"watch-{key[1]}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        if self._stream is not None:
+            self._stream.close()
+
+    def _run(self) -> None:
+        backoff = _BACKOFF_S
+        while not self._ended.is_set():
+            try:
+                self._list_and_watch()
+                backoff = _BACKOFF_S
+            except ApiError as error:
+                if error.status in (403, 404):
+                    self._updates.put(Update(self._key, forbidden=error.message))
+                    return
+                self._ended.wait(0 if error.status == 410 else backoff)
+            except PipelineError:
+                self._ended.wait(backoff)
+            backoff = min(backoff * 2, _LONGEST_BACKOFF_S)
+
+    def _list_and_watch(self) -> None:
+        items, version = self._cluster.list(self._followed.resource, self._followed.namespace)
+        self._updates.put(Update(self._key, objects=tuple(items), replace=True))
+        while not self._ended.is_set():
+            started = self._clock.monotonic()
+            version = self._watch(version)
+            if self._clock.monotonic() - started < _WATCH_S / 2:
+                # Cut short: events may be missing, and a broken connection must not become a busy loop.
+                self._ended.wait(_BACKOFF_S)
+                return
+
+    def _watch(self, version: str) -> str:
+        self._stream = self._cluster.watch(
+            self._followed.resource, self._followed.namespace, version, timeout_s=_WATCH_S
+        )
+        if self._ended.is_set():
+            self._stream.close()
+        for kind, obj in self._stream:
+            version = str(get_path(obj, "metadata", "resourceVersion", default=version))
+            if kind != "BOOKMARK":
+                self._updates.put(Update(self._key, objects=(obj,), deleted=kind == "DELETED"))
+        return version
+
+
+def take_in(followed: Followed, update: Update) -> None:
+    """Bring what was followed up to date."""
+    if update.forbidden:
+        followed.forbidden, followed.synced = update.forbidden, True
+        return
+    if update.replace:
+        followed.objects = {}
+        followed.synced = True
+    for obj in update.objects:
+        key = (str(get_path(obj, "metadata", "namespace", default="")), obj["metadata"]["name"])
+        if update.deleted:
+            followed.objects.pop(key, None)
+        else:
+            followed.objects[key] = obj

@@ -1,0 +1,294 @@
+"""Commands that change environments: which ones, from which base, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from pipeline.core import select
+from pipeline.model.environment import Environment
+from pipeline.model.errors import (
+    ExitCode,
+    GateClosedError,
+    InvalidError,
+    PipelineError,
+    PreflightError,
+    UsageError,
+)
+from pipeline.model.events import Note, Started
+from pipeline.model.objects import Manifest, ObjectRef, Origin
+from pipeline.model.release import Outcome, Phase, Release
+from pipeline.model.views import EnvironmentChanges
+from pipeline.run.deploy import Request, deploy, last_known
+from pipeline.run.session import Session
+from pipeline.run.workspace import Scope, Workspace
+
+OpenSession = Callable[[Environment], Session]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the command line asked for. Empty strings mean: not given."""
+
+    revision: str = ""
+    base: str = ""
+    expected: str = ""
+    wait_lock_s: float = 0.0
+    allow_older: bool = False
+    dry_run: bool = False
+
+
+def deploy_one(
+    workspace: Workspace, open_session: OpenSession, environment: Environment, revision: str, order: Order
+) -> Outcome:
+    """Deploy one environment; never raises a PipelineError: the outcome tells."""
+    outcome = Outcome(command="deploy", environment=environment.name, revision=revision)
+    with _Telling(outcome):
+        session = open_session(environment)
+        selection = changes_of(workspace, session, environment, revision, order.base)
+        outcome.base = selection.base
+        session.tell(Started("deploy", environment.name, revision, selection.base, selection.because))
+        manifests = workspace.render(environment, revision, scope_of(session))
+        deploy(session, _request("deploy", workspace, revision, selection.base, manifests, order), outcome)
+    return outcome
+
+
+def deploy_affected(
+    workspace: Workspace,
+    open_session: OpenSession,
+    environments: Sequence[Environment],
+    revision: str,
+    order: Order,
+) -> list[Outcome]:
+    """Every affected environment that deploys on merge of this branch, upstream first.
+
+    Stops after the first that does not end well: what is downstream of it must not overtake it.
+    """
+    branch = workspace.repository.branch()
+    on_merge = [e for e in environments if e.deploy.on_merge and (not branch or e.deploy.branch == branch)]
+    outcomes: list[Outcome] = []
+    for environment in select.promotion_order(on_merge):
+        outcome = Outcome(command="deploy", environment=environment.name, revision=revision)
+        with _Telling(outcome):
+            session = open_session(environment)
+            selection = changes_of(workspace, session, environment, revision, order.base)
+            if not selection.affected:
+                session.tell(Note(f"{environment.name} is not affected: {'; '.join(selection.because)}"))
+                continue
+            outcome = deploy_one(workspace, open_session, environment, revision, order)
+        outcomes.append(outcome)
+        if outcome.exit_code != ExitCode.OK:
+            break
+    return outcomes
+
+
+def promote(
+    workspace: Workspace,
+    open_session: OpenSession,
+    environments: Sequence[Environment],
+    target: Environment,
+    source_name: str,
+    order: Order,
+) -> Outcome:
+    """Deploy to ``target`` the revision that was last verified upstream."""
+    outcome = Outcome(command="promote", environment=target.name)
+    with _Telling(outcome):
+        source = _upstream(environments, target, source_name)
+        verified = _verified_upstream(open_session(source), source)
+        outcome.revision = revision = verified.revision
+        session = open_session(target)
+        selection = changes_of(workspace, session, target, revision, order.base)
+        outcome.base = selection.base
+        reason = f"release {verified.number} of {source.name} was verified at {verified.finished}"
+        session.tell(Started("promote", target.name, revision, selection.base, (reason,)))
+        # The environment as that revision has it: what was verified is what is promoted.
+        promoted = workspace.environment(target.name, revision)
+        manifests = workspace.render(promoted, revision, scope_of(session))
+        request = _request(
+            "promote", workspace, revision, selection.base, manifests, replace(order, allow_older=True)
+        )
+        deploy(session, request, outcome)
+    return outcome
+
+
+def roll_back_to(
+    open_session: OpenSession, environment: Environment, number: int | None, order: Order
+) -> Outcome:
+    """Deploy what an earlier verified release rendered, from its record: git is not needed."""
+    outcome = Outcome(command="rollback", environment=environment.name)
+    with _Telling(outcome):
+        session = open_session(environment)
+        target = _release_to_go_back_to(session, environment, number)
+        outcome.revision = target.revision
+        session.tell(
+            Started("rollback", environment.name, target.revision, "", (f"back to release {target.number}",))
+        )
+        manifests = [recorded_manifest(target, body) for body in target.rendered]
+        request = Request(
+            command="rollback",
+            revision=target.revision,
+            base="",
+            manifests=manifests,
+            is_older=lambda _: None,
+            expected=order.expected,
+            wait_lock_s=order.wait_lock_s,
+            allow_older=True,
+            dry_run=order.dry_run,
+        )
+        deploy(session, request, outcome)
+    return outcome
+
+
+def changes_of(
+    workspace: Workspace, session: Session, environment: Environment, revision: str, base: str
+) -> EnvironmentChanges:
+    """What changed for one environment since it was last deployed successfully (design promise 1)."""
+    verified = last_known(session.releases.history())
+    return compare(workspace, environment, revision, base, verified.revision if verified else "")
+
+
+def compare(
+    workspace: Workspace, environment: Environment, revision: str, base: str, recorded: str
+) -> EnvironmentChanges:
+    """The files between the base and ``revision``; without a base everything counts as changed, and why.
+
+    An explicit ``base`` wins over the recorded one.
+    """
+    repository = workspace.repository
+    start, why = "", "it was never deployed successfully, so everything is new"
+    if base and set(base) != {"0"}:
+        start = repository.resolve(base)
+    elif recorded:
+        start, why = recorded, ""
+        if repository.is_ancestor(recorded, revision) is None:
+            start, why = (
+                "",
+                f"its last release, {recorded[:12]}, is not in this clone, so everything counts as changed",
+            )
+    if not start:
+        return EnvironmentChanges(
+            name=environment.name, base="", revision=revision, affected=True, because=(why,)
+        )
+    selection = select.affected([environment], repository.changed(start, revision))[environment.name]
+    return EnvironmentChanges(
+        name=environment.name,
+        base=start,
+        revision=revision,
+        affected=selection.affected,
+        because=selection.because,
+        files=selection.files,
+    )
+
+
+def with_objects(
+    workspace: Workspace, environment: Environment, changes: EnvironmentChanges
+) -> EnvironmentChanges:
+    """``changes`` with the objects that are written in the changed files; none where they cannot be read."""
+    paths = {path for path, change in changes.files if change != "deleted"}
+    try:
+        manifests = workspace.render(environment, changes.revision, lambda *_: None)
+    except InvalidError:
+        return changes
+    touched = tuple(m.ref for m in manifests if not changes.base or m.origin.path in paths)
+    return replace(changes, objects=touched)
+
+
+def scope_of(session: Session) -> Scope:
+    """Whether the server serves a kind with a namespace; None where it does not know the kind."""
+
+    def namespaced(api_version: str, kind: str) -> bool | None:
+        resource = session.cluster.resource(api_version, kind)
+        return resource.namespaced if resource else None
+
+    return namespaced
+
+
+def _request(
+    command: str, workspace: Workspace, revision: str, base: str, manifests: Sequence[Manifest], order: Order
+) -> Request:
+    return Request(
+        command=command,
+        revision=revision,
+        base=base,
+        manifests=manifests,
+        is_older=lambda running: workspace.repository.is_ancestor(revision, running),
+        expected=order.expected,
+        wait_lock_s=order.wait_lock_s,
+        allow_older=order.allow_older,
+        dry_run=order.dry_run,
+    )
+
+
+def _upstream(environments: Sequence[Environment], target: Environment, source_name: str) -> Environment:
+    allowed = target.promotion.sources
+    name = source_name or (allowed[0] if len(allowed) == 1 else "")
+    if not name:
+        choices = ", ".join(allowed) or "none: set promotion.from"
+        raise UsageError(f"promote to {target.name}: from which environment? (--from; {choices})")
+    if name not in allowed:
+        raise GateClosedError(
+            f"promote to {target.name}: promotion.from does not name {name}",
+            hint=f"{target.path} allows {', '.join(allowed) or 'no environment'}",
+        )
+    by_name = {e.name: e for e in environments}
+    if name not in by_name:
+        raise InvalidError(f"promote to {target.name}: there is no environment {name}")
+    return by_name[name]
+
+
+def _verified_upstream(session: Session, source: Environment) -> Release:
+    verified = session.releases.last_verified()
+    if verified is None:
+        raise GateClosedError(
+            f"nothing was verified in {source.name} yet",
+            hint=f"deploy it first: pipeline deploy -e {source.name}",
+        )
+    return verified
+
+
+def _release_to_go_back_to(session: Session, environment: Environment, number: int | None) -> Release:
+    heads = session.releases.history()
+    verified = [r for r in heads if r.phase is Phase.SUCCEEDED]
+    if number is None:
+        # Where the newest release stands verified, "back" means the one before it.
+        earlier = verified[1:] if heads and verified and heads[0] is verified[0] else verified
+        if not earlier:
+            raise PreflightError(f"{environment.name} has no verified release to go back to")
+        number = earlier[0].number
+    found = session.releases.get(number)
+    if found is None:
+        kept = ", ".join(str(r.number) for r in verified) or "none"
+        raise PreflightError(f"{environment.name} has no release {number}", hint=f"verified and kept: {kept}")
+    if found.phase is not Phase.SUCCEEDED:
+        raise PreflightError(
+            f"release {number} of {environment.name} is {found.phase}, not verified",
+            hint="name a release that succeeded: see `pipeline history`",
+        )
+    return found
+
+
+def recorded_manifest(release: Release, body: dict[str, object]) -> Manifest:
+    ref = ObjectRef.of(body)
+    origins = {e.ref: e.origin for e in release.inventory}
+    path, _, line = origins.get(ref, "").rpartition(":")
+    origin = Origin(path, int(line)) if line.isdigit() else Origin(f"release {release.number}")
+    return Manifest(ref, body, origin)
+
+
+class _Telling:
+    """Turns an error that ended a run before its first write into the outcome's ending."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, PipelineError):
+            return False
+        self._outcome.exit_code = error.exit_code
+        self._outcome.message = error.message
+        self._outcome.problems = error.problems
+        self._outcome.next_step = error.hint
+        return True

@@ -1,0 +1,73 @@
+"""The environment's own namespace: lock and records live in it, so it comes first (design §4)."""
+
+from __future__ import annotations
+
+from pipeline.core.desired import APPLICATION_LABEL, ENVIRONMENT_LABEL
+from pipeline.model.errors import ApiError, PipelineError, PreflightError
+from pipeline.model.events import Note
+from pipeline.model.objects import ObjectRef, get_path
+from pipeline.run.session import Session
+
+_OF_ITS_OWN = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
+"""What every namespace is given by Kubernetes itself."""
+
+_LOOKED_AT = (
+    ("v1", "ConfigMap"),
+    ("v1", "Secret"),
+    ("v1", "ServiceAccount"),
+    ("v1", "Service"),
+    ("v1", "Pod"),
+    ("v1", "PersistentVolumeClaim"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("apps/v1", "DaemonSet"),
+    ("batch/v1", "Job"),
+)
+
+
+def ensure(session: Session, *, dry_run: bool) -> bool:
+    """Create the namespace where it is missing and that is allowed; True where it was created now.
+
+    Raises:
+        PreflightError: it is missing or being deleted, and that stays so.
+    """
+    environment = session.environment
+    ref = ObjectRef("", "Namespace", "", environment.namespace)
+    try:
+        live = session.cluster.get(ref, "v1")
+    except ApiError as error:
+        if error.status == 403:
+            return False  # may not look; if it is missing, the lock will say so
+        raise
+    if live is not None:
+        if get_path(live, "metadata", "deletionTimestamp"):
+            raise PreflightError(
+                f"namespace {ref.name} is being deleted", hint="wait until it is gone, then deploy again"
+            )
+        return False
+    if dry_run:
+        return False
+    if not environment.create_namespace:
+        raise PreflightError(
+            f"namespace {ref.name} does not exist",
+            hint=f"create it, or set createNamespace: true in {environment.path}",
+        )
+    labels = {APPLICATION_LABEL: environment.application, ENVIRONMENT_LABEL: environment.name}
+    meta = {"name": ref.name, "labels": labels}
+    session.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    session.tell(Note(f"created namespace {ref.name}"))
+    return True
+
+
+def remove_if_empty(session: Session) -> None:
+    """Take the namespace away again after a refusal, unless somebody put something into it."""
+    ref = ObjectRef("", "Namespace", "", session.environment.namespace)
+    try:
+        for api_version, kind in _LOOKED_AT:
+            resource = session.cluster.resource(api_version, kind)
+            items = session.cluster.list(resource, ref.name)[0] if resource else []
+            if any((kind, item["metadata"]["name"]) not in _OF_ITS_OWN for item in items):
+                return
+        session.cluster.delete(ref, "v1")
+    except PipelineError as error:
+        session.tell(Note(f"namespace {ref.name} stays: {error.message}", warning=True))

@@ -1,0 +1,105 @@
+"""Commands that only read: what runs where, how healthy it is, and what drifted."""
+
+from __future__ import annotations
+
+from pipeline.core.readiness import assess
+from pipeline.model.environment import Environment
+from pipeline.model.errors import PipelineError, PreflightError
+from pipeline.model.objects import Object, ObjectRef
+from pipeline.model.plan import Action, Plan
+from pipeline.model.release import Phase, Release
+from pipeline.model.status import Status
+from pipeline.model.views import EnvironmentStatus, FieldDrift, ObjectDrift
+from pipeline.run.job import recorded_manifest
+from pipeline.run.planning import make_plan
+from pipeline.run.session import Session, read_live
+
+_HEALTH = {
+    Status.FAILED: "degraded",
+    Status.NOT_FOUND: "degraded",
+    Status.TERMINATING: "degraded",
+    Status.IN_PROGRESS: "progressing",
+    Status.UNKNOWN: "unknown",
+}
+"""From the gravest to the mildest word for an environment that is not healthy."""
+
+
+def status_of(session: Session, environment: Environment) -> EnvironmentStatus:
+    """What runs in one environment. What is not known stays empty."""
+    latest = session.releases.latest()
+    lock = session.lock.holder()
+    if latest is None:
+        return EnvironmentStatus(
+            name=environment.name,
+            lock=lock,
+            health="unknown",
+            next=f"never deployed: pipeline deploy -e {environment.name}",
+        )
+    running = latest if latest.phase is Phase.SUCCEEDED else session.releases.last_verified()
+    return EnvironmentStatus(
+        name=environment.name,
+        release=latest.number,
+        revision=running.revision if running else "",
+        phase=str(latest.phase),
+        health=_health(session, latest),
+        drift=tuple(d.ref for d in drift(session, running)) if running and not latest.is_open else (),
+        lock=lock,
+        next=_next(latest, environment, locked=lock is not None),
+    )
+
+
+def drift(session: Session, release: Release | None) -> tuple[ObjectDrift, ...]:
+    """Where the live objects are not as the last verified release wants them, field by field."""
+    if release is None:
+        return ()
+    try:
+        plan = drift_plan(session, release)
+    except PreflightError as error:
+        refs = [p.object for p in error.problems if p.object]
+        return tuple(ObjectDrift(ref, ()) for ref in refs)
+    return tuple(_object_drift(plan, change.ref) for change in plan.writes)
+
+
+def drift_plan(session: Session, release: Release) -> Plan:
+    """What it would take to bring the live objects back to ``release``."""
+    manifests = [recorded_manifest(release, body) for body in release.rendered]
+    return make_plan(session, manifests, release.revision, release.inventory).plan
+
+
+def _object_drift(plan: Plan, ref: ObjectRef) -> ObjectDrift:
+    change = next(c for c in plan.changes if c.ref == ref)
+    if change.action is Action.CREATE:
+        return ObjectDrift(ref, (FieldDrift(path="", desired="present", live="absent"),))
+    fields = tuple(FieldDrift(path=f.path, desired=f.after, live=f.before) for f in change.fields)
+    return ObjectDrift(ref, fields)
+
+
+def _health(session: Session, release: Release) -> str:
+    owned = {e.ref: e.api_version for e in release.inventory}
+    live: dict[ObjectRef, Object] = read_live(session, owned)
+    rules = session.environment.rollout.rules
+    seen = {assess(live.get(ref), rules=rules).status for ref in owned}
+    return next((word for status, word in _HEALTH.items() if status in seen), "healthy")
+
+
+def _next(latest: Release, environment: Environment, *, locked: bool) -> str:
+    name = environment.name
+    if locked:
+        return "a run is at work; wait for it"
+    if latest.is_open:
+        return f"a run died in {latest.phase}: `pipeline deploy -e {name}` takes over"
+    match latest.phase:
+        case Phase.ROLLBACK_FAILED:
+            return f"repair what release {latest.number} lists, then `pipeline deploy -e {name}`"
+        case Phase.FAILED:
+            return f"`pipeline rollback -e {name}`, or repair and deploy again"
+        case Phase.ROLLED_BACK:
+            why = latest.causes[0][2] if latest.causes else "see `pipeline history`"
+            return f"release {latest.number} was rolled back: {why}"
+        case _:
+            return ""
+
+
+def unreachable(environment: Environment, error: PipelineError) -> EnvironmentStatus:
+    """The row of an environment that could not be asked; the others are still told."""
+    return EnvironmentStatus(name=environment.name, health="unknown", next=error.message)

@@ -1,0 +1,170 @@
+"""Puts back the state before the first write, waits until it is healthy, and compares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from pipeline.core import planner
+from pipeline.core import rollback as core_rollback
+from pipeline.core.readiness import assess
+from pipeline.core.rollback import Before
+from pipeline.model.errors import ApiError, PipelineError
+from pipeline.model.events import Note, ObjectApplied, RollingBack
+from pipeline.model.objects import Manifest, Object, ObjectRef, Origin, get_path
+from pipeline.model.plan import Action, Change, Plan
+from pipeline.model.release import Difference, InventoryEntry, Release
+from pipeline.model.status import Status
+from pipeline.run import apply
+from pipeline.run.inventory import refreshed
+from pipeline.run.session import Session, in_parallel, read_live
+from pipeline.run.watch import Target, watch_rollout
+
+_MANAGED_FIELDS = "application/merge-patch+json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolledBack:
+    """How the way back went. ``problems`` are writes that failed; ``inventory`` is what is owned now."""
+
+    differences: tuple[Difference, ...]
+    problems: tuple[str, ...] = ()
+    unhealthy: tuple[str, ...] = ()
+    kept: tuple[ObjectRef, ...] = ()
+    inventory: tuple[InventoryEntry, ...] = field(default=(), repr=False)
+
+    @property
+    def ok(self) -> bool:
+        return not (self.differences or self.problems or self.unhealthy)
+
+
+def roll_back(
+    session: Session, release: Release, inventory: Sequence[InventoryEntry], target: str
+) -> RolledBack:
+    """Undo ``release``: every write that it made or may have made, from its record.
+
+    ``inventory`` is what was owned before it. Raises InterruptedRunError; all else is in the result.
+    """
+    before = _before(release)
+    live = _read(session, before)
+    plan = core_rollback.plan_back(
+        before, live, environment=session.environment.name, revision=release.revision
+    )
+    session.tell(RollingBack(target, plan))
+    problems = _write(session, plan, before)
+    kept = tuple(c.ref for c in plan.changes if c.action is Action.KEEP)
+    unhealthy = () if problems else _gate(session, plan, before)
+    now = _read(session, before)
+    return RolledBack(
+        differences=core_rollback.residue(before, now, frozenset(kept)),
+        problems=problems,
+        unhealthy=unhealthy,
+        kept=kept,
+        inventory=_owned_now(release, inventory, now, kept),
+    )
+
+
+def _before(release: Release) -> Before:
+    plan = release.plan
+    return Before(
+        objects=dict(release.before),
+        api_versions={ObjectRef.parse(c["object"]): c["apiVersion"] for c in plan["changes"]},
+        order={ObjectRef.parse(c["object"]): c["wave"] for c in plan["changes"]},
+    )
+
+
+def _read(session: Session, before: Before) -> Mapping[ObjectRef, Object | None]:
+    found = read_live(session, {ref: before.api_versions[ref] for ref in before.objects})
+    return {ref: found.get(ref) for ref in before.objects}
+
+
+def _write(session: Session, plan: Plan, before: Before) -> tuple[str, ...]:
+    """Wave by wave; what fails is reported and the rest goes on: each object that is back counts."""
+    problems: list[str] = []
+    for _, wave in groupby(plan.writes, key=lambda c: c.wave):
+        problems += [p for p in in_parallel(session, lambda c: _undo(session, c, before), list(wave)) if p]
+    return tuple(problems)
+
+
+def _undo(session: Session, change: Change, before: Before) -> str:
+    started = session.clock.monotonic()
+    problem = ""
+    session.guard()
+    try:
+        if change.action is Action.DELETE:
+            session.cluster.delete(change.ref, change.api_version, uid=change.uid)
+            apply.wait_gone(session, change)
+        elif change.action is Action.CREATE:
+            _bring_back(session, change, before.objects[change.ref] or {})
+        else:
+            _restore(session, change)
+    except (ApiError, PipelineError) as error:
+        if error.exit_code.name == "INTERRUPTED":
+            raise
+        problem = f"{change.action} {change.ref}: {error.message}"
+    seconds = session.clock.monotonic() - started
+    result = "failed" if problem else ("deleted" if change.action is Action.DELETE else "restored")
+    session.tell(ObjectApplied(change.ref, change.action, change.wave, result, seconds, problem))
+    return problem
+
+
+def _restore(session: Session, change: Change) -> None:
+    """Apply the old fields; where the server says that a field is immutable, replace the object."""
+    assert change.body is not None  # noqa: S101 - updates have one
+    try:
+        session.cluster.apply(change.body, force=True, strict=False)
+    except ApiError as error:
+        if error.status != 422 or change.ref.kind in planner.NEVER_PRUNED:
+            raise
+        session.cluster.delete(change.ref, change.api_version, uid=change.uid)
+        apply.wait_gone(session, change)
+        session.guard()
+        session.cluster.apply(change.body, force=True, strict=False)
+
+
+def _bring_back(session: Session, change: Change, then: Object) -> None:
+    """Create a deleted object again, whole, and give its fields back to those who owned them."""
+    assert change.body is not None  # noqa: S101 - creations have one
+    apply.wait_gone(session, change)
+    session.guard()
+    session.cluster.create(change.body)
+    managers = get_path(then, "metadata", "managedFields", default=[])
+    owners = [m for m in managers if not m.get("subresource")]
+    if owners:
+        patch = {"metadata": {"managedFields": owners}}
+        session.cluster.patch(change.ref, change.api_version, patch, content_type=_MANAGED_FIELDS)
+
+
+def _gate(session: Session, plan: Plan, before: Before) -> tuple[str, ...]:
+    """Wait until what is back is as healthy as it was; what was not healthy before is not waited for."""
+    targets = []
+    for change in plan.writes:
+        then = before.objects[change.ref]
+        if then is None or assess(then).status is not Status.CURRENT:
+            continue
+        manifest = Manifest(change.ref, then, Origin("the state before the deploy"))
+        targets.append(Target(manifest=manifest, written=True))
+    result = watch_rollout(session, targets, budget_s=session.environment.deploy.timeout_s)
+    if result.ok:
+        return ()
+    session.tell(Note("the restored objects did not become ready", warning=True))
+    return tuple(f"{c.object}: {c.message}" if c.object else c.message for c in result.causes)
+
+
+def _owned_now(
+    release: Release,
+    inventory: Sequence[InventoryEntry],
+    now: Mapping[ObjectRef, Object | None],
+    kept: Sequence[ObjectRef],
+) -> tuple[InventoryEntry, ...]:
+    owned = {e.ref: e for e in inventory}
+    for entry in release.inventory:
+        if entry.ref in kept:
+            owned.setdefault(entry.ref, replace(entry, content=""))
+    for ref, obj in now.items():
+        if ref in owned and obj is not None:
+            owned[ref] = refreshed(owned[ref], obj)
+        elif ref in owned:
+            del owned[ref]
+    return tuple(owned[ref] for ref in sorted(owned))

@@ -1,0 +1,139 @@
+"""The composition root: the one place where adapters are built."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from pipeline import log
+from pipeline.adapters.clock import SystemClock
+from pipeline.model.environment import Cluster, Environment
+from pipeline.model.errors import ExitCode
+from pipeline.model.events import Event
+
+if TYPE_CHECKING:
+    from pipeline.adapters.cluster import KubeCluster
+    from pipeline.adapters.github import GithubFiles
+    from pipeline.run.session import Session
+    from pipeline.run.workspace import Workspace
+
+
+@dataclass(slots=True, kw_only=True)
+class App:
+    """Everything that a command may need, built when it is first asked for.
+
+    ``tell`` hears every event; ``stop`` is set by the first SIGINT or SIGTERM.
+    """
+
+    repo: str = "."
+    kubeconfig: str = ""
+    context: str = ""
+    tell: Callable[[Event], None] = lambda _: None
+    stop: threading.Event = field(default_factory=threading.Event)
+    _connections: dict[tuple[Cluster | None, str], KubeCluster] = field(default_factory=dict)
+
+    def catch_signals(self) -> None:
+        """The first SIGINT or SIGTERM asks the run to end in good order; the second ends the process."""
+
+        def handle(signum: int, frame: FrameType | None) -> None:
+            if self.stop.is_set():
+                os._exit(int(ExitCode.INTERRUPTED))
+            self.stop.set()
+
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, handle)
+
+    def workspace(self) -> Workspace:
+        """The repository of ``-C``. InvalidError where there is none."""
+        from pipeline.adapters import yaml
+        from pipeline.adapters.git import GitRepository
+        from pipeline.run.workspace import Workspace
+
+        return Workspace(
+            repository=GitRepository(Path(self.repo)),
+            documents=lambda path, data: [
+                (d.value, d.origin, d.lines) for d in yaml.load_documents(path, data)
+            ],
+            manifests=yaml.load_manifests,
+        )
+
+    def cluster(self, environment: Environment) -> KubeCluster:
+        """The API server of an environment; environments of one cluster share connections."""
+        from pipeline.adapters.cluster import KubeCluster
+        from pipeline.adapters.connection import connect
+
+        folder = str(Path(self.repo) / Path(environment.path).parent)
+        key = (environment.cluster, folder)
+        if key not in self._connections:
+            connection = connect(
+                environment.cluster,
+                kubeconfig=self.kubeconfig,
+                context=self.context,
+                parallelism=environment.deploy.parallelism,
+                folder=Path(folder),
+            )
+            clock = SystemClock(self.stop)
+            self._connections[key] = KubeCluster(connection, sleep=clock.sleep, monotonic=clock.monotonic)
+        return self._connections[key]
+
+    def session(self, environment: Environment) -> Session:
+        """All ports of one environment."""
+        from pipeline.adapters.lease import LeaseLock
+        from pipeline.adapters.prober import KubeProber
+        from pipeline.adapters.records import SecretReleases
+        from pipeline.run.session import Session
+
+        cluster = self.cluster(environment)
+        clock = SystemClock(self.stop)
+        actor = os.environ.get("PIPELINE_ACTOR") or os.environ.get("GITHUB_ACTOR") or cluster.identity()
+        holder = f"{actor or 'unknown'} at {socket.gethostname()} ({uuid.uuid4().hex[:8]})"
+        return Session(
+            environment=environment,
+            cluster=cluster,
+            releases=SecretReleases(cluster, environment),
+            lock=LeaseLock(cluster, environment, holder, SystemClock(threading.Event())),
+            prober=KubeProber(cluster.http, clock.monotonic),
+            clock=clock,
+            tell=self.tell,
+            stopped=self.stop.is_set,
+            actor=actor,
+        )
+
+
+def github_files(warn: Callable[[str], None]) -> GithubFiles:
+    """The files of a GitHub Actions step; inactive elsewhere."""
+    from pipeline.adapters.github import GithubFiles
+
+    return GithubFiles(os.environ, warn)
+
+
+def random_word() -> str:
+    """A word that nobody can guess: the delimiter of a GitHub output."""
+    return "pipeline_" + secrets.token_hex(16)
+
+
+def reporter(
+    lines: Callable[[Event], list[str]], *, log_entries: bool, no_color: bool
+) -> AbstractContextManager[Callable[[Event], None]]:
+    """Who hears the events: the log, a live view for people at a terminal, or plain lines."""
+    if log_entries:
+        from pipeline.adapters.event_log import LoggingReporter
+
+        return nullcontext(LoggingReporter(log.get()))
+    from pipeline.adapters import terminal
+
+    def scrubbed(event: Event) -> list[str]:
+        return [log.scrub(line) for line in lines(event)]
+
+    return terminal.reporter(sys.stderr, scrubbed, environ=os.environ, color=not no_color, scrub=log.scrub)
