@@ -1,0 +1,328 @@
+"""What our API server adapter does when the server or the network stumbles."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.adapters.cluster import KubeCluster
+from pipeline.core.kinds import builtin
+from pipeline.model.errors import ApiError, InterruptedRunError, UnreachableError
+from pipeline.model.objects import Object, ObjectRef
+from tests.contract.fake_server import FakeClock, Login, Reply, Script, open_fake, serving, status
+
+POD: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "demo"}}
+SECRET: Object = {**POD, "kind": "Secret", "data": {"password": "aHVudGVyMg=="}}
+REF = ObjectRef.of(POD)
+RESET = Reply(reset=True)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def login() -> Login:
+    return Login()
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    with serving() as script:
+        yield script
+
+
+@pytest.fixture
+def kube(script: Script, clock: FakeClock, login: Login) -> Iterator[KubeCluster]:
+    kube = open_fake(script, clock, login)
+    yield kube
+    kube.http.connection.close()
+
+
+@pytest.mark.parametrize(
+    "stumble",
+    [
+        RESET,
+        status(429, "TooManyRequests"),
+        status(500, "InternalError", "etcdserver: leader changed"),
+        status(502),
+        status(503, "ServiceUnavailable"),
+        status(504, "Timeout"),
+    ],
+    ids=["reset", "429", "500", "502", "503", "504"],
+)
+def test_what_can_do_no_harm_twice_is_repeated(kube: KubeCluster, script: Script, stumble: Reply) -> None:
+    for act in (
+        lambda: kube.get(REF, "v1"),
+        lambda: kube.apply(POD),
+        lambda: kube.delete(REF, "v1", uid="some"),
+    ):
+        script.requests.clear()
+        script.says(stumble, stumble, Reply(body=POD))
+        act()
+        assert len(script.requests) == 3
+
+
+@pytest.mark.parametrize("stumble", [RESET, status(503), status(500, "InternalError")])
+def test_a_write_whose_fate_is_unknown_is_not_repeated(
+    kube: KubeCluster, script: Script, stumble: Reply
+) -> None:
+    patch = "application/merge-patch+json"
+    for act in (
+        lambda: kube.create(POD),
+        lambda: kube.replace(POD),
+        lambda: kube.delete(REF, "v1"),
+        lambda: kube.patch(REF, "v1", {}, content_type=patch),
+    ):
+        script.requests.clear()
+        script.says(stumble, Reply(body=POD))
+        with pytest.raises((ApiError, UnreachableError)):
+            act()
+        assert len(script.requests) == 1
+
+
+def test_a_lost_reply_to_a_creation_says_that_its_fate_is_unknown(kube: KubeCluster, script: Script) -> None:
+    script.says(RESET)
+
+    with pytest.raises(UnreachableError, match=r"create Pod/web: .* whether it was done is not known"):
+        kube.create(POD)
+
+
+def test_a_creation_that_was_turned_away_unread_is_repeated(kube: KubeCluster, script: Script) -> None:
+    script.says(status(429, "TooManyRequests"), Reply(body=POD))
+
+    assert kube.create(POD) == POD
+
+
+def test_the_server_says_how_long_to_wait(kube: KubeCluster, script: Script, clock: FakeClock) -> None:
+    busy = status(429, "TooManyRequests")
+    busy.headers["Retry-After"] = "7"
+    script.says(busy, Reply(body=POD))
+
+    kube.get(REF, "v1")
+
+    assert clock.slept == [7.0]
+
+
+def test_a_server_that_stays_away_is_given_half_a_minute(
+    kube: KubeCluster, script: Script, clock: FakeClock
+) -> None:
+    script.says(status(503, "ServiceUnavailable", "shutting down"))
+
+    with pytest.raises(ApiError, match="get Pod/web: shutting down") as caught:
+        kube.get(REF, "v1")
+
+    assert caught.value.status == 503
+    assert 20 < clock.monotonic() <= 30
+
+
+def test_an_internal_error_is_not_waited_for_long(
+    kube: KubeCluster, script: Script, clock: FakeClock
+) -> None:
+    script.says(status(500, "InternalError", "failed calling webhook"))
+
+    with pytest.raises(ApiError):
+        kube.apply(POD)
+
+    assert len(script.requests) == 3
+
+
+def test_a_patch_that_fits_no_schema_is_invalid_and_not_repeated(kube: KubeCluster, script: Script) -> None:
+    script.says(status(500, "", "failed to create typed patch object (demo/web): .spek: not declared"))
+
+    with pytest.raises(ApiError) as caught:
+        kube.apply(POD)
+
+    assert caught.value.reason == "Invalid"
+    assert len(script.requests) == 1
+
+
+def test_a_signal_ends_the_waiting(script: Script, clock: FakeClock) -> None:
+    def interrupted(_: float) -> None:
+        raise InterruptedRunError("stopped by a signal")
+
+    clock.sleep = interrupted  # type: ignore[method-assign]
+    kube = open_fake(script, clock)
+    script.says(status(503))
+
+    with pytest.raises(InterruptedRunError):
+        kube.get(REF, "v1")
+    kube.http.connection.close()
+
+
+def test_a_refused_login_is_renewed_once(kube: KubeCluster, script: Script, login: Login) -> None:
+    script.says(status(401, "Unauthorized"), Reply(body=POD))
+
+    assert kube.create(POD) == POD
+    assert [r.headers["Authorization"] for r in script.requests] == ["Bearer token-0", "Bearer token-1"]
+
+
+def test_a_login_that_is_refused_twice_is_an_error_without_the_token(
+    kube: KubeCluster, script: Script, login: Login
+) -> None:
+    script.says(status(401, "Unauthorized", "token-1 is no good"))
+
+    with pytest.raises(UnreachableError, match="refused the login") as caught:
+        kube.get(REF, "v1")
+
+    assert len(script.requests) == 2
+    assert "token-" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_redirect_is_not_followed(kube: KubeCluster, script: Script) -> None:
+    script.says(Reply(302, headers={"Location": "http://192.0.2.1/"}), Reply(body=POD))
+
+    with pytest.raises(UnreachableError, match="redirect"):
+        kube.get(REF, "v1")
+
+    assert len(script.requests) == 1
+
+
+def test_what_is_no_json_is_no_api_server(kube: KubeCluster, script: Script) -> None:
+    script.says(Reply(body=b"<html>hello</html>"))
+
+    with pytest.raises(UnreachableError, match="not JSON"):
+        kube.list(builtin("v1", "Pod"))
+
+
+@pytest.mark.parametrize("code", [400, 403, 409, 422, 500, 503])
+def test_no_answer_about_a_secret_is_quoted(kube: KubeCluster, script: Script, code: int) -> None:
+    cause = {"reason": "FieldValueInvalid", "field": "data[password]", "message": "hunter2 is too short"}
+    script.says(status(code, "Invalid", "hunter2 is too short", name="web", causes=[cause]))
+
+    with pytest.raises(ApiError) as caught:
+        kube.create(SECRET)
+
+    assert "hunter2" not in f"{caught.value} {caught.value.message} {caught.value.causes}"
+    assert caught.value.message == "create Secret/web: Invalid, data[password]"
+    assert caught.value.causes == (("FieldValueInvalid", "data[password]", ""),)
+
+
+def test_messages_are_short_and_hold_no_control_characters(kube: KubeCluster, script: Script) -> None:
+    script.says(status(422, "Invalid", "\x1b[31mred\n::error::" + "x" * 5000))
+
+    with pytest.raises(ApiError) as caught:
+        kube.create(POD)
+
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 650
+
+
+def test_a_request_to_apply_says_who_and_how(kube: KubeCluster, script: Script) -> None:
+    script.says(Reply(body=POD))
+
+    kube.apply(POD, dry_run=True, force=True)
+
+    [request] = script.requests
+    assert request.path == (
+        "/api/v1/namespaces/demo/pods/web?fieldManager=pipeline&force=true&fieldValidation=Strict&dryRun=All"
+    )
+    assert request.headers["Content-Type"] == "application/apply-patch+yaml"
+    assert request.body == POD
+
+
+def test_a_name_cannot_climb_out_of_its_path(kube: KubeCluster, script: Script) -> None:
+    kube.resource("v1", "Pod")
+    script.says(Reply(body=POD))
+
+    with pytest.raises(ApiError):
+        kube.get(ObjectRef("", "Pod", "demo", ".."), "v1")
+    kube.get(ObjectRef("", "Pod", "demo", "../secrets/s"), "v1")
+
+    assert [r.path for r in script.requests] == ["/api/v1/namespaces/demo/pods/..%2Fsecrets%2Fs"]
+
+
+def test_a_list_whose_snapshot_is_gone_starts_again(kube: KubeCluster, script: Script) -> None:
+    first = Reply(body={"metadata": {"continue": "next", "resourceVersion": "5"}, "items": [POD]})
+    whole = Reply(body={"metadata": {"resourceVersion": "9"}, "items": [POD]})
+    script.says(first, status(410, "Expired"), whole)
+
+    found, version = kube.list(builtin("v1", "Pod"), "demo")
+
+    assert (len(found), version) == (1, "9")
+
+
+def watching(kube: KubeCluster, script: Script, reply: Reply) -> Iterator[tuple[str, Object]]:
+    script.says(reply)
+    return kube.watch(builtin("v1", "Pod"), "demo", "5", timeout_s=30)
+
+
+def line(kind: str, body: Object) -> bytes:
+    return json.dumps({"type": kind, "object": body}).encode() + b"\n"
+
+
+def test_a_watch_ends_with_the_servers_answer(kube: KubeCluster, script: Script) -> None:
+    watch = watching(kube, script, Reply(body=line("ADDED", POD) + line("BOOKMARK", POD)))
+
+    assert [kind for kind, _ in watch] == ["ADDED", "BOOKMARK"]
+    assert list(watch) == []
+
+
+@pytest.mark.parametrize("rest", [b'{"type": "MODIF', b"garbage\n", b"null\n", b'{"type": "ADDED"}\n'])
+def test_a_broken_line_ends_a_watch_after_the_whole_ones(
+    kube: KubeCluster, script: Script, rest: bytes
+) -> None:
+    for cut in (False, True):
+        watch = watching(kube, script, Reply(body=line("ADDED", POD) + rest, cut=cut))
+
+        assert list(watch) == [("ADDED", POD)]
+
+
+def test_a_watch_that_is_too_old_says_so(kube: KubeCluster, script: Script) -> None:
+    gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+    watch = watching(kube, script, Reply(body=line("ADDED", POD) + line("ERROR", gone)))
+
+    assert next(watch) == ("ADDED", POD)
+    with pytest.raises(ApiError, match="too old resource version") as caught:
+        next(watch)
+    assert caught.value.status == 410
+
+
+def test_a_watch_that_is_refused_at_once_says_so(kube: KubeCluster, script: Script) -> None:
+    with pytest.raises(ApiError) as caught:
+        watching(kube, script, status(410, "Expired", "too old resource version"))
+
+    assert caught.value.status == 410
+
+
+def test_events_longer_than_one_read_stay_whole(kube: KubeCluster, script: Script) -> None:
+    big = {**POD, "data": "ü" * 300_000}
+
+    watch = watching(kube, script, Reply(body=line("ADDED", big) + line("DELETED", POD)))
+
+    assert list(watch) == [("ADDED", big), ("DELETED", POD)]
+
+
+def test_an_older_server_is_asked_for_each_version(kube: KubeCluster, script: Script) -> None:
+    resources = [
+        {"name": "lamps", "kind": "Lamp", "namespaced": True},
+        {"name": "lamps/status", "kind": "Lamp", "namespaced": True},
+    ]
+    script.says(Reply(body={"kind": "APIGroupList", "groups": []}), Reply(body={"resources": resources}))
+
+    assert kube.resource("test.example/v1", "Lamp").plural == "lamps"
+    assert kube.resource("test.example/v1", "Torch") is None
+    assert [r.path for r in script.requests] == ["/apis", "/apis/test.example/v1"]
+
+
+def test_a_builtin_kind_that_this_server_lacks_is_no_absent_object(kube: KubeCluster, script: Script) -> None:
+    script.says(Reply(404, b"404 page not found"))
+
+    with pytest.raises(ApiError, match="does not serve Pod of v1"):
+        kube.get(REF, "v1")
+
+    script.says(status(404, "NotFound", 'pods "web" not found', name="web", kind="pods"))
+    assert kube.get(REF, "v1") is None
+
+
+def test_a_server_that_was_never_there_is_told_soon(script: Script, clock: FakeClock) -> None:
+    kube = open_fake(script, clock)
+    kube.http._date = None  # as before the first answer
+    script.says(RESET)
+
+    with pytest.raises(UnreachableError):
+        kube.get(REF, "v1")
+
+    assert clock.monotonic() <= 3
+    kube.http.connection.close()
