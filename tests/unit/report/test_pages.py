@@ -26,7 +26,7 @@ def test_a_page_of_ten_thousand_objects_stays_below_the_limit_and_is_closed():
             ref=ObjectRef("", "ConfigMap", "demo", f"c{n}"),
             action=Action.CREATE,
             api_version="v1",
-            reason="→" * 90,
+            reason=long,
         )
         for n in range(10_000)
     )
