@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.adapters.cluster import KubeCluster
-from pipeline.adapters.connection import connect
+from pipeline.adapters.connection import Connection, connect
 from pipeline.adapters.discovery import aggregated
 from pipeline.adapters.http import Call
 from pipeline.core import kinds
@@ -28,7 +28,10 @@ def kube(cluster: LocalCluster) -> Iterator[KubeCluster]:
 
 
 def open_cluster(kubeconfig: Path, context: str = "") -> KubeCluster:
-    connection = connect(kubeconfig=str(kubeconfig), context=context)
+    return open_connection(connect(kubeconfig=str(kubeconfig), context=context))
+
+
+def open_connection(connection: Connection) -> KubeCluster:
     return KubeCluster(connection, sleep=time.sleep, monotonic=time.monotonic)
 
 
