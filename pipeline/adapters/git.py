@@ -24,7 +24,7 @@ class GitRepository:
     """``ports.Repository`` over a git work tree. ``folder`` may be anywhere within it.
 
     Raises:
-        InvalidError: ``folder`` is in no repository, or in one without a work tree.
+        InvalidError: ``folder`` is in no repository with a work tree.
         UnreachableError: git is missing or broken.
     """
 
@@ -218,7 +218,10 @@ class GitRepository:
 
 
 def _open(folder: Path) -> Path:
-    """The root of the work tree that ``folder`` is in."""
+    """The root of the work tree that ``folder`` is in: the nearest folder that holds ``.git``.
+
+    A folder that only looks like the inside of ``.git`` is content of somebody's commit.
+    """
     try:
         # Here, since GitPython takes 0.15 s to import and runs git to see whether it is there.
         import git
@@ -226,21 +229,20 @@ def _open(folder: Path) -> Path:
         raise UnreachableError(
             "open the repository: git cannot be run", hint="install git 2.38 or newer"
         ) from error
+    none = InvalidError(
+        f"open repository {folder}: no git repository here", hint="name one with -C, or run git init"
+    )
+    root = next((path for path in (folder, *folder.parents) if (path / ".git").exists()), None)
+    if root is None:
+        raise none
     try:
-        with git.Repo(folder, search_parent_directories=True) as repository:
-            root = repository.working_tree_dir
+        git.Repo(root).close()
     except (git.exc.InvalidGitRepositoryError, git.exc.NoSuchPathError) as error:
-        raise InvalidError(
-            f"open repository {folder}: no git repository here", hint="name one with -C, or run git init"
-        ) from error
+        raise none from error
     except Exception as error:
+        # GitPython reads the configuration; what it raises for a broken one is not listed.
         raise UnreachableError(f"open repository {folder}: {type(error).__name__}") from error
-    # A folder that looks like the inside of .git may be content of somebody's commit.
-    if root is None or not (Path(root) / ".git").exists():
-        raise InvalidError(
-            f"open repository {folder}: it has no work tree", hint="name the folder that holds .git"
-        )
-    return Path(root).resolve()
+    return root
 
 
 def _change(about: str) -> str:

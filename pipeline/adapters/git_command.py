@@ -36,6 +36,8 @@ _OPTIONS = (
     "-c", "submodule.recurse=false",
 )  # fmt: skip
 
+_FOREIGN = "dubious ownership"
+
 _REVISION_BYTES = 250
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f:?*\[\\]|\.\.|@\{|\^\{|//|\.lock(?:/|$)")
 
@@ -57,20 +59,8 @@ class Git:
         Raises:
             UnreachableError: git is missing, hangs, answers without end or with another code.
         """
-        try:
-            process = subprocess.Popen(  # noqa: S603 - arguments are as the module's docstring says
-                ["git", *_OPTIONS, *arguments],  # noqa: S607 - the git of the user's PATH is meant
-                cwd=self.work_tree,
-                env=self._environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=(errors := tempfile.TemporaryFile()),  # noqa: SIM115 - closed below
-            )
-        except OSError as error:
-            raise UnreachableError(
-                f"run git {arguments[0]}: {error.strerror or error}", hint="install git 2.38 or newer"
-            ) from error
-        with errors:
+        with tempfile.TemporaryFile() as errors:
+            process = self._start(arguments, errors)
             output, late = self._converse(process, stdin)
             errors.seek(0)
             told = errors.read(4096).decode(errors="replace")
@@ -78,9 +68,25 @@ class Git:
             raise UnreachableError(f"run git {arguments[0]}: no end after {self._timeout_s:g} s")
         if len(output) > STDOUT_BYTES:
             raise UnreachableError(f"run git {arguments[0]}: more than {STDOUT_BYTES} bytes of output")
-        if process.returncode not in accept:
+        # Where git refuses to open the repository, no exit code of the command means anything.
+        if process.returncode not in accept or _FOREIGN in told:
             raise _failed(arguments[0], process.returncode, told)
         return process.returncode, output
+
+    def _start(self, arguments: tuple[str, ...], errors: IO[bytes]) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(  # noqa: S603 - arguments are as the module's docstring says
+                ["git", *_OPTIONS, *arguments],  # noqa: S607 - the git of the user's PATH is meant
+                cwd=self.work_tree,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        except OSError as error:
+            raise UnreachableError(
+                f"run git {arguments[0]}: {error.strerror or error}", hint="install git 2.38 or newer"
+            ) from error
 
     def _converse(self, process: subprocess.Popen[bytes], stdin: bytes) -> tuple[bytes, bool]:
         """(output up to the limit, whether the time ran out). The process has ended afterwards."""
@@ -170,7 +176,7 @@ def _feed(pipe: IO[bytes], stdin: bytes) -> None:
 def _failed(command: str, code: int, told: str) -> UnreachableError:
     first = next((line.strip() for line in told.splitlines() if line.strip()), f"exit code {code}")
     hint = ""
-    if "dubious ownership" in told:
+    if _FOREIGN in told:
         first = "the repository belongs to another user"
         hint = "name its folder with -C, or run as its owner"
     return UnreachableError(f"run git {command}: {scrub(first[:300])}", hint=hint)
