@@ -62,7 +62,7 @@ class EvidenceLog:
         seen = {
             key: replace(entry, present=False)
             for key, entry in self.seen.items()
-            if now - entry.last <= _FORGET_S
+            if entry.present or now - entry.last <= _FORGET_S  # looks may be far apart
         }
         for ref, found in evidence:
             key = (ref, found.code, found.container)
