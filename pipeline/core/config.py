@@ -1,0 +1,206 @@
+"""``environment.yaml``: from a parsed mapping to an Environment, or to every problem at once (design §3)."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.core.environment_shape import ENVIRONMENT, LABEL
+from pipeline.core.schema import Reading, json_schema, nearest
+from pipeline.model.environment import (
+    Allow,
+    Check,
+    Cluster,
+    Deploy,
+    EksCluster,
+    Environment,
+    Grace,
+    HttpCheck,
+    KubeconfigCluster,
+    Promotion,
+    Prune,
+    ReadyRule,
+    Rollback,
+    Rollout,
+    Source,
+    TcpCheck,
+)
+from pipeline.model.errors import InvalidError
+from pipeline.model.objects import FieldPath, Json, get_path
+
+__all__ = ["environment_schema", "nearest", "parse_environment"]
+
+
+_DEFAULT = Check(name="default", probe=TcpCheck())
+
+
+def parse_environment(
+    value: Json, lines: Mapping[FieldPath, int], path: str, repository_name: str
+) -> Environment:
+    """What an ``environment.yaml`` says. ``path`` is its own, within the repository.
+
+    Raises:
+        InvalidError: with every problem of the file, each with its line.
+    """
+    reading = Reading(path, lines)
+    read = reading.read(ENVIRONMENT, value, ()) or {}
+    spec = read.get("spec", {})
+    _check_name(reading, read, path)
+    sources = _sources(reading, spec, path)
+    _check_checks(reading, spec)
+    _check_promotion(reading, spec, posixpath.basename(posixpath.dirname(path)))
+    if reading.problems:
+        problems = sorted(reading.problems, key=lambda p: p.origin.line if p.origin else 0)
+        noun = "problem" if len(problems) == 1 else "problems"
+        raise InvalidError(f"{path}: {len(problems)} {noun}", problems=problems)
+    name = read["metadata"]["name"]
+    return Environment(
+        name=name,
+        application=spec.get("application") or _as_name(repository_name) or name,
+        namespace=spec["namespace"],
+        path=path,
+        create_namespace=spec.get("createNamespace", True),
+        cluster=_cluster(spec.get("cluster")),
+        sources=sources,
+        deploy=Deploy(**_renamed(spec.get("deploy"))),
+        prune=Prune(**_renamed(spec.get("prune"))),
+        rollout=_rollout(spec.get("rollout", {})),
+        checks=tuple(
+            _check(reading, check, ("spec", "checks", index))
+            for index, check in enumerate(spec.get("checks", ()))
+        ),
+        rollback=Rollback(**_renamed(spec.get("rollback"))),
+        allow=Allow(**_renamed(spec.get("allow"))),
+        promotion=Promotion(sources=tuple(spec.get("promotion", {}).get("from", ()))),
+    )
+
+
+def environment_schema() -> dict[str, Any]:
+    """The JSON Schema of ``environment.yaml``, for editors; the definition is the one that is read by."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Environment of pipeline",
+        **json_schema(ENVIRONMENT),
+    }
+
+
+# --- what a shape alone cannot say
+
+
+def _check_name(reading: Reading, read: dict[str, Any], path: str) -> None:
+    folder = posixpath.basename(posixpath.dirname(path))
+    name = get_path(read, "metadata", "name")
+    if name is not None and name != folder:
+        message = f"metadata.name is {name}, the folder is {folder}"
+        reading.tell(("metadata", "name"), "wrong-name", message, f"write name: {folder}")
+
+
+def _sources(reading: Reading, spec: dict[str, Any], path: str) -> tuple[Source, ...]:
+    found: dict[str, Source] = {}
+    for index, source in enumerate(spec.get("sources", ())):
+        written = (source or {}).get("manifests")
+        at: FieldPath = ("spec", "sources", index, "manifests")
+        if written is None:
+            continue
+        folder = _within(posixpath.dirname(path), written)
+        if folder is None:
+            message = f"{written!r} is not a folder or file within the repository"
+            reading.tell(at, "outside-repository", message, "paths are relative to this file")
+        elif folder in found:
+            reading.tell(at, "duplicate-source", f"{folder} is a source already")
+        else:
+            found[folder] = Source(kind="manifests", path=folder, origin=reading.origin(at))
+    if "sources" in spec and not spec["sources"]:
+        reading.tell(("spec", "sources"), "missing-key", "spec.sources is empty", "- manifests: manifests")
+    return tuple(found.values())
+
+
+def _within(folder: str, written: str) -> str | None:
+    """The path from the repository's root, or None where it leaves the repository or is its root."""
+    if written.startswith("/") or "\\" in written or not written.isprintable() or "://" in written:
+        return None
+    path = posixpath.normpath(posixpath.join(folder, written))
+    return None if path in (".", "..", "") or path.startswith(("../", "/")) else path
+
+
+def _check_checks(reading: Reading, spec: dict[str, Any]) -> None:
+    names: set[str] = set()
+    for index, check in enumerate(spec.get("checks", ())):
+        at: FieldPath = ("spec", "checks", index)
+        if not check:
+            continue
+        name = check.get("name")
+        if name in names:
+            reading.tell((*at, "name"), "duplicate-check", f"two checks are called {name}")
+        names.add(name)
+        http = check.get("http", {})
+        for field in ("port", "path"):
+            if "url" in http and field in http:
+                message = f"{field} has no effect beside url"
+                reading.tell((*at, "http", field), "bad-choice", message, "write it into the url")
+        _check_deadline(reading, check, at)
+
+
+def _check_deadline(reading: Reading, check: dict[str, Any], at: FieldPath) -> None:
+    samples = check.get("samples", _DEFAULT.samples)
+    interval = check.get("interval", _DEFAULT.interval_s)
+    deadline = check.get("deadline", _DEFAULT.deadline_s)
+    needed = (samples - 1) * interval
+    if needed >= deadline:
+        message = f"{samples} samples every {interval:g} s take {needed:g} s, the deadline is {deadline:g} s"
+        reading.tell((*at, "deadline"), "bad-value", message, f"write deadline: {int(needed * 2) + 1}s")
+
+
+def _check_promotion(reading: Reading, spec: dict[str, Any], folder: str) -> None:
+    for index, source in enumerate(get_path(spec, "promotion", "from", default=())):
+        if source == folder:
+            at: FieldPath = ("spec", "promotion", "from", index)
+            reading.tell(at, "bad-value", "an environment cannot be promoted from itself")
+
+
+# --- from keys of the file to fields of the model
+
+_SECONDS = {"timeout", "interval", "deadline", "image", "schedule", "quota"}
+
+
+def _renamed(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """``maxDeletions`` → ``max_deletions``, ``timeout`` → ``timeout_s``, lists → tuples."""
+    renamed = {}
+    for key, value in (given or {}).items():
+        name = re.sub(r"(?<=[a-z])[A-Z]", lambda m: "_" + m[0].lower(), key)
+        name += "_s" if key in _SECONDS else ""
+        renamed[name] = tuple(value) if isinstance(value, list) else value
+    return renamed
+
+
+def _cluster(given: Mapping[str, Any] | None) -> Cluster | None:
+    if not given:
+        return None
+    if "eks" in given:
+        return EksCluster(**_renamed(given["eks"]))
+    return KubeconfigCluster(**_renamed(given["kubeconfig"]))
+
+
+def _rollout(given: Mapping[str, Any]) -> Rollout:
+    return Rollout(
+        grace=Grace(**_renamed(given.get("grace"))),
+        rules=tuple(ReadyRule(**_renamed(rule)) for rule in given.get("rules", ())),
+    )
+
+
+def _check(reading: Reading, given: Mapping[str, Any], at: FieldPath) -> Check:
+    rest = {key: value for key, value in given.items() if key not in ("http", "tcp")}
+    probe: HttpCheck | TcpCheck
+    if "http" in given:
+        probe = HttpCheck(**given["http"])
+    else:
+        probe = TcpCheck(**given["tcp"])
+    return Check(probe=probe, origin=reading.origin(at), **_renamed(rest))
+
+
+def _as_name(repository: str) -> str:
+    """A repository's name as an application's: ``My_App.git`` → ``my-app``."""
+    name = re.sub(r"[^a-z0-9]+", "-", repository.removesuffix(".git").lower()).strip("-")[:40].strip("-")
+    return name if re.search(LABEL, name) else ""

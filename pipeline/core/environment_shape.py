@@ -1,0 +1,220 @@
+"""The shape of ``environment.yaml``: the one definition behind its reader and its JSON Schema."""
+
+from __future__ import annotations
+
+from pipeline.core.ready_rules import parse_rule
+from pipeline.core.schema import Duration, Either, Field, Flag, Keys, Many, Text, Whole
+from pipeline.model.objects import ObjectRef
+
+LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+"""DNS-1123 label (RFC 1123): names of namespaces and, by our records' names, of environments."""
+
+
+def _reference(text: str) -> None:
+    ObjectRef.parse(text)
+
+
+def _ready_rule(text: str) -> None:
+    parse_rule(text)
+
+
+_NAME = Text(pattern=LABEL, words="lower-case letters, digits and -, at most 63")
+_ANY = Text(pattern=r".", words="must not be empty")
+_NAMES = Many(_NAME)
+_PORT = Either(
+    (Whole(1, 65535), Text(pattern=r"^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$", words="no port's name"))
+)
+_SPAN = Duration(0.001)
+
+
+def _keys(**fields: Field) -> dict[str, Field]:
+    """Fields whose names are no keywords of Python; ``from_`` stands for ``from``."""
+    return {name.removesuffix("_"): field for name, field in fields.items()}
+
+
+_EKS = Keys(
+    fields=_keys(
+        name=Field(shape=_ANY, required=True, about="The cluster's name in EKS."),
+        region=Field(shape=Text(pattern=r"^[a-z]{2,}(-[a-z0-9]+)+$", words="no AWS region")),
+        role=Field(shape=_ANY, about="ARN of the role that the token is made for."),
+        describeRole=Field(shape=_ANY, about="ARN of the role that looks the cluster up."),
+    )
+)
+
+_CLUSTER = Keys(
+    fields=_keys(
+        eks=Field(shape=_EKS),
+        kubeconfig=Field(shape=Keys(fields=_keys(path=Field(shape=_ANY), context=Field(shape=_ANY)))),
+    ),
+    one_of=("eks", "kubeconfig"),
+)
+
+_HELM = Keys(
+    fields=_keys(
+        chart=Field(shape=_ANY, required=True),
+        release=Field(shape=_NAME),
+        values=Field(shape=Many(_ANY)),
+    )
+)
+
+_SOURCE = Keys(
+    fields=_keys(
+        manifests=Field(shape=_ANY, about="File or folder, recursive: *.yaml, *.yml, *.json."),
+        kustomize=Field(shape=_ANY, later="kustomize sources are not rendered by this version"),
+        helm=Field(shape=_HELM, later="helm sources are not rendered by this version"),
+    ),
+    one_of=("manifests", "kustomize", "helm"),
+)
+
+_DEPLOY = Keys(
+    fields=_keys(
+        onMerge=Field(shape=Flag(), about="Deploy when the branch changes."),
+        branch=Field(shape=Text(pattern=r"^[^-\s][^\s]*$", words="no branch's name")),
+        timeout=Field(shape=_SPAN, about="For the whole deploy."),
+        parallelism=Field(shape=Whole(1, 64)),
+    )
+)
+
+_PRUNE = Keys(
+    fields=_keys(
+        enabled=Field(shape=Flag(), about="Delete what the repository no longer has."),
+        maxDeletions=Field(shape=Whole(0, 100_000)),
+        maxPercent=Field(shape=Whole(0, 100)),
+    )
+)
+
+_GRACE = Keys(
+    fields=_keys(
+        image=Field(shape=Duration(), about="For pulls that fail without proof that they always will."),
+        schedule=Field(shape=Duration(), about="For pods that no node takes."),
+        quota=Field(shape=Duration(), about="For pods that a quota refuses."),
+        restarts=Field(shape=Whole(0, 100), about="Restarts that are borne."),
+    )
+)
+
+_RULE = Keys(
+    fields=_keys(
+        group=Field(shape=Text(), about="API group; empty for the core API."),
+        kind=Field(shape=_ANY, required=True),
+        ready=Field(shape=Many(Text(rule=_ready_rule)), about="All must hold."),
+        failed=Field(shape=Many(Text(rule=_ready_rule)), about="Any fails the object."),
+    )
+)
+
+_HTTP = Keys(
+    fields=_keys(
+        service=Field(shape=_NAME),
+        port=Field(shape=_PORT),
+        path=Field(shape=Text(pattern=r"^/\S*$", words="must begin with / and have no blanks")),
+        url=Field(shape=Text(pattern=r"^https?://[^\s/@]+(/\S*)?$", words="no http or https URL")),
+        status=Field(shape=Whole(100, 599)),
+        contains=Field(shape=_ANY, about="Text that the answer must hold."),
+    ),
+    one_of=("service", "url"),
+)
+
+_TCP = Keys(
+    fields=_keys(
+        service=Field(shape=_NAME),
+        host=Field(shape=Text(pattern=r"^[A-Za-z0-9.:-]+$", words="no host")),
+        port=Field(shape=_PORT, required=True, about="Write port: NUMBER."),
+    ),
+    one_of=("service", "host"),
+)
+
+_CHECK = Keys(
+    fields=_keys(
+        name=Field(shape=_NAME, required=True),
+        http=Field(shape=_HTTP),
+        tcp=Field(shape=_TCP),
+        samples=Field(shape=Whole(1, 1000), about="Good samples in a row that pass the check."),
+        interval=Field(shape=_SPAN, about="Between the starts of two samples."),
+        timeout=Field(shape=_SPAN, about="For one sample."),
+        deadline=Field(shape=_SPAN, about="For the whole check."),
+    ),
+    one_of=("http", "tcp"),
+)
+
+_ALLOW = Keys(
+    fields=_keys(
+        clusterScoped=Field(
+            shape=Many(
+                Text(pattern=r"^(\*|[A-Z][A-Za-z0-9]*(\.[a-z0-9.-]+)?)$", words="write Kind, Kind.group or *")
+            ),
+            about="Cluster-scoped kinds that manifests may hold: Kind, Kind.group or *.",
+        ),
+        namespaces=Field(
+            shape=Many(Text(pattern=rf"^\*$|{LABEL}", words="no namespace's name, nor *")),
+            about="Namespaces that manifests may write to; default: the environment's own.",
+        ),
+        conflicts=Field(shape=Text(choices=("refuse", "take"))),
+        missing=Field(
+            shape=Many(Text(rule=_reference)),
+            about="Objects, as group/Kind/namespace/name, that something else creates later.",
+        ),
+    )
+)
+
+_APPROVALS = Keys(
+    fields=_keys(
+        required=Field(shape=Whole(0, 100)),
+        from_=Field(shape=Many(_ANY)),
+        notAuthor=Field(shape=Flag()),
+        identity=Field(shape=Text(choices=("actor", "cluster"))),
+    )
+)
+
+_WINDOW = Keys(
+    fields=_keys(
+        allow=Field(shape=_ANY),
+        deny=Field(shape=_ANY),
+        duration=Field(shape=_SPAN),
+        timezone=Field(shape=_ANY),
+    ),
+    one_of=("allow", "deny"),
+)
+
+_PROMOTION = Keys(
+    fields=_keys(
+        from_=Field(shape=_NAMES, about="Environments whose verified release comes here."),
+        soak=Field(shape=Duration(), later="soak is not enforced by this version"),
+        approvals=Field(shape=_APPROVALS, later="approvals are not enforced by this version"),
+        windows=Field(shape=Many(_WINDOW), later="windows are not enforced by this version"),
+        auto=Field(shape=Flag(), later="auto is not acted upon by this version"),
+    )
+)
+
+_SPEC = Keys(
+    fields=_keys(
+        application=Field(shape=_NAME, about="Default: the repository's name."),
+        namespace=Field(shape=_NAME, required=True, about="Default for objects, and home of the records."),
+        createNamespace=Field(shape=Flag()),
+        cluster=Field(shape=_CLUSTER),
+        sources=Field(shape=Many(_SOURCE), required=True, about="Where manifests come from."),
+        deploy=Field(shape=_DEPLOY),
+        prune=Field(shape=_PRUNE),
+        rollout=Field(shape=Keys(fields=_keys(grace=Field(shape=_GRACE), rules=Field(shape=Many(_RULE))))),
+        checks=Field(shape=Many(_CHECK)),
+        rollback=Field(
+            shape=Keys(
+                fields=_keys(
+                    auto=Field(shape=Flag()), onFirstDeploy=Field(shape=Text(choices=("remove", "keep")))
+                )
+            )
+        ),
+        allow=Field(shape=_ALLOW),
+        promotion=Field(shape=_PROMOTION),
+    )
+)
+
+ENVIRONMENT = Keys(
+    fields=_keys(
+        apiVersion=Field(shape=Text(choices=("pipeline/v1",)), required=True, about="Write pipeline/v1."),
+        kind=Field(shape=Text(choices=("Environment",)), required=True, about="Write Environment."),
+        metadata=Field(
+            shape=Keys(fields=_keys(name=Field(shape=_NAME, required=True, about="The folder's name."))),
+            required=True,
+        ),
+        spec=Field(shape=_SPEC, required=True),
+    )
+)
