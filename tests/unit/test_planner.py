@@ -1,0 +1,218 @@
+"""From desired, owned and live objects to a plan."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.core import planner
+from pipeline.core.desired import body_of, leave_replicas, scaled_by_autoscaler
+from pipeline.core.planner import Desired, DryRun, World
+from pipeline.model.environment import Environment, Prune
+from pipeline.model.objects import Manifest, ObjectRef, Origin, digest
+from pipeline.model.plan import Action, Reversible
+from pipeline.model.release import InventoryEntry
+
+ENV = Environment(name="dev", application="web", namespace="demo", path="environments/dev/environment.yaml")
+OWNED = {"pipeline/application": "web", "pipeline/environment": "dev"}
+
+
+def settings(name="settings", value="1"):
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": "demo"},
+        "data": {"key": value},
+    }
+    manifest = Manifest(ObjectRef.of(body), body, Origin("m.yaml", 3))
+    sent = body_of(manifest, ENV)
+    return Desired(manifest=manifest, body=sent, content=digest(sent))
+
+
+def live_of(desired, *, uid="u1", version="7", **metadata):
+    meta = {**desired.body["metadata"], "uid": uid, "resourceVersion": version, **metadata}
+    return {**desired.body, "metadata": meta}
+
+
+def entry_of(desired, *, uid="u1", version="7"):
+    return InventoryEntry(
+        ref=desired.manifest.ref,
+        api_version="v1",
+        uid=uid,
+        generation=0,
+        resource_version=version,
+        content=desired.content,
+    )
+
+
+def build(*desired, live=(), owned=(), dry=None, environment=ENV, offline=False):
+    world = World(
+        environment=environment,
+        revision="r1",
+        desired=desired,
+        inventory={e.ref: e for e in owned},
+        live={ObjectRef.of(o): o for o in live},
+        dry_runs=dry or {},
+        offline=offline,
+    )
+    return planner.build(world)
+
+
+def only(plan):
+    assert len(plan.changes) == 1
+    return plan.changes[0]
+
+
+def test_an_object_that_does_not_exist_is_created():
+    one = settings()
+    plan, _ = build(one, dry={one.manifest.ref: DryRun(result=one.body)})
+    assert only(plan).action is Action.CREATE
+    assert only(plan).body["metadata"]["labels"] == OWNED
+
+
+def test_an_object_that_nobody_touched_is_kept_without_a_dry_run():
+    one = settings()
+    plan, _ = build(one, live=[live_of(one)], owned=[entry_of(one)])
+    assert only(plan).action is Action.KEEP
+    assert plan.waves == ()
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        pytest.param({"version": "8"}, id="it was written since"),
+        pytest.param({"uid": "u2"}, id="it was deleted and made anew"),
+    ],
+)
+def test_an_object_that_somebody_touched_is_compared(live):
+    one = settings()
+    drifted = {**live_of(one, **live), "data": {"key": "other"}}
+    plan, _ = build(one, live=[drifted], owned=[entry_of(one)], dry={one.manifest.ref: DryRun(result=live_of(one))})
+    assert only(plan).action is Action.UPDATE
+    assert [(f.path, f.before, f.after) for f in only(plan).fields] == [("data.key", "other", "1")]
+
+
+def test_a_touched_object_that_is_as_wanted_is_kept():
+    one = settings()
+    live = live_of(one, version="8")
+    plan, _ = build(one, live=[live], owned=[entry_of(one)], dry={one.manifest.ref: DryRun(result=live)})
+    assert only(plan).action is Action.KEEP
+
+
+def test_an_existing_object_of_nobody_is_adopted():
+    one = settings()
+    live = live_of(one)
+    plan, _ = build(one, live=[live], dry={one.manifest.ref: DryRun(result=live)})
+    assert (only(plan).action, only(plan).reason) == (Action.UPDATE, "adopted")
+
+
+def test_an_object_of_another_environment_is_refused_with_its_owner():
+    one = settings()
+    live = live_of(one, labels={**OWNED, "pipeline/environment": "prod"})
+    plan, problems = build(one, live=[live], dry={one.manifest.ref: DryRun(result=live)})
+    assert plan is None
+    assert "belongs to web/prod" in problems[0].message
+    assert str(problems[0].origin) == "m.yaml:3"
+
+
+def test_what_left_the_repository_is_deleted_by_uid():
+    old = settings("old")
+    one = settings()
+    plan, _ = build(one, live=[live_of(one), live_of(old, uid="u9")], owned=[entry_of(one), entry_of(old, uid="u9")])
+    deletion = next(c for c in plan.changes if c.action is Action.DELETE)
+    assert (deletion.ref.name, deletion.uid) == ("old", "u9")
+
+
+def test_a_namesake_that_is_another_object_is_not_deleted():
+    old = settings("old")
+    one = settings()
+    plan, _ = build(one, live=[live_of(one), live_of(old, uid="new")], owned=[entry_of(one), entry_of(old, uid="u9")])
+    assert [c.action for c in plan.changes] == [Action.KEEP]
+
+
+@pytest.mark.parametrize(("key", "value"), list(planner.KEPT_BY_ANNOTATION.items()))
+def test_an_annotation_protects_from_pruning(key, value):
+    old = settings("old")
+    one = settings()
+    protected = live_of(old, uid="u9", annotations={key: value})
+    plan, _ = build(one, live=[live_of(one), protected], owned=[entry_of(one), entry_of(old, uid="u9")])
+    kept = next(c for c in plan.changes if c.ref.name == "old")
+    assert kept.action is Action.KEEP
+    assert key in kept.note
+
+
+def test_nothing_is_deleted_where_pruning_is_off():
+    old = settings("old")
+    environment = replace(ENV, prune=Prune(enabled=False))
+    plan, _ = build(live=[live_of(old)], owned=[entry_of(old)], environment=environment)
+    assert plan.changes == ()
+
+
+def test_a_mass_deletion_is_refused_and_says_what_to_raise():
+    olds = [settings(f"old-{n}") for n in range(12)]
+    plan, problems = build(live=[live_of(o) for o in olds], owned=[entry_of(o) for o in olds])
+    assert plan is None
+    assert [p.code for p in problems] == ["mass-deletion"]
+    assert "12 of 12" in problems[0].message
+    assert "prune.maxDeletions" in problems[0].hint
+
+
+def test_one_of_three_objects_may_go():
+    all_three = [settings(f"s{n}") for n in range(3)]
+    plan, problems = build(
+        *all_three[:2], live=[live_of(o) for o in all_three], owned=[entry_of(o) for o in all_three]
+    )
+    assert problems == ()
+    assert [c.action for c in plan.writes] == [Action.DELETE]
+
+
+def test_the_digest_is_the_same_whatever_the_order_of_files():
+    one, two = settings("a"), settings("b")
+    dry = {d.manifest.ref: DryRun(result=d.body) for d in (one, two)}
+    first, _ = build(one, two, dry=dry)
+    second, _ = build(two, one, dry=dry)
+    assert first.digest == second.digest
+
+
+def test_the_digest_changes_with_the_content():
+    one, two = settings(value="1"), settings(value="2")
+    first, _ = build(one, dry={one.manifest.ref: DryRun(result=one.body)})
+    second, _ = build(two, dry={two.manifest.ref: DryRun(result=two.body)})
+    assert first.digest != second.digest
+
+
+def test_all_refusals_are_told_at_once():
+    from pipeline.model.errors import Problem
+
+    one, two = settings("a"), settings("b")
+    dry = {d.manifest.ref: DryRun(problem=Problem(code="x", message=d.manifest.ref.name)) for d in (one, two)}
+    _, problems = build(one, two, dry=dry)
+    assert [p.message for p in problems] == ["a", "b"]
+
+
+def test_a_new_claim_cannot_be_taken_back():
+    body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "d", "namespace": "demo"}}
+    manifest = Manifest(ObjectRef.of(body), body, Origin("m.yaml"))
+    one = Desired(manifest=manifest, body=body_of(manifest, ENV), content="x")
+    plan, _ = build(one, dry={manifest.ref: DryRun(result=body)})
+    assert only(plan).reversible is Reversible.ONE_WAY
+
+
+def test_offline_everything_is_created():
+    plan, problems = build(settings("a"), settings("b"), offline=True)
+    assert problems == ()
+    assert {c.action for c in plan.changes} == {Action.CREATE}
+
+
+AUTOSCALER = {
+    "apiVersion": "autoscaling/v2",
+    "kind": "HorizontalPodAutoscaler",
+    "metadata": {"name": "web", "namespace": "demo"},
+    "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}},
+}
+
+
+def test_an_autoscaler_owns_its_targets_replicas():
+    assert scaled_by_autoscaler([AUTOSCALER]) == {ObjectRef("apps", "Deployment", "demo", "web")}
+    body = {"spec": {"replicas": 3, "paused": False}}
+    assert leave_replicas(body, {"spec": {"replicas": 7}})["spec"] == {"replicas": 7, "paused": False}
+    assert leave_replicas(body, None) == body
