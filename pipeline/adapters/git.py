@@ -53,10 +53,9 @@ class GitRepository:
         return output.decode(errors="replace").strip()
 
     def is_ancestor(self, old: str, new: str) -> bool | None:
-        """Whether ``new`` contains ``old``; None where that cannot be known: ``old`` is not here, or the
-        history between them is cut off."""
-        self._require(new)
-        if not OBJECT_ID.fullmatch(old) or not self._has(old):
+        """Whether ``new`` contains ``old``; None where that cannot be known: one of them is not here, or
+        the history between them is cut off."""
+        if not all(OBJECT_ID.fullmatch(commit) and self._has(commit) for commit in (old, new)):
             return None
         if self._contains(new, old):
             return True

@@ -9,47 +9,13 @@ from operator import attrgetter
 from typing import Literal
 
 from pipeline.core.depends import declared
+from pipeline.core.kinds import builtin
 from pipeline.core.references import Use, references
 from pipeline.model.errors import InvalidError, Problem
 from pipeline.model.objects import Manifest, ObjectRef, Origin, get_path
 
 Strength = Literal["exists", "ready"]
 """What the target must be before its source is written: there at all, or ready."""
-
-CLUSTER_SCOPED = frozenset(
-    {
-        ("", "Namespace"),
-        ("", "Node"),
-        ("", "PersistentVolume"),
-        ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"),
-        ("admissionregistration.k8s.io", "MutatingAdmissionPolicyBinding"),
-        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
-        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"),
-        ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"),
-        ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
-        ("apiextensions.k8s.io", "CustomResourceDefinition"),
-        ("apiregistration.k8s.io", "APIService"),
-        ("certificates.k8s.io", "CertificateSigningRequest"),
-        ("certificates.k8s.io", "ClusterTrustBundle"),
-        ("flowcontrol.apiserver.k8s.io", "FlowSchema"),
-        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"),
-        ("networking.k8s.io", "IngressClass"),
-        ("networking.k8s.io", "IPAddress"),
-        ("networking.k8s.io", "ServiceCIDR"),
-        ("node.k8s.io", "RuntimeClass"),
-        ("rbac.authorization.k8s.io", "ClusterRole"),
-        ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
-        ("resource.k8s.io", "DeviceClass"),
-        ("resource.k8s.io", "ResourceSlice"),
-        ("scheduling.k8s.io", "PriorityClass"),
-        ("storage.k8s.io", "CSIDriver"),
-        ("storage.k8s.io", "CSINode"),
-        ("storage.k8s.io", "StorageClass"),
-        ("storage.k8s.io", "VolumeAttachment"),
-        ("storage.k8s.io", "VolumeAttributesClass"),
-    }
-)
-"""Built-in kinds without a namespace, `kubectl api-resources --namespaced=false` of Kubernetes 1.36."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,14 +217,19 @@ class Lookup:
     def body(self, ref: ObjectRef) -> Mapping[str, object]:
         return self._by_key[self._key(ref)].body
 
-    def namespace_of(self, ref: ObjectRef) -> ObjectRef | None:
+    def namespace_of(self, manifest: Manifest) -> ObjectRef | None:
         """The Namespace of an object, where the set has it."""
-        if ref.group_kind in CLUSTER_SCOPED or self._defined_cluster_scoped(ref):
+        if self._is_cluster_scoped(manifest):
             return None
-        return self.find(ObjectRef("", "Namespace", "", ref.namespace or self.default_namespace))
+        namespace = manifest.ref.namespace or self.default_namespace
+        return self.find(ObjectRef("", "Namespace", "", namespace))
 
-    def _defined_cluster_scoped(self, ref: ObjectRef) -> bool:
-        crd = self.definitions.get(ref.group_kind)
+    def _is_cluster_scoped(self, manifest: Manifest) -> bool:
+        """False for a kind that is not known: waiting for a Namespace in vain costs a wave at most."""
+        known = builtin(manifest.api_version, manifest.ref.kind)
+        if known is not None:
+            return not known.namespaced
+        crd = self.definitions.get(manifest.ref.group_kind)
         return crd is not None and get_path(self.body(crd), "spec", "scope") == "Cluster"
 
     def _key(self, ref: ObjectRef) -> ObjectRef:
@@ -280,7 +251,7 @@ def _edges(manifest: Manifest, lookup: Lookup, problems: list[Problem]) -> Itera
 
 
 def _enclosing(manifest: Manifest, lookup: Lookup) -> Iterator[Edge]:
-    namespace = lookup.namespace_of(manifest.ref)
+    namespace = lookup.namespace_of(manifest)
     if namespace is not None:
         origin = manifest.origin_of(("metadata", "namespace"))
         yield Edge(manifest.ref, namespace, "lives in", "exists", origin)

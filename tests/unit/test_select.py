@@ -110,7 +110,7 @@ def test_upstream_comes_first_in_whatever_order_they_are_given() -> None:
 
 
 def test_environments_promoted_from_each_other_are_named_in_order() -> None:
-    a, b, c = (environment(x, after=(y,)) for x, y in ("ab", "bc", "cb"))
+    a, b, c = (environment(x, after=(y,)) for x, y in ("ac", "bc", "cb"))
     with pytest.raises(InvalidError) as caught:
         names(environment("x"), a, c, b)
     (problem,) = caught.value.problems
