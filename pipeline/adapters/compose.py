@@ -24,6 +24,7 @@ from yaml.events import (
 )
 
 from pipeline.core.scalars import key_text, resolve
+from pipeline.core.schema import shown
 from pipeline.model.errors import Problem
 from pipeline.model.objects import FieldPath, Json, Origin
 
@@ -231,7 +232,7 @@ class Composer:
         if first is None:
             frame.keys[name] = line
         else:
-            message = f"the key {_shown(key)} is written twice, in lines {first} and {line}"
+            message = f"the key {shown(key)} is written twice, in lines {first} and {line}"
             self._tell(event, "duplicate-key", message)
         frame.key = key
 
@@ -279,7 +280,7 @@ class Composer:
     def _check_merge(self, frame: _Frame, key: str, item: Json, base: FieldPath) -> None:
         # kubectl lets a later << win over a key written before it, other readers do not.
         if key not in frame.merged and frame.value[key] != item:
-            message = f"the key {_shown(key)} stands before the << that sets it too; write << first"
+            message = f"the key {shown(key)} stands before the << that sets it too; write << first"
             self._tell_line(self._lines.get(base, frame.line), "bad-merge", message)
 
     def _copy(self, value: Json, old: FieldPath, new: FieldPath) -> Json:
@@ -316,9 +317,9 @@ class Composer:
     def _tagged(self, event: Any, tag: str, value: Json) -> Json:
         allowed = _SCALAR_TAGS.get(tag)
         if allowed is None:
-            self._tell(event, "bad-tag", f"the tag {_shown(tag)} is not allowed")
+            self._tell(event, "bad-tag", f"the tag {shown(tag)} is not allowed")
         elif not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-            self._tell(event, "bad-tag", f"the value does not agree with its tag {_shown(tag)}")
+            self._tell(event, "bad-tag", f"the value does not agree with its tag {shown(tag)}")
         return value
 
     # --- budgets and problems
@@ -345,9 +346,3 @@ class Composer:
     def _stop_line(self, line: int, code: str, message: str) -> NoReturn:
         self._tell_line(max(line, 1), code, message)
         raise StopError
-
-
-def _shown(text: str) -> str:
-    """A key or tag within a message: short, on one line, without control characters."""
-    clean = text if len(text) <= 60 else text[:57] + "…"
-    return '"' + "".join(c if c.isprintable() else "?" for c in clean) + '"'

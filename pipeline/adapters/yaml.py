@@ -17,6 +17,7 @@ from yaml.error import MarkedYAMLError
 from yaml.reader import ReaderError
 
 from pipeline.core.scalars import needs_quotes
+from pipeline.core.schema import kind_of
 from pipeline.model.errors import InvalidError, Problem
 from pipeline.model.objects import FieldPath, Json, Manifest, Object, ObjectRef, Origin
 
@@ -220,9 +221,12 @@ def _identity_problems(value: Json, origin: Origin, lines: dict[FieldPath, int])
     """Why ``value`` is no object that can be applied."""
     if not isinstance(value, dict):
         return [
-            Problem(
-                code="not-an-object", message=f"{_kind_of(value)}, not a Kubernetes object", origin=origin
-            )
+            Problem(code="not-an-object", message=f"{kind_of(value)}, not a Kubernetes object", origin=origin)
+        ]
+    if str(value.get("apiVersion")).startswith("kustomize.config.k8s.io/"):
+        hint = "kustomize sources are not rendered by this version: point the source at plain manifests"
+        return [
+            Problem(code="not-an-object", message="a kustomization, not an object", origin=origin, hint=hint)
         ]
     problems = []
     meta = value.get("metadata")
@@ -244,25 +248,9 @@ def _identity_problems(value: Json, origin: Origin, lines: dict[FieldPath, int])
         elif word is None or word == "":
             problems.append(Problem(code="missing-field", message=f"an object without {name}", origin=place))
         elif not isinstance(word, str):
-            message = f"{name} is {_kind_of(word)}, not a string"
+            message = f"{name} is {kind_of(word)}, not a string"
             problems.append(Problem(code="wrong-type", message=message, origin=place, hint="quote it"))
     return problems
-
-
-def _kind_of(value: Json) -> str:
-    match value:
-        case bool():
-            return "a boolean"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a string"
-        case list():
-            return "a list"
-        case dict():
-            return "a mapping"
-        case _:
-            return "null"
 
 
 def _refuse(path: str, code: str, message: str, line: int = 1, column: int = 1) -> NoReturn:

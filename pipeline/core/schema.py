@@ -158,17 +158,17 @@ class Reading:
             return None
         if shape.choices and value not in shape.choices:
             near = nearest(value, shape.choices)
-            message = f"{show_path(at)} is {_shown(value)}, not {' or '.join(shape.choices)}"
+            message = f"{show_path(at)} is {shown(value)}, not {' or '.join(shape.choices)}"
             self.tell(at, "bad-value", message, f"did you mean {near}?" if near else "")
             return None
         if shape.pattern and not re.search(shape.pattern, value):
-            self.tell(at, "bad-value", f"{show_path(at)} is {_shown(value)}: {shape.words}")
+            self.tell(at, "bad-value", f"{show_path(at)} is {shown(value)}: {shape.words}")
             return None
         try:
             if shape.rule is not None:
                 shape.rule(value)
         except ValueError as error:
-            self.tell(at, "bad-value", f"{show_path(at)} is {_shown(value)}: {error}")
+            self.tell(at, "bad-value", f"{show_path(at)} is {shown(value)}: {error}")
             return None
         return str(value)
 
@@ -188,7 +188,7 @@ class Reading:
         try:
             read = seconds(value)
         except ValueError as error:
-            self.tell(at, "bad-value", f"{show_path(at)} is {_shown(value)}: {error}")
+            self.tell(at, "bad-value", f"{show_path(at)} is {shown(value)}: {error}")
             return None
         if not shape.minimum <= read <= shape.maximum:
             bounds = f"{shape.minimum:g} s and {shape.maximum:g} s"
@@ -228,7 +228,7 @@ class Reading:
         near = nearest(key, shape.fields)
         hint = f"did you mean {near}?" if near else f"known are {', '.join(shape.fields)}"
         where = f" in {show_path(at)}" if at else ""
-        self.tell((*at, key), "unknown-key", f"unknown key {_shown(key)}{where}", hint)
+        self.tell((*at, key), "unknown-key", f"unknown key {shown(key)}{where}", hint)
 
     def _complete(self, shape: Keys, value: dict[str, Any], at: FieldPath) -> None:
         for key, known in shape.fields.items():
@@ -264,7 +264,8 @@ def _means_something(value: Json) -> bool:
     return value not in (None, False, 0, "", "0s", [], {})
 
 
-def _shown(value: str) -> str:
+def shown(value: str) -> str:
+    """A text of a user within a message: quoted, short, on one line, without control characters."""
     clean = value if len(value) <= 60 else value[:57] + "…"
     return '"' + "".join(c if c.isprintable() else "?" for c in clean) + '"'
 
