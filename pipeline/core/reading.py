@@ -56,11 +56,9 @@ def seconds(value: Json) -> float | None:
         return None
     try:
         when = datetime.fromisoformat(value)
-    except ValueError:
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return when.timestamp()
 
 
 def uid(obj: Json) -> str:

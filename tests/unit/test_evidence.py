@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.core.evidence import evidence, new_pods, remember
+from pipeline.core.reading import seconds
 from pipeline.model.objects import Object
 from pipeline.model.status import CauseCode, Evidence, Grade
 from tests.kube_objects import (
@@ -619,3 +620,10 @@ def test_events_of_the_newer_api_are_read_too() -> None:
     (found,) = shown(pod(waiting("ContainerCreating")), events=[said])
 
     assert (found.code, found.count) == (CauseCode.VOLUME_MOUNT_FAILED, 5)
+
+
+def test_a_time_beyond_the_calendar_is_no_crash() -> None:
+    assert seconds("0001-01-01T00:00:00+23:59") != 0
+    assert seconds("2023-11-14T22:13:20Z") == T0
+    assert seconds("2023-11-14T22:13:20.123456789Z") is not None
+    assert seconds("not a time but long enough") is None

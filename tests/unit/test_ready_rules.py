@@ -12,6 +12,7 @@ OBJ = {
     "spec": {"clusterIP": "10.0.0.1", "empty": "", "zero": 0, "ports": [{"port": 80}, {"port": 443}]},
     "status": {
         "phase": "Running",
+        "none": None,
         "ok": True,
         "conditions": [
             {"type": "Ready", "status": "True"},
@@ -39,6 +40,7 @@ PATHS = {
     r"{.metadata.labels.app\.kubernetes\.io/name}": ["web"],
     '{.metadata.labels["a,b"]}': ["c"],
     "{.nothing.at.all}": [],
+    "{.status.none}": [],
 }
 
 
@@ -107,3 +109,8 @@ def test_rules_are_separated_by_commas_but_not_by_those_in_braces() -> None:
 
     assert len(rules) == 3
     assert all(rule.holds(OBJ) for rule in rules)
+
+
+def test_a_rule_with_a_comma_in_braces_is_refused_whole() -> None:
+    with pytest.raises(ValueError, match=r"\.a,b"):
+        parse_rules("condition=Ready,jsonpath={.a,b}")

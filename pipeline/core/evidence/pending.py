@@ -16,6 +16,7 @@ _FAILURES: dict[str, CauseCode] = {
     "PodFailed": CauseCode.POD_FAILED,
     "ScalingBroken": CauseCode.SCALING_BROKEN,
     "ClaimLost": CauseCode.CLAIM_PENDING,
+    "VolumeFailed": CauseCode.DEGRADED,
     "NamesNotAccepted": CauseCode.APPLY_REJECTED,
     "NotEstablished": CauseCode.APPLY_REJECTED,
 }
