@@ -104,7 +104,7 @@ class Cluster(Protocol):
     def watch(
         self, resource: ResourceType, namespace: str, resource_version: str, *, timeout_s: float
     ) -> WatchStream:
-        """Events after ``resource_version``. Ends when the server ends it; ApiError status 410 when too old."""
+        """Events after ``resource_version``, until the server ends it; ApiError 410 when too old."""
 
     def logs(self, namespace: str, pod: str, container: str, *, previous: bool, lines: int) -> str:
         """The last lines of a container, or empty where the server has none."""

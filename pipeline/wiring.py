@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from pipeline import log
 from pipeline.adapters.clock import SystemClock
 from pipeline.model.environment import Cluster, Environment
-from pipeline.model.errors import ExitCode
 from pipeline.model.events import Event
+from pipeline.model.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from pipeline.adapters.cluster import KubeCluster

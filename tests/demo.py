@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.adapters.cluster import KubeCluster
 from pipeline.adapters.clock import SystemClock
+from pipeline.adapters.cluster import KubeCluster
 from pipeline.adapters.connection import connect
 from pipeline.model.errors import PipelineError
 from pipeline.model.objects import ObjectRef
@@ -95,11 +95,15 @@ def play(story: Story, *, simulated: bool) -> None:
     )
     story.start()
     if simulated:
-        print("   Nodes and pods are simulated here and serve nothing: the example's HTTP checks are left out.")
+        print(
+            "   Nodes and pods are simulated here and serve nothing: the example's HTTP checks are left out."
+        )
         story.without_checks()
     story.commit("web: the first version")
     story.pipeline("validate")
-    story.tell("First deploy of dev", "Nothing is written until the whole set passed a dry run on the server.")
+    story.tell(
+        "First deploy of dev", "Nothing is written until the whole set passed a dry run on the server."
+    )
     story.pipeline("deploy", "-e", "dev")
     story.tell("A changed setting", "Only what changed is written; everything else costs no write at all.")
     story.change("dev/manifests/settings.yaml", "hello from dev", "hello again", "dev: a kinder greeting")
@@ -160,7 +164,9 @@ def local_cluster() -> Iterator[Mapping[str, str]]:
 def main() -> int:
     """Tell the story; exit code 1 where something did not go as it should."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--context", default="", help="a context of your kubeconfig instead of the local cluster")
+    parser.add_argument(
+        "--context", default="", help="a context of your kubeconfig instead of the local cluster"
+    )
     context = parser.parse_args().context
     open_cluster: Callable[[], object] = (lambda: own_cluster(context)) if context else local_cluster
     try:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pipeline.cli.parser import build
-from pipeline.model.errors import ExitCode
+from pipeline import __version__
+from pipeline.model.exit_codes import ExitCode
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; returns its exit code. No exception leaves it but SystemExit of --help."""
+    if list(argv) == ["--version"]:
+        print(f"pipeline {__version__}")  # noqa: T201 - asked by scripts, often: not worth a parser
+        return int(ExitCode.OK)
+    from pipeline.cli.parser import build
+
     try:
         args = build().parse_args(argv)
     except SystemExit as ended:

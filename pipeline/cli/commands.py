@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pipeline.cli import screen
 from pipeline.model.environment import Environment
-from pipeline.model.errors import GRAVITY, ExitCode, InvalidError, PipelineError, Problem, UsageError
-from pipeline.model.release import Outcome
+from pipeline.model.errors import InvalidError, PipelineError, Problem, UsageError
+from pipeline.model.exit_codes import ExitCode
 from pipeline.model.status import Status
 from pipeline.model.views import EnvironmentChanges, EnvironmentStatus
 from pipeline.report import document, tables
@@ -222,12 +222,6 @@ def _order(args: argparse.Namespace) -> job.Order:
         allow_older=getattr(args, "allow_older", False),
         dry_run=args.dry_run,
     )
-
-
-def gravest(outcomes: Sequence[Outcome]) -> ExitCode:
-    """The exit code of several environments (design §8)."""
-    codes = {ExitCode(o.exit_code) for o in outcomes}
-    return next((code for code in GRAVITY if code in codes), ExitCode.OK)
 
 
 _COMMANDS: dict[str, Callable[[App, argparse.Namespace], ExitCode]] = {

@@ -7,7 +7,8 @@ import sys
 
 from pipeline.cli import screen
 from pipeline.model.environment import EksCluster
-from pipeline.model.errors import ExitCode, UsageError
+from pipeline.model.errors import UsageError
+from pipeline.model.exit_codes import ExitCode
 from pipeline.wiring import App
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from pipeline import __version__
-from pipeline.model.errors import ExitCode
+from pipeline.model.exit_codes import ExitCode
 
 _MEANINGS = {
     ExitCode.OK: "done and healthy, or nothing to do and healthy",
@@ -35,14 +35,14 @@ def build() -> argparse.ArgumentParser:
     """The parser of all commands. Global options stand before or after the command."""
     parser = argparse.ArgumentParser(
         prog="pipeline",
-        description="Deploys what git says to Kubernetes, proves that it works, or puts back what ran before.",
+        description="Deploys what git says to Kubernetes, proves that it works, or puts back what was.",
         epilog=_epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"pipeline {__version__}")
     _global_options(parser, suppress=False)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, prog="pipeline")
     add = _Adder(commands)
     _reading(add)
     _changing(add)
@@ -196,7 +196,9 @@ def _revision(parser: argparse.ArgumentParser) -> None:
 
 def _eks(add: _Adder) -> None:
     eks = add("eks", "log in to EKS without the aws CLI")
-    commands = eks.add_subparsers(dest="eks_command", metavar="kubeconfig|token", required=True)
+    commands = eks.add_subparsers(
+        dest="eks_command", metavar="kubeconfig|token", required=True, prog="pipeline eks"
+    )
     nested = _Adder(commands)
     token = nested("token", "print an ExecCredential for kubectl")
     kubeconfig = nested("kubeconfig", "write a kubeconfig entry, as `aws eks update-kubeconfig` does")

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import log, wiring
-from pipeline.model.errors import GRAVITY, ExitCode, PipelineError, Problem, UsageError
+from pipeline.model.errors import PipelineError, Problem, UsageError
 from pipeline.model.events import Event
+from pipeline.model.exit_codes import GRAVITY, ExitCode
 from pipeline.model.plan import Plan
 from pipeline.model.release import Outcome
 from pipeline.report import document, github, markdown, summary, tables, text

@@ -66,7 +66,9 @@ def one_line(text: object, limit: int = LIMIT) -> str:
     Line ends become a blank; what exceeds ``limit`` characters is counted.
     """
     plain = clip(scrub(str(text)), limit)
-    return escape(" ".join(part.strip() for part in re.split(r"[\r\n]+", plain) if part.strip()))
+    if "\n" in plain or "\r" in plain:
+        plain = " ".join(part.strip() for part in re.split(r"[\r\n]+", plain) if part.strip())
+    return escape(plain.strip(" "))
 
 
 def clip(text: str, limit: int) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.core.escape import defuse_json
-from pipeline.model.errors import ExitCode, PipelineError, Problem
+from pipeline.model.errors import PipelineError, Problem
+from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Object, ObjectRef, Origin
 from pipeline.model.plan import Change, Plan
 from pipeline.model.release import Outcome, Release
@@ -62,6 +63,8 @@ def report_document(outcome: Outcome) -> Document:
         "checks": [_check(c) for c in outcome.checks],
         "causes": [_cause(c) for c in outcome.causes],
         "rollback": _rollback(outcome),
+        "warnings": list(outcome.warnings),
+        "problems": problems_document(outcome_problems(outcome))["problems"],
         "timings": {**dict.fromkeys(_TIMINGS, 0.0), **{k: _seconds(v) for k, v in outcome.timings.items()}},
     }
 
@@ -114,6 +117,14 @@ def error_problems(error: PipelineError) -> tuple[Problem, ...]:
     if error.problems:
         return error.problems
     return (Problem(code=ExitCode(error.exit_code).result, message=error.message, hint=error.hint),)
+
+
+def outcome_problems(outcome: Outcome) -> tuple[Problem, ...]:
+    """What ended a run before its first write; empty where something else, or nothing, did."""
+    if outcome.problems or not outcome.message:
+        return outcome.problems
+    code = result_of(outcome.exit_code)
+    return (Problem(code=code, message=outcome.message, hint=outcome.next_step),)
 
 
 def render_document(objects: Iterable[Object], show_secrets: bool = False) -> Document:

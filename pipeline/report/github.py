@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.core.escape import defuse, escape, one_line
 from pipeline.core.redaction import scrub
-from pipeline.model.errors import GRAVITY, ExitCode, PipelineError, Problem
+from pipeline.model.errors import PipelineError, Problem
+from pipeline.model.exit_codes import GRAVITY, ExitCode
 from pipeline.model.objects import Origin
 from pipeline.model.release import Outcome
 from pipeline.model.status import Cause
 
-from .document import error_problems, result_of
+from .document import error_problems, outcome_problems, result_of
 from .words import label
 
 LIMIT = 10
@@ -25,7 +26,9 @@ def run_annotations(outcomes: Sequence[Outcome]) -> list[str]:
     """Workflow commands for the causes and warnings of a run; at most ten of each."""
     errors = [_of_cause(outcome, cause) for outcome in outcomes for cause in outcome.causes]
     for outcome in outcomes:
-        if outcome.exit_code and not outcome.causes:
+        if outcome.message:
+            errors += problem_annotations(outcome_problems(outcome))
+        elif outcome.exit_code and not outcome.causes:
             errors.append(_failed_without_cause(outcome))
     warnings = [
         command("warning", warning, title=f"{outcome.environment}: {outcome.command}")

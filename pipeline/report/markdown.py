@@ -83,6 +83,8 @@ def preflight_markdown(rows: Iterable[PreflightRow], *, limit_bytes: int = LIMIT
 
 def _report(outcome: Outcome, source_url: str) -> list[str]:
     lines = [f"### {plain(headline(outcome))}", ""]
+    if outcome.message:
+        lines += [plain(outcome.message), "", *(f"- {plain(str(p))}" for p in outcome.problems)]
     for cause in outcome.causes:
         lines += _cause(cause, source_url)
     done = [*rollback_lines(outcome)] if outcome.exit_code else []

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.core.escape import one_line
-from pipeline.model.errors import ExitCode, PipelineError
+from pipeline.model.errors import PipelineError
+from pipeline.model.exit_codes import ExitCode
 from pipeline.model.plan import Plan
 from pipeline.model.release import Outcome
 from pipeline.model.status import Verdict
@@ -26,7 +27,7 @@ _TIMED = ("plan", "apply", "rollout", "checks", "rollback", "total")
 def summary(outcome: Outcome) -> str:
     """What a run came to. Fits a screen; the JSON report has all of it."""
     lines = [headline(outcome)]
-    for part in (_causes(outcome), _done(outcome), _warnings(outcome), _next(outcome)):
+    for part in (_refusal(outcome), _causes(outcome), _done(outcome), _warnings(outcome), _next(outcome)):
         lines += part
     timings = timing_line(outcome)
     return text([*lines, f"time: {timings}"] if timings else lines)
@@ -53,6 +54,13 @@ def timing_line(outcome: Outcome) -> str:
     others = sorted(name for name in outcome.timings if name not in _TIMED)
     known[-1:-1] = [name for name in others if outcome.timings[name]] if "total" in known else []
     return ", ".join(f"{one_line(name)} {seconds(outcome.timings[name])}" for name in known)
+
+
+def _refusal(outcome: Outcome) -> list[str]:
+    """The error that ended the run before its first write."""
+    if not outcome.message:
+        return []
+    return [f"error: {one_line(outcome.message)}", *(f"  {one_line(p)}" for p in outcome.problems)]
 
 
 def _causes(outcome: Outcome) -> list[str]:

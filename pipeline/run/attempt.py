@@ -12,8 +12,9 @@ from pipeline.core import lifecycle, planner
 from pipeline.core.desired import body_of
 from pipeline.core.planner import Desired
 from pipeline.core.readiness import assess
-from pipeline.model.errors import ExitCode, InterruptedRunError, PipelineError
+from pipeline.model.errors import InterruptedRunError, PipelineError
 from pipeline.model.events import Note, Recorded
+from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Object, ObjectRef, digest
 from pipeline.model.plan import Change
 from pipeline.model.release import InventoryEntry, Outcome, Phase, Release

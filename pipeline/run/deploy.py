@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from pipeline.core.masking import secret_values
 from pipeline.model.errors import (
     ApiError,
-    ExitCode,
     InterruptedRunError,
     PipelineError,
     PlanChangedError,
     PreflightError,
     UnreachableError,
 )
-from pipeline.model.events import Failed, Note, RolloutDone
+from pipeline.model.events import Event, Failed, Note, RolloutDone
 from pipeline.model.events import Planned as PlannedEvent
+from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Manifest
 from pipeline.model.plan import Action
 from pipeline.model.release import Outcome, Phase, Release
 from pipeline.model.status import Cause, CauseCode, Verdict
+from pipeline.ports import Reporter
 from pipeline.run import apply, checks, failure, namespace
 from pipeline.run.attempt import Attempt
 from pipeline.run.planning import make_plan
@@ -55,6 +56,7 @@ def deploy(session: Session, request: Request, outcome: Outcome) -> None:
         PipelineError: nothing was written. After the first write every ending is in the outcome.
     """
     session.secrets |= secret_values(m.body for m in request.manifests)
+    session.tell = _noting(outcome, session.tell)
     started = session.clock.monotonic()
     created = namespace.ensure(session, dry_run=request.dry_run)
     try:
@@ -72,6 +74,17 @@ def deploy(session: Session, request: Request, outcome: Outcome) -> None:
         raise
     finally:
         outcome.timings["total"] = round(session.clock.monotonic() - started, 3)
+
+
+def _noting(outcome: Outcome, tell: Reporter) -> Reporter:
+    """Warnings are told as they come, and again in the report."""
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Note) and event.warning:
+            outcome.warnings += (event.message,)
+        tell(event)
+
+    return hear
 
 
 def _locked(session: Session, request: Request, outcome: Outcome) -> None:

@@ -7,15 +7,9 @@ from dataclasses import dataclass, replace
 
 from pipeline.core import select
 from pipeline.model.environment import Environment
-from pipeline.model.errors import (
-    ExitCode,
-    GateClosedError,
-    InvalidError,
-    PipelineError,
-    PreflightError,
-    UsageError,
-)
+from pipeline.model.errors import GateClosedError, InvalidError, PipelineError, PreflightError, UsageError
 from pipeline.model.events import Note, Started
+from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Manifest, ObjectRef, Origin
 from pipeline.model.release import Outcome, Phase, Release
 from pipeline.model.views import EnvironmentChanges

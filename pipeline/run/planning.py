@@ -145,7 +145,7 @@ class _DryRunner:
         return DryRun(
             problem=Problem(
                 code="unknown-kind",
-                message=f"{manifest.ref}: the server has no kind {manifest.ref.kind} in {manifest.api_version}",
+                message=f"{manifest.ref}: the server has no such kind in {manifest.api_version}",
                 hint="correct apiVersion or kind, or install the CustomResourceDefinition first",
                 origin=manifest.origin_of(("kind",)),
                 object=manifest.ref,

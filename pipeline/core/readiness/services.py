@@ -36,7 +36,8 @@ def autoscaler(obj: Object, facts: Facts) -> ObjectStatus:
     now, most = number(obj, "status", "currentReplicas"), number(obj, "status", "desiredReplicas")
     progress = (now, most) if most else None
     if not able and not active:
-        return waiting("NotObserved", "its controller has not seen it yet")
+        # The controller looks every 15 s, and what runs does not depend on it: that must not block.
+        return current("NotObserved", warning="its controller has not judged it yet")
     if able.get("status") == "False" and able.get("reason") in _BROKEN_SCALE:
         return failed("ScalingBroken", text(able, "message") or "its target cannot be scaled")
     if active.get("status") == "False":
