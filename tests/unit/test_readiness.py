@@ -237,7 +237,7 @@ ROWS = {
         F,
         "ScalingBroken",
     ),
-    "an autoscaler that nobody has looked at is not ready": (autoscaler(), P, "NotObserved"),
+    "an autoscaler that nobody has looked at does not block": (autoscaler(), C, "NotObserved"),
     "a disruption budget counts once it is observed": (
         simple("policy/v1", "PodDisruptionBudget", status={"observedGeneration": 1}, generation=1),
         C,
