@@ -1,5 +1,6 @@
 """Runs in which everything that comes from outside is one hostile text."""
 
+from pipeline.model.errors import Problem
 from pipeline.model.events import (
     Checked,
     Failed,
@@ -82,6 +83,8 @@ def hostile_outcome(text):
         timings={text: 1.0, "total": 1.0},
         exit_code=13,
         next_step=text,
+        message=text,
+        problems=(Problem(code=text, message=text, origin=Origin(text), hint=text),),
     )
 
 

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from pipeline.model.errors import GRAVITY, ExitCode, InvalidError, Problem, UnreachableError
+from pipeline.model.errors import InvalidError, Problem, UnreachableError
+from pipeline.model.exit_codes import GRAVITY, ExitCode
 from pipeline.model.objects import Origin
 from pipeline.model.release import Outcome
 from pipeline.model.status import ObjectStatus, Status
@@ -20,7 +21,7 @@ from .samples import BASE, PASSWORD, SHA, WEB, plan, rollback_failed, rolled_bac
 
 REPORT_KEYS = [
     *("schema", "command", "environment", "result", "exit_code", "revision", "release", "plan"),
-    *("applied", "rollout", "checks", "causes", "rollback", "timings"),
+    *("applied", "rollout", "checks", "causes", "rollback", "warnings", "problems", "timings"),
 ]
 
 
@@ -88,6 +89,8 @@ def test_a_failed_deploy_reports_as_the_contract_shows():
             }
         ],
         "rollback": {"verified": True, "differences": []},
+        "warnings": [],
+        "problems": [],
         "timings": {"plan": 0.4, "apply": 0.3, "rollout": 3.1, "rollback": 2.2, "total": 6.3},
     }
 
@@ -116,6 +119,14 @@ def test_differences_of_a_secret_show_that_they_differ_and_no_value():
     assert differences[0] == {"object": str(WEB), "path": "spec.replicas", "before": 3, "after": 2}
     assert differences[1]["before"] == "<masked #1>"
     assert differences[1]["after"] == "<masked #2>"
+
+
+def test_a_refused_run_reports_what_was_wrong_as_problems():
+    refused = Outcome(command="deploy", environment="dev", exit_code=30, message="locked", next_step="wait")
+    (problem,) = document.report_document(refused)["problems"]
+    assert (problem["code"], problem["message"], problem["hint"]) == ("locked", "locked", "wait")
+    refused.problems = (Problem(code="a", message="m"), Problem(code="b", message="n"))
+    assert [p["code"] for p in document.report_document(refused)["problems"]] == ["a", "b"]
 
 
 def test_several_environments_are_one_document():

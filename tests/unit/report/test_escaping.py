@@ -123,7 +123,7 @@ def test_a_runner_finds_the_commands_that_we_meant_and_no_other(text):
     lines = github.run_annotations([hostile_outcome(text)])
     lines += github.problem_annotations([Problem(code=text, message=text, origin=Origin(text), hint=text)])
     names = [found.partition(" ")[0] for found in commands("\n".join(lines))]
-    assert names == ["error", "warning", "error"]
+    assert names == ["error", "error", "warning", "error"]
     for line in lines:
         properties = line[2 : line.index("::", 2)].partition(" ")[2].split(",")
         assert {p.partition("=")[0] for p in properties} <= {"file", "line", "title"}
