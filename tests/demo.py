@@ -33,7 +33,7 @@ class Story:
 
     def __init__(self, repository: Path, environ: Mapping[str, str], context: str) -> None:
         self._repository = repository
-        self._environ = {**environ, "GIT_CONFIG_GLOBAL": os.devnull}
+        self._environ = {**environ, "GIT_CONFIG_GLOBAL": os.devnull, "PYTHONPATH": str(ROOT)}
         self._options = ["--context", context] if context else []
         self._chapter = 0
 
@@ -163,6 +163,7 @@ def local_cluster() -> Iterator[Mapping[str, str]]:
 
 def main() -> int:
     """Tell the story; exit code 1 where something did not go as it should."""
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # in order with the commands' own
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument(
         "--context", default="", help="a context of your kubeconfig instead of the local cluster"
