@@ -23,7 +23,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from pipeline.core.scalars import key_text, resolve
+from pipeline.core.scalars import resolve, resolve_key
 from pipeline.core.schema import shown
 from pipeline.model.errors import Problem
 from pipeline.model.objects import FieldPath, Json, Origin
@@ -195,7 +195,9 @@ class Composer:
         self._count(anchor.nodes, anchor.chars)
         frame = self._stack[-1] if self._stack else None
         if frame is not None and frame.keys is not None and frame.key is None:
-            self._enter_key(frame, anchor.value, event)
+            if not isinstance(anchor.value, str):
+                self._stop(event, "bad-key", "only an alias of a string can be a key")
+            self._register(frame, anchor.value, event)
             return
         path = self._place(frame, event)
         self._attach(frame, self._copy(anchor.value, anchor.path, path), event)
@@ -209,17 +211,18 @@ class Composer:
             frame.merging = True
             self._register(frame, _MERGE, event)
             return
-        value = self._scalar_value(event, is_key=True)
-        if event.anchor is not None:
-            self._anchors[event.anchor] = _Anchor(value, (), 1, len(event.value))
-        self._enter_key(frame, value, event)
-
-    def _enter_key(self, frame: _Frame, value: Json, event: Any) -> None:
+        key = event.value
         try:
-            key = key_text(value)
+            if event.tag is None and event.implicit[0]:
+                key = resolve_key(key)
+            elif event.tag is not None and event.tag not in _STRING_TAGS:
+                raise ValueError(f"a key cannot have the tag {shown(event.tag)}")
+            elif "\0" in key:
+                raise ValueError("a NUL character is not allowed")
         except ValueError as error:
             self._tell(event, "bad-key", str(error))
-            key = str(getattr(event, "value", ""))
+        if event.anchor is not None:
+            self._anchors[event.anchor] = _Anchor(key, (), 1, len(key))
         self._register(frame, key, event)
 
     def _register(self, frame: _Frame, key: str, event: Any) -> None:
@@ -299,7 +302,7 @@ class Composer:
             return [self._copy(item, (*old, i), (*new, i)) for i, item in enumerate(value)]
         return value
 
-    def _scalar_value(self, event: Any, *, is_key: bool = False) -> Json:
+    def _scalar_value(self, event: Any) -> Json:
         text, tag = event.value, event.tag
         if "\0" in text:
             self._tell(event, "bad-character", "a NUL character is not allowed")

@@ -50,15 +50,22 @@ _LOOKS_OTHERWISE = re.compile(
 
 def resolve(text: str) -> Json:
     """The JSON value of a plain scalar. ValueError says why it has none."""
+    value = _resolve(text)
+    return whole(value) if isinstance(value, float) else value
+
+
+def resolve_key(text: str) -> str:
+    """A plain scalar as a key, which JSON knows as strings only. ValueError says why it cannot be one."""
+    return _key_text(_resolve(text))
+
+
+def _resolve(text: str) -> Json:
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _NUMERIC_START:
         return text
     if text in _NOT_FINITE:
         raise ValueError(f"{text} is no JSON number; quote it if it is meant as text")
-    if text[0] == ".":
-        # A leading point is read without dropping underscores.
-        return _number(text, text)
     return _number(text.replace("_", ""), text)
 
 
@@ -67,7 +74,11 @@ def _number(plain: str, text: str) -> Json:
         match = pattern.fullmatch(plain)
         if match:
             return _integer(match, base, text)
-    return _float(float(plain), text) if _FLOAT.fullmatch(plain) else text
+    if not _FLOAT.fullmatch(plain):
+        return text
+    value = float(plain)
+    # What is too large for a float is text to kubectl.
+    return text if isinf(value) else value
 
 
 def _integer(match: re.Match[str], base: int, text: str) -> int:
@@ -79,12 +90,6 @@ def _integer(match: re.Match[str], base: int, text: str) -> int:
     return value
 
 
-def _float(value: float, text: str) -> Json:
-    if isinf(value):
-        return text
-    return whole(value)
-
-
 def whole(value: float) -> int | float:
     """The integer that JSON makes of a float without a fraction: 1.0 is written 1, and read so again."""
     if not value.is_integer():
@@ -94,8 +99,7 @@ def whole(value: float) -> int | float:
     return integer if INT64_MIN <= integer <= INT64_MAX else value
 
 
-def key_text(value: Json) -> str:
-    """A mapping's key as JSON writes it. ValueError for keys that have no such form."""
+def _key_text(value: Json) -> str:
     match value:
         case str():
             return value
@@ -109,10 +113,8 @@ def key_text(value: Json) -> str:
             if "e" not in text and float(text) == value:
                 return text
             raise ValueError(f"the number {value!r} as a key has no sure spelling; quote it")
-        case None:
-            raise ValueError("null cannot be a key; quote it")
         case _:
-            raise ValueError("a list or mapping cannot be a key")
+            raise ValueError("null cannot be a key; quote it")
 
 
 def needs_quotes(text: str) -> bool:
