@@ -108,6 +108,7 @@ class App:
             tell=self.tell,
             stopped=self.stop.is_set,
             actor=actor,
+            redact=log.redact,
         )
 
 

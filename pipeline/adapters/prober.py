@@ -3,7 +3,7 @@
 ``fail`` means that the service was seen not to work; ``error`` that this could not be found out: no
 permission, no API server, a check that makes no sense.
 
-Limits. The proxy speaks HTTP only. A TCP sample of a Service therefore needs a ready endpoint and
+Limits. The proxy reaches endpoints that are pods only, not addresses written by hand, and speaks HTTP only. A TCP sample of a Service therefore needs a ready endpoint and
 then counts any HTTP answer, and any protocol error after connecting, as connected; a server that
 waits for its client to speak first and never answers HTTP is an ``error``. The API server does not
 verify the certificate of a Service behind an https port (443, or one that is called ``https``).
@@ -201,7 +201,9 @@ class KubeProber:
 
 def _of_refusal(seen: Seen) -> tuple[Verdict, str]:
     """The verdict on an answer of the API server itself."""
-    if seen.status == 404 or seen.status >= 500:
+    if seen.status == 404:  # said of a Service without endpoints too
+        return Verdict.FAIL, f"{seen.refusal}, or without endpoints"
+    if seen.status >= 500:
         return Verdict.FAIL, seen.refusal
     return Verdict.ERROR, f"the API server answered {seen.status}: {seen.refusal}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from pipeline import __version__
@@ -25,10 +24,6 @@ def main(argv: Sequence[str]) -> int:
 
     try:
         code = commands.run(args)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        screen.detach_stdout()
-        return int(ExitCode.OK)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last stop before the user

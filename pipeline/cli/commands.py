@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -91,7 +92,8 @@ def _render(app: App, args: argparse.Namespace) -> ExitCode:
     environment = workspace.environment(_one_environment(args), revision)
     screen.refuse_secrets_in_ci(args)
     objects = [m.body for m in workspace.render(environment, revision, lambda *_: None)]
-    if args.output == "json":
+    # In a CI log a line of a block scalar could act as a command; JSON has no such lines.
+    if args.output == "json" or os.environ.get("GITHUB_ACTIONS") == "true":
         screen.show(document.to_json(document.render_document(objects, args.show_secrets)))
     else:
         masker = Masker()

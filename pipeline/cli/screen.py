@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import log, wiring
+from pipeline.adapters import terminal
+from pipeline.core.escape import one_line
 from pipeline.model.errors import PipelineError, Problem, UsageError
 from pipeline.model.events import Event
 from pipeline.model.exit_codes import GRAVITY, ExitCode
@@ -30,8 +32,8 @@ def reporting(args: argparse.Namespace) -> Iterator[Callable[[Event], None]]:
 
 
 def show(output: str) -> None:
-    """A result, to stdout."""
-    sys.stdout.write(output if output.endswith("\n") else output + "\n")
+    """A result, to stdout; what its encoding lacks or no one reads any more is no error."""
+    terminal.write(sys.stdout, output if output.endswith("\n") else output + "\n")
 
 
 def show_document(args: argparse.Namespace, doc: Mapping[str, Any], plain: Callable[[], str]) -> None:
@@ -105,7 +107,7 @@ def show_error(args: argparse.Namespace, error: PipelineError) -> None:
     if args.output == "json":
         problems = document.problems_document(document.error_problems(error))
         show(document.to_json(log.scrub_document(problems)))
-    sys.stderr.write(log.scrub(summary.error_text(error)) + "\n")
+    terminal.write(sys.stderr, log.scrub(summary.error_text(error)) + "\n")
     _to_github(
         lambda: github.error_annotations(error),
         lambda: github.error_outputs(error, args.environment),
@@ -130,14 +132,9 @@ def bug(error: Exception, args: argparse.Namespace) -> int:
         where = f"see {place}"
     except OSError:
         where = "the log could not be written"
-    first = log.scrub(f"{type(error).__name__}: {error}").splitlines()[0][:200]
-    sys.stderr.write(f"error: a bug of pipeline in `{args.command}`: {first}; {where}\n")
+    first = one_line(log.scrub(f"{type(error).__name__}: {error}"), 200)
+    terminal.write(sys.stderr, f"error: a bug of pipeline in `{args.command}`: {first}; {where}\n")
     return int(ExitCode.BUG)
-
-
-def detach_stdout() -> None:
-    """After a broken pipe: what is still buffered would raise again as the interpreter ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _to_github(
@@ -150,7 +147,7 @@ def _to_github(
     if not files.active:
         return
     for line in annotations():
-        sys.stderr.write(log.scrub(line) + "\n")
+        terminal.write(sys.stderr, log.scrub(line) + "\n")
     files.output(github.output_entries({k: log.scrub(v) for k, v in outputs().items()}, wiring.random_word))
     files.summary(log.scrub(step_summary()))
 

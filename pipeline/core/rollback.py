@@ -64,7 +64,7 @@ def _restoration(
     ref: ObjectRef, api_version: str, then: Object, now: Object | None, wave: int
 ) -> Change | None:
     if now is None or get_path(now, "metadata", "deletionTimestamp") is not None:
-        body = fields.clean(then)
+        body = _creatable(fields.clean(then))
         return Change(
             ref=ref,
             action=Action.CREATE,
@@ -87,6 +87,23 @@ def _restoration(
         uid=str(get_path(now, "metadata", "uid", default="")),
         force=True,
     )
+
+
+def _creatable(obj: Object) -> Object:
+    """Without what the server gave the old object and refuses to be given: a Job's selector and labels."""
+    if obj.get("kind") != "Job" or get_path(obj, "spec", "manualSelector"):
+        return obj
+    spec = {key: value for key, value in obj["spec"].items() if key != "selector"}
+    template = spec.get("template", {})
+    meta = template.get("metadata", {})
+    labels = {k: v for k, v in meta.get("labels", {}).items() if k not in _JOB_LABELS}
+    spec["template"] = {**template, "metadata": {**meta, "labels": labels}}
+    return {**obj, "spec": spec}
+
+
+_JOB_LABELS = frozenset(
+    {"controller-uid", "batch.kubernetes.io/controller-uid", "job-name", "batch.kubernetes.io/job-name"}
+)
 
 
 def _restore_body(then: Object, now: Object) -> Object:

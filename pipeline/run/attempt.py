@@ -41,7 +41,7 @@ class Attempt:
     timed_out: bool = False
     _live: dict[ObjectRef, Object] = field(default_factory=dict)
     _started: float = 0.0
-    _written_at: float = 0.0
+    _writing_since: float = 0.0
 
     def look_back(self) -> None:
         """Read the records. What a run that died left open is taken over: its state before is ours."""
@@ -117,6 +117,7 @@ class Attempt:
             plan=self._plan_record(),
         )
         self.session.guard()
+        self._writing_since = self.session.cluster.server_time()
         self.release = replace(release, phase=lifecycle.advance(Phase.PENDING, Phase.PLANNED))
         if phase is not Phase.PLANNED:
             self.release = replace(self.release, phase=lifecycle.advance(Phase.PLANNED, phase))
@@ -181,7 +182,6 @@ class Attempt:
     def note_written(self) -> None:
         """Remember what the server made of our writes."""
         self._live.update(written(self.outcome.applied))
-        self._written_at = self.session.cluster.server_time()
 
     def targets(self) -> list[Target]:
         """What must become ready: all that was written, and what was kept and was healthy before.
@@ -194,7 +194,8 @@ class Attempt:
         found = []
         for desired in self.planned.desired:
             ref = desired.manifest.ref
-            target = Target(manifest=desired.manifest, written=ref in writes, live=self._live.get(ref))
+            since = self._writing_since if ref in writes else None
+            target = Target(manifest=desired.manifest, since=since, live=self._live.get(ref))
             if ref in writes or self.carried or self._was_healthy(ref):
                 found.append(target)
         return found
@@ -212,7 +213,8 @@ class Attempt:
     def wait_ready(self, change: Change) -> str:
         """Until one object is ready, for those that declared that they need it."""
         desired = next(d for d in self.plan_desired if d.manifest.ref == change.ref)
-        target = Target(manifest=desired.manifest, written=change.writes)
+        since = self._writing_since if change.writes else None
+        target = Target(manifest=desired.manifest, since=since)
         result = watch_rollout(self.session, [target], budget_s=self.budget_left(), quiet=True)
         self.outcome.causes += result.causes
         return "" if result.ok else f"{change.ref} did not become ready"

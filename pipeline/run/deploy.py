@@ -55,7 +55,7 @@ def deploy(session: Session, request: Request, outcome: Outcome) -> None:
     Raises:
         PipelineError: nothing was written. After the first write every ending is in the outcome.
     """
-    session.secrets |= secret_values(m.body for m in request.manifests)
+    session.learn_secrets(secret_values(m.body for m in request.manifests))
     session.tell = _noting(outcome, session.tell)
     started = session.clock.monotonic()
     created = namespace.ensure(session, dry_run=request.dry_run)
@@ -123,7 +123,7 @@ def _plan(attempt: Attempt, request: Request) -> None:
         attempt.planned = make_plan(session, request.manifests, request.revision, attempt.owned)
     plan = attempt.planned.plan
     attempt.outcome.plan = plan
-    session.secrets |= secret_values(attempt.planned.live.values())
+    session.learn_secrets(secret_values(attempt.planned.live.values()))
     session.tell(PlannedEvent(plan))
     if request.expected and request.expected != plan.digest:
         raise PlanChangedError(
@@ -134,7 +134,7 @@ def _plan(attempt: Attempt, request: Request) -> None:
 
 def _nothing_to_write(attempt: Attempt) -> None:
     """Nothing to do is only good news where everything is healthy."""
-    result = _watch(attempt, [Target(manifest=d.manifest, written=False) for d in attempt.plan_desired])
+    result = _watch(attempt, [Target(manifest=d.manifest) for d in attempt.plan_desired])
     if not result:
         attempt.outcome.exit_code = ExitCode.TIMED_OUT if attempt.timed_out else ExitCode.FAILED
         attempt.outcome.next_step = "nothing was changed, so there is nothing to roll back; see the causes"

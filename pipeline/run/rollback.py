@@ -139,12 +139,13 @@ def _bring_back(session: Session, change: Change, then: Object) -> None:
 def _gate(session: Session, plan: Plan, before: Before) -> tuple[str, ...]:
     """Wait until what is back is as healthy as it was; what was not healthy before is not waited for."""
     targets = []
+    since = session.cluster.server_time()
     for change in plan.writes:
         then = before.objects[change.ref]
         if then is None or assess(then).status is not Status.CURRENT:
             continue
         manifest = Manifest(change.ref, then, Origin("the state before the deploy"))
-        targets.append(Target(manifest=manifest, written=True))
+        targets.append(Target(manifest=manifest, since=since))
     result = watch_rollout(session, targets, budget_s=session.environment.deploy.timeout_s)
     if result.ok:
         return ()

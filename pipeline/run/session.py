@@ -33,7 +33,13 @@ class Session:
     tell: Reporter
     stopped: Callable[[], bool]
     actor: str = ""
+    redact: Callable[..., None] = lambda *_: None
     secrets: set[str] = field(default_factory=set)
+
+    def learn_secrets(self, values: frozenset[str]) -> None:
+        """These values must not be shown from now on: not in causes, not by the log."""
+        self.secrets |= values
+        self.redact(*values)
 
     def guard(self) -> None:
         """Before every write and in every wait: InterruptedRunError after a signal or without the lock."""

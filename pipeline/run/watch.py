@@ -28,20 +28,24 @@ _LOG_LINES = 20
 _CAUSES = 5
 
 _COMPANIONS = (
+    ResourceType("", "v1", "Event", "events", True),
     ResourceType("", "v1", "Pod", "pods", True),
     ResourceType("apps", "v1", "ReplicaSet", "replicasets", True),
     ResourceType("apps", "v1", "ControllerRevision", "controllerrevisions", True),
-    ResourceType("", "v1", "Event", "events", True),
 )
-"""What explains a workload, in its namespace."""
+"""What explains a workload, in its namespace; for all else the first, events, must do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One object to wait for; ``live`` is what our write returned, if we wrote it."""
+    """One object to wait for.
+
+    ``since`` is the server's time before our first write, None where we did not write it; ``live`` is
+    what the write returned.
+    """
 
     manifest: Manifest
-    written: bool
+    since: float | None = None
     live: Object | None = None
 
 
@@ -271,7 +275,7 @@ def _core_target(session: Session, target: Target) -> rollout.Target:
     ref = target.manifest.ref
     return rollout.Target(
         ref=ref,
-        since=session.cluster.server_time() if target.written else None,
+        since=target.since,
         generation=int(get_path(target.live, "metadata", "generation", default=0)),
         uid=str(get_path(target.live, "metadata", "uid", default="")),
         has_status_subresource=_has_status(session, target.manifest),
@@ -323,8 +327,8 @@ def _to_follow(session: Session, targets: Sequence[Target]) -> Iterable[tuple[Re
             session.tell(Note(f"{ref} is not watched: the server has no such kind", warning=True))
             continue
         found[ref.group, ref.kind, ref.namespace] = resource, ref.namespace
-        if ref.group_kind in WORKLOADS:
-            for companion in _COMPANIONS:
-                key = (companion.group, companion.kind, ref.namespace)
-                found.setdefault(key, (companion, ref.namespace))
+        companions = _COMPANIONS if ref.group_kind in WORKLOADS else _COMPANIONS[:1] if ref.namespace else ()
+        for companion in companions:
+            key = (companion.group, companion.kind, ref.namespace)
+            found.setdefault(key, (companion, ref.namespace))
     return found.values()

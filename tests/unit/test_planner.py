@@ -86,7 +86,9 @@ def test_an_object_that_nobody_touched_is_kept_without_a_dry_run():
 def test_an_object_that_somebody_touched_is_compared(live):
     one = settings()
     drifted = {**live_of(one, **live), "data": {"key": "other"}}
-    plan, _ = build(one, live=[drifted], owned=[entry_of(one)], dry={one.manifest.ref: DryRun(result=live_of(one))})
+    plan, _ = build(
+        one, live=[drifted], owned=[entry_of(one)], dry={one.manifest.ref: DryRun(result=live_of(one))}
+    )
     assert only(plan).action is Action.UPDATE
     assert [(f.path, f.before, f.after) for f in only(plan).fields] == [("data.key", "other", "1")]
 
@@ -117,7 +119,9 @@ def test_an_object_of_another_environment_is_refused_with_its_owner():
 def test_what_left_the_repository_is_deleted_by_uid():
     old = settings("old")
     one = settings()
-    plan, _ = build(one, live=[live_of(one), live_of(old, uid="u9")], owned=[entry_of(one), entry_of(old, uid="u9")])
+    plan, _ = build(
+        one, live=[live_of(one), live_of(old, uid="u9")], owned=[entry_of(one), entry_of(old, uid="u9")]
+    )
     deletion = next(c for c in plan.changes if c.action is Action.DELETE)
     assert (deletion.ref.name, deletion.uid) == ("old", "u9")
 
@@ -125,7 +129,9 @@ def test_what_left_the_repository_is_deleted_by_uid():
 def test_a_namesake_that_is_another_object_is_not_deleted():
     old = settings("old")
     one = settings()
-    plan, _ = build(one, live=[live_of(one), live_of(old, uid="new")], owned=[entry_of(one), entry_of(old, uid="u9")])
+    plan, _ = build(
+        one, live=[live_of(one), live_of(old, uid="new")], owned=[entry_of(one), entry_of(old, uid="u9")]
+    )
     assert [c.action for c in plan.changes] == [Action.KEEP]
 
 
@@ -190,7 +196,11 @@ def test_all_refusals_are_told_at_once():
 
 
 def test_a_new_claim_cannot_be_taken_back():
-    body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "d", "namespace": "demo"}}
+    body = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "d", "namespace": "demo"},
+    }
     manifest = Manifest(ObjectRef.of(body), body, Origin("m.yaml"))
     one = Desired(manifest=manifest, body=body_of(manifest, ENV), content="x")
     plan, _ = build(one, dry={manifest.ref: DryRun(result=body)})
