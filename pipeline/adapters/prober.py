@@ -3,10 +3,11 @@
 ``fail`` means that the service was seen not to work; ``error`` that this could not be found out: no
 permission, no API server, a check that makes no sense.
 
-Limits. The proxy reaches endpoints that are pods only, not addresses written by hand, and speaks HTTP only. A TCP sample of a Service therefore needs a ready endpoint and
-then counts any HTTP answer, and any protocol error after connecting, as connected; a server that
-waits for its client to speak first and never answers HTTP is an ``error``. The API server does not
-verify the certificate of a Service behind an https port (443, or one that is called ``https``).
+Limits. The proxy reaches endpoints that are pods only, not addresses written by hand, and speaks
+HTTP only. A TCP sample of a Service therefore needs a ready endpoint and then counts any HTTP
+answer, and any protocol error after connecting, as connected; a server that waits for its client to
+speak first and never answers HTTP is an ``error``. The API server does not verify the certificate
+of a Service behind an https port (443, or one that is called ``https``).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from pipeline.adapters.cluster import KubeCluster
 from pipeline.adapters.connection import Connection, connect
 from pipeline.adapters.discovery import aggregated
 from pipeline.adapters.http import Call
+from pipeline.adapters.retry import Retrier
 from pipeline.core import kinds
 from pipeline.model.errors import ApiError, UnreachableError
 from pipeline.model.objects import Object, ObjectRef
@@ -265,3 +266,22 @@ def test_the_cluster_tells_its_version_its_time_and_our_name(kube: KubeCluster) 
 
 def test_logs_of_a_pod_that_is_not_there_are_empty(kube: KubeCluster, namespace: str) -> None:
     assert kube.logs(namespace, "nobody", "main", previous=False, lines=5) == ""
+
+
+def test_a_server_that_restarts_is_waited_for(cluster: LocalCluster, namespace: str) -> None:
+    kube = open_cluster(cluster.kubeconfig)
+    kube.version()
+    cluster.stop_apiserver()
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        if not waited:
+            cluster.start_apiserver()
+        waited.append(seconds)
+        time.sleep(seconds)
+
+    kube.http._retrier = Retrier(sleep=sleep, monotonic=time.monotonic)
+
+    assert kube.apply(config_map(namespace))["metadata"]["uid"]
+    assert waited
+    kube.http.connection.close()

@@ -269,6 +269,13 @@ def test_a_broken_line_ends_a_watch_after_the_whole_ones(
         assert list(watch) == [("ADDED", POD)]
 
 
+def test_nothing_comes_after_a_broken_line(kube: KubeCluster, script: Script) -> None:
+    watch = watching(kube, script, Reply(body=line("ADDED", POD) + b"garbage\n" + line("DELETED", POD)))
+
+    assert list(watch) == [("ADDED", POD)]
+    assert list(watch) == []
+
+
 def test_a_watch_that_is_too_old_says_so(kube: KubeCluster, script: Script) -> None:
     gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
     watch = watching(kube, script, Reply(body=line("ADDED", POD) + line("ERROR", gone)))

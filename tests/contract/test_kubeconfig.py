@@ -144,11 +144,16 @@ def test_a_plugin_that_fails_is_an_error_and_prints_nothing(
 ) -> None:
     path = write(tmp_path / "config", config("one", current="one", user=plugin(script)))
     handlers = list(logging.getLogger().handlers)
+    shown: list[str] = []
+    screen = logging.Handler()
+    screen.emit = lambda record: shown.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(screen)
 
     with pytest.raises(UnreachableError, match=said):
         connect(kubeconfig=str(path), environ={})
 
-    assert capfd.readouterr() == ("", "")
+    logging.getLogger().removeHandler(screen)
+    assert (capfd.readouterr(), shown) == (("", ""), [])
     assert logging.getLogger().handlers == handlers
 
 
