@@ -76,7 +76,6 @@ class _Frame:
 
     value: Any
     path: FieldPath
-    line: int
     anchor: str | None
     nodes: int  # the budget's counts as it was opened
     chars: int
@@ -165,7 +164,6 @@ class Composer:
             _Frame(
                 value={} if is_mapping else [],
                 path=path,
-                line=event.start_mark.line + 1,
                 anchor=event.anchor,
                 nodes=self._nodes - 1,
                 chars=self._chars,
@@ -264,27 +262,26 @@ class Composer:
 
     def _merge(self, frame: _Frame, value: Json) -> None:
         """Give the mapping what ``value``, a mapping or several, has and it has not."""
+        line = (frame.keys or {}).get(_MERGE, 1)
         base = (*frame.path, _MERGE)
         sources = value if isinstance(value, list) else [value]
         if not all(isinstance(source, dict) for source in sources):
-            self._tell_line(
-                self._lines.get(base, frame.line), "bad-merge", "<< takes a mapping or a list of mappings"
-            )
+            self._tell_line(line, "bad-merge", "<< takes a mapping or a list of mappings")
             return
         for index, source in enumerate(sources):
             at = (*base, index) if isinstance(value, list) else base
             for key, item in source.items():
                 if key in frame.value:
-                    self._check_merge(frame, key, item, base)
+                    self._check_merge(frame, key, item, line)
                     continue
                 frame.merged.add(key)
                 frame.value[key] = self._copy(item, (*at, key), (*frame.path, key))
 
-    def _check_merge(self, frame: _Frame, key: str, item: Json, base: FieldPath) -> None:
+    def _check_merge(self, frame: _Frame, key: str, item: Json, line: int) -> None:
         # kubectl lets a later << win over a key written before it, other readers do not.
         if key not in frame.merged and frame.value[key] != item:
             message = f"the key {shown(key)} stands before the << that sets it too; write << first"
-            self._tell_line(self._lines.get(base, frame.line), "bad-merge", message)
+            self._tell_line(line, "bad-merge", message)
 
     def _copy(self, value: Json, old: FieldPath, new: FieldPath) -> Json:
         """A value of its own for each place, with the lines of where it was written.
