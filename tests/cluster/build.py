@@ -150,9 +150,9 @@ def _report(process: subprocess.Popen[bytes], output: int, what: str, total: int
 
 
 def _last_words(output: int) -> str:
-    """Return the first line that is not a package's name: the compiler's own complaint."""
+    """Return the compiler's first complaint, among names of packages and downloads."""
     lines = os.pread(output, os.fstat(output).st_size, 0).decode(errors="replace").splitlines()
-    complaints = [line for line in lines if " " in line and not line.startswith("go: downloading")]
+    complaints = [line for line in lines if " " in line and not line.startswith(("#", "go: downloading"))]
     return complaints[0] if complaints else "no reason given"
 
 
