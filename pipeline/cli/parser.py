@@ -73,7 +73,8 @@ def option(
 ) -> None:
     """An option with a value that also reads ``PIPELINE_<OPTION>``."""
     variable = "PIPELINE_" + names[-1].lstrip("-").replace("-", "_").upper()
-    value = os.environ.get(variable, default)
+    # Empty is as good as unset: a GitHub Actions input that nobody gave arrives as an empty variable.
+    value = os.environ.get(variable) or default
     if choices is not None and value not in choices:
         parser.error(f"{variable}={value!r}: choose from {', '.join(choices)}")
     parser.add_argument(
