@@ -80,25 +80,39 @@ class LeaseLock:
             self._thread.join(timeout=2.0)
         if self._lease is None or self._lost:
             return
-        lease = {
-            **self._lease,
-            "spec": {**self._lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1},
-        }
-        try:
-            self._cluster.replace(lease)
-        except PipelineError:
-            return
+        if not self._give_up(self._lease):
+            # A renewal whose reply was lost, or that was still on its way, made a newer version.
+            live = self._ours()
+            if live is not None:
+                self._give_up(live)
         self._lease = None
+
+    def _give_up(self, lease: Object) -> bool:
+        spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
+        try:
+            self._cluster.replace({**lease, "spec": spec})
+        except PipelineError:
+            return False
+        return True
+
+    def _ours(self) -> Object | None:
+        """The live Lease where we hold it; None where another does, or nobody can tell."""
+        try:
+            live = self._cluster.get(self._ref, _API)
+        except PipelineError:
+            return None
+        return live if get_path(live, "spec", "holderIdentity") == self._holder else None
 
     def holder(self) -> Mapping[str, str] | None:
         lease = self._cluster.get(self._ref, _API)
         if lease is None or self._free(lease):
             return None
         spec = lease["spec"]
-        expires = self._written_at(lease) + float(spec.get("leaseDurationSeconds", DURATION_S))
+        duration = float(get_path(spec, "leaseDurationSeconds", default=DURATION_S))
+        expires = self._written_at(lease) + duration
         return {
             "holder": str(spec.get("holderIdentity", "")),
-            "since": str(spec.get("acquireTime", "")),
+            "since": str(get_path(spec, "acquireTime", default="")),
             "expires": datetime.fromtimestamp(expires, UTC).isoformat(timespec="seconds"),
         }
 
@@ -123,7 +137,10 @@ class LeaseLock:
     def _written_at(lease: Object) -> float:
         times = [str(e.get("time", "")) for e in get_path(lease, "metadata", "managedFields", default=[])]
         written = max(times, default="") or str(get_path(lease, "spec", "renewTime", default=""))
-        return datetime.fromisoformat(written).timestamp() if written else 0.0
+        try:
+            return datetime.fromisoformat(written).timestamp()
+        except ValueError:
+            return 0.0  # written by hand: as good as never
 
     def _take(self, lease: Object | None) -> bool:
         """Write ourselves in; False when somebody else was quicker."""
@@ -148,6 +165,10 @@ class LeaseLock:
             if error.status == 409:
                 return False
             raise
+        except UnreachableError:
+            self._lease = self._ours()
+            if self._lease is None:
+                raise
         self._renewed = sent
         return True
 
@@ -168,7 +189,7 @@ class LeaseLock:
             if error.status in (404, 409):
                 return self._reconcile(sent)
             return False
-        except UnreachableError:
+        except PipelineError:  # unreachable, or a retry cut short by a signal: the lock outlives both
             return False
         self._renewed = sent
         return True
@@ -186,9 +207,9 @@ class LeaseLock:
         return True
 
     def _locked(self, lease: Object) -> LockedError:
-        spec = lease["spec"]
+        since = get_path(lease, "spec", "acquireTime", default="an unknown time")
         return LockedError(
-            f"{spec.get('holderIdentity')} holds the environment since {spec.get('acquireTime')}",
+            f"{get_path(lease, 'spec', 'holderIdentity')} holds the environment since {since}",
             hint="wait for it with --wait-lock 5m; a lock whose holder died frees itself within "
             f"{DURATION_S} s",
         )

@@ -93,15 +93,23 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 def nearest(name: str, choices: Iterable[str]) -> str:
     """The choice that ``name`` was probably meant to be, or empty."""
     by_lower = {choice.lower(): choice for choice in choices}
-    found = difflib.get_close_matches(name.lower()[:200], list(by_lower), n=1, cutoff=0.6)
+    word = name.lower()[:200]
+    found = difflib.get_close_matches(word, list(by_lower), n=1, cutoff=0.6)
+    # "production" is too far from "prod" by letters alone.
+    found += [c for c in by_lower if len(word) > 2 < len(c) and (word.startswith(c) or c.startswith(word))]
     return by_lower[found[0]] if found else ""
 
 
 def seconds(text: str) -> float:
     """Read ``10m``, ``1h30m``, ``60s``, ``250ms``. ValueError for anything else."""
-    if len(text) > 40 or not re.match(DURATION, text):
+    if len(text) > 40 or not _matches(DURATION, text):
         raise ValueError("a duration is written like 30s, 10m or 1h30m")
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+
+
+def _matches(pattern: str, text: str) -> bool:
+    # In JSON Schema $ is the end of the text, in Python also the place before a last line break.
+    return re.search(pattern.replace("$", r"\Z"), text) is not None
 
 
 @dataclass(slots=True)
@@ -161,7 +169,7 @@ class Reading:
             message = f"{show_path(at)} is {shown(value)}, not {' or '.join(shape.choices)}"
             self.tell(at, "bad-value", message, f"did you mean {near}?" if near else "")
             return None
-        if shape.pattern and not re.search(shape.pattern, value):
+        if shape.pattern and not _matches(shape.pattern, value):
             self.tell(at, "bad-value", f"{show_path(at)} is {shown(value)}: {shape.words}")
             return None
         try:

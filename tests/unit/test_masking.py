@@ -8,7 +8,10 @@ SECRET = {
     "apiVersion": "v1",
     "kind": "Secret",
     "stringData": {"password": "hunter22", "short": "on", "key": "line one\nline two"},
-    "data": {"token": base64.b64encode(b"tok-12345").decode(), "raw": base64.b64encode(b"\xff\xfe\xfd\xfc").decode()},
+    "data": {
+        "token": base64.b64encode(b"tok-12345").decode(),
+        "raw": base64.b64encode(b"\xff\xfe\xfd\xfc").decode(),
+    },
 }
 
 

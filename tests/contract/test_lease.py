@@ -1,0 +1,511 @@
+"""The environment's lock: one holder at a time, and a dead one is proven dead before it is followed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pipeline.adapters import lease
+from pipeline.adapters.clock import SystemClock
+from pipeline.adapters.cluster import KubeCluster
+from pipeline.adapters.connection import connect
+from pipeline.adapters.lease import LeaseLock
+from pipeline.model.environment import Environment
+from pipeline.model.errors import ApiError, InterruptedRunError, LockedError, UnreachableError
+from pipeline.model.objects import Object, ObjectRef
+from tests.cluster.local import LocalCluster
+from tests.contract.memory_cluster import MemoryCluster, Time
+
+LIMIT_S = 10.0  # for a thread that answers within milliseconds
+DEAD = "ana at runner-7 (0badc0de)"
+
+
+def environment(namespace: str = "shop") -> Environment:
+    return Environment(name="dev", application="web", namespace=namespace, path="environments/dev")
+
+
+def ref(namespace: str = "shop") -> ObjectRef:
+    return ObjectRef("coordination.k8s.io", "Lease", namespace, "pipeline.web.dev")
+
+
+def lease_of(holder: str, namespace: str = "shop", **spec: Any) -> Object:
+    moment = "2027-01-15T08:00:00.000000Z"
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "pipeline.web.dev", "namespace": namespace},
+        "spec": {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": 15,
+            "acquireTime": moment,
+            "renewTime": moment,
+            "leaseTransitions": 3,
+            **spec,
+        },
+    }
+
+
+@pytest.fixture
+def memory() -> MemoryCluster:
+    return MemoryCluster()
+
+
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No renewal by itself: the tests below own the time."""
+    monkeypatch.setattr(lease, "RENEW_S", 3600.0)
+
+
+@pytest.fixture
+def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that lives fast, for tests with real threads: all proportions are kept but the margin."""
+    monkeypatch.setattr(lease, "RENEW_S", 0.05)
+    monkeypatch.setattr(lease, "_POLL_S", 0.02)
+
+
+def lock_on(cluster: MemoryCluster, holder: str = "me") -> LeaseLock:
+    return LeaseLock(cluster, environment(), holder, cluster.time)  # type: ignore[arg-type]
+
+
+def spec_of(cluster: MemoryCluster) -> Any:
+    live = cluster.get(ref(), lease._API)
+    return live["spec"] if live else None
+
+
+def until(holds: Any) -> None:
+    limit = time.monotonic() + LIMIT_S
+    while not holds():
+        assert time.monotonic() < limit, "waited in vain"
+        time.sleep(0.01)
+
+
+# --- whose it is
+
+
+@pytest.mark.usefixtures("still")
+def test_the_holder_is_written_down_with_times_and_the_number_of_changes(memory: MemoryCluster) -> None:
+    memory.put(lease_of(""))
+
+    lock_on(memory).acquire(0)
+
+    spec = spec_of(memory)
+    assert (spec["holderIdentity"], spec["leaseDurationSeconds"], spec["leaseTransitions"]) == ("me", 15, 4)
+    assert spec["acquireTime"] == spec["renewTime"] == "2027-01-15T08:00:00.000000Z"
+
+
+@pytest.mark.usefixtures("still")
+def test_who_releases_lets_the_next_in_at_once(memory: MemoryCluster) -> None:
+    first, second = lock_on(memory, "first"), lock_on(memory, "second")
+    first.acquire(0)
+    first.release()
+
+    second.acquire(0)
+
+    assert memory.time.passed == 0
+    assert spec_of(memory)["holderIdentity"] == "second"
+
+
+@pytest.mark.usefixtures("still")
+def test_release_is_not_undone_by_a_renewal_in_flight(memory: MemoryCluster) -> None:
+    holder = lock_on(memory)
+    holder.acquire(0)
+    memory.put(memory.get(ref(), lease._API))  # type: ignore[arg-type]
+
+    holder.release()
+
+    assert spec_of(memory)["holderIdentity"] == ""
+
+
+def test_release_before_acquire_and_twice_is_fine(memory: MemoryCluster) -> None:
+    holder = lock_on(memory)
+    holder.release()
+    holder.acquire(0)
+    holder.release()
+    holder.release()
+
+    assert [verb for verb, _ in memory.writes] == ["create", "replace"]
+
+
+@pytest.mark.usefixtures("still")
+def test_release_leaves_the_lock_of_another_alone(memory: MemoryCluster) -> None:
+    holder = lock_on(memory)
+    holder.acquire(0)
+    memory.put(lease_of("another"))
+
+    holder.release()
+
+    assert spec_of(memory)["holderIdentity"] == "another"
+
+
+@pytest.mark.usefixtures("still")
+def test_release_never_raises(memory: MemoryCluster) -> None:
+    holder = lock_on(memory)
+    holder.acquire(0)
+
+    def down(verb: str, name: str) -> None:
+        raise UnreachableError("no route")
+
+    memory.fault = down
+    holder.release()
+
+
+# --- a live holder
+
+
+@pytest.mark.usefixtures("still")
+def test_a_holder_that_renews_is_not_robbed_and_the_answer_comes_after_one_renewal(
+    memory: MemoryCluster,
+) -> None:
+    memory.put(lease_of(DEAD))
+    memory.time.at = [(5.0, lambda: memory.put(lease_of(DEAD, renewTime="2027-01-15T08:00:05.000000Z")))]
+
+    with pytest.raises(LockedError, match=r"ana at runner-7 .* since 2027-01-15T08:00:00") as refused:
+        lock_on(memory).acquire(0)
+
+    assert memory.time.passed <= 6.0
+    assert spec_of(memory)["holderIdentity"] == DEAD
+    assert "--wait-lock" in refused.value.hint
+
+
+@pytest.mark.usefixtures("still")
+def test_a_lock_of_longer_duration_is_not_waited_for(memory: MemoryCluster) -> None:
+    memory.put(lease_of("somebody's own tool", leaseDurationSeconds=3600))
+
+    with pytest.raises(LockedError):
+        lock_on(memory).acquire(0)
+
+    assert memory.time.passed <= 1.0
+
+
+@pytest.mark.usefixtures("still")
+def test_who_may_wait_gets_the_lock_when_the_holder_lets_go(memory: MemoryCluster) -> None:
+    memory.put(lease_of(DEAD))
+    for moment in range(5, 40, 5):
+        memory.time.at.append((float(moment), lambda: memory.put(lease_of(DEAD))))
+    memory.time.at.append((40.0, lambda: memory.put(lease_of(""))))
+
+    lock_on(memory).acquire(60)
+
+    assert 40 <= memory.time.passed <= 41
+    assert spec_of(memory)["holderIdentity"] == "me"
+
+
+@pytest.mark.usefixtures("still")
+def test_who_waited_in_vain_is_told(memory: MemoryCluster) -> None:
+    memory.put(lease_of(DEAD))
+    for moment in range(5, 100, 5):
+        memory.time.at.append((float(moment), lambda: memory.put(lease_of(DEAD))))
+
+    with pytest.raises(LockedError):
+        lock_on(memory).acquire(30)
+
+    assert 30 <= memory.time.passed <= 31
+
+
+@pytest.mark.usefixtures("still")
+def test_of_two_that_take_at_the_same_moment_one_wins(memory: MemoryCluster) -> None:
+    quick = lock_on(memory, "quick")
+
+    def overtake(verb: str, name: str) -> None:
+        memory.fault = lambda verb, name: None
+        memory._lock.release()
+        quick.acquire(0)
+        memory._lock.acquire()
+        memory.time.at = [(5.0, lambda: memory.put(lease_of("quick")))]
+
+    memory.fault = overtake
+    with pytest.raises(LockedError, match="quick"):
+        lock_on(memory, "slow").acquire(0)
+
+    assert spec_of(memory)["holderIdentity"] == "quick"
+
+
+# --- a dead holder
+
+
+@pytest.mark.usefixtures("still")
+def test_a_holder_that_died_just_now_is_followed_within_lease_and_margin(memory: MemoryCluster) -> None:
+    memory.put(lease_of(DEAD))
+
+    lock_on(memory).acquire(0)
+
+    assert 15 <= memory.time.passed <= 20
+    assert spec_of(memory)["holderIdentity"] == "me"
+
+
+@pytest.mark.usefixtures("still")
+def test_a_holder_that_died_long_ago_is_followed_at_once(memory: MemoryCluster) -> None:
+    memory.put(lease_of(DEAD))
+    memory.time.passed = 3600.0
+
+    lock_on(memory).acquire(0)
+
+    assert memory.time.passed == 3600.0
+
+
+@pytest.mark.usefixtures("still")
+def test_what_the_holder_wrote_of_its_own_clock_decides_nothing(memory: MemoryCluster) -> None:
+    memory.put(lease_of(DEAD, renewTime="2099-01-01T00:00:00.000000Z"))
+    memory.time.passed = 60.0
+
+    lock_on(memory).acquire(0)
+
+    assert memory.time.passed == 60.0
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"spec": {}},
+        {"spec": None},
+        {"spec": {"holderIdentity": DEAD}},
+        {"spec": {"holderIdentity": DEAD, "leaseDurationSeconds": None, "leaseTransitions": None}},
+        {"spec": {"holderIdentity": DEAD, "renewTime": "yesterday"}},
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("still")
+def test_a_malformed_lease_is_taken_once_it_is_old(memory: MemoryCluster, broken: Object) -> None:
+    memory.put({**lease_of(""), **broken})
+    memory.objects["Lease", "shop", "pipeline.web.dev"]["metadata"].pop("managedFields")
+    memory.time.passed = 60.0
+
+    holder = lock_on(memory)
+    holder.holder()
+    holder.acquire(0)
+
+    assert spec_of(memory)["holderIdentity"] == "me"
+
+
+@pytest.mark.usefixtures("still")
+def test_a_lock_without_a_time_is_told_of_in_plain_words(memory: MemoryCluster) -> None:
+    memory.put({**lease_of(""), "spec": {"holderIdentity": "by hand", "leaseDurationSeconds": 3600}})
+
+    with pytest.raises(LockedError) as refused:
+        lock_on(memory).acquire(0)
+
+    assert "by hand" in refused.value.message
+    assert "None" not in refused.value.message
+
+
+# --- losing it
+
+
+@pytest.mark.usefixtures("still")
+def test_writing_stops_when_the_last_renewal_is_older_than_the_safe_margin(memory: MemoryCluster) -> None:
+    holder = lock_on(memory)
+    holder.acquire(0)
+    memory.time.sleep(lease.SAFE_S)
+    holder.check()
+
+    memory.time.sleep(0.1)
+
+    with pytest.raises(InterruptedRunError, match="last renewed 10 s ago"):
+        holder.check()
+
+
+def test_the_margin_leaves_time_for_the_write_in_flight() -> None:
+    assert lease.RENEW_S < lease.SAFE_S < lease.DURATION_S
+
+
+def test_without_ever_acquiring_nothing_may_be_written(memory: MemoryCluster) -> None:
+    with pytest.raises(InterruptedRunError):
+        lock_on(memory).check()
+
+
+@pytest.mark.usefixtures("brisk")
+def test_renewing_goes_on_by_itself(memory: MemoryCluster) -> None:
+    holder = lock_on(memory)
+    holder.acquire(0)
+    until(lambda: len(memory.writes) > 3)
+    memory.time.sleep(60)
+    before = len(memory.writes)
+    until(lambda: len(memory.writes) > before + 1)
+
+    holder.check()
+    holder.release()
+    after = len(memory.writes)
+
+    assert spec_of(memory)["holderIdentity"] == ""
+    time.sleep(0.2)
+    assert len(memory.writes) == after
+
+
+@pytest.mark.usefixtures("brisk")
+@pytest.mark.parametrize("theft", ["deleted", "taken"])
+def test_a_lock_that_was_taken_away_is_noticed(memory: MemoryCluster, theft: str) -> None:
+    holder = lock_on(memory)
+    holder.acquire(0)
+
+    if theft == "taken":
+        memory.put(lease_of("another"))
+    else:
+        memory.delete(ref(), lease._API)
+
+    until(lambda: _lost(holder))
+    holder.release()
+    if theft == "taken":
+        assert spec_of(memory)["holderIdentity"] == "another"
+    else:
+        assert spec_of(memory) is None
+
+
+@pytest.mark.usefixtures("brisk")
+def test_a_renewal_of_which_the_reply_was_lost_is_no_loss(memory: MemoryCluster) -> None:
+    holder = lock_on(memory)
+    holder.acquire(0)
+
+    memory.lost = ["replace"] * 3
+    until(lambda: not memory.lost)
+    before = len(memory.writes)
+    until(lambda: len(memory.writes) > before + 2)
+
+    holder.check()
+    holder.release()
+    assert spec_of(memory)["holderIdentity"] == ""
+
+
+@pytest.mark.usefixtures("brisk")
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        UnreachableError("connection refused"),
+        ApiError("replace: overloaded", status=503),
+        InterruptedRunError("stopped by a signal"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_outage_shorter_than_the_margin_is_survived(memory: MemoryCluster, trouble: Exception) -> None:
+    holder = lock_on(memory)
+    holder.acquire(0)
+    asked = []
+
+    def down(verb: str, name: str) -> None:
+        asked.append(verb)
+        raise trouble
+
+    memory.fault = down
+    until(lambda: len(asked) > 2)
+    memory.fault = lambda verb, name: None
+    before = len(memory.writes)
+    until(lambda: len(memory.writes) > before)
+
+    holder.check()
+    holder.release()
+
+
+@pytest.mark.usefixtures("still")
+@pytest.mark.parametrize("verb", ["create", "replace"])
+def test_taking_it_with_the_reply_lost_does_not_lock_ourselves_out(memory: MemoryCluster, verb: str) -> None:
+    if verb == "replace":
+        memory.put(lease_of(""))
+    memory.lost = [verb]
+    holder = lock_on(memory)
+
+    holder.acquire(0)
+
+    assert memory.time.passed <= 1.0
+    assert spec_of(memory)["holderIdentity"] == "me"
+    holder.check()
+
+
+def test_waiting_ends_with_a_signal(memory: MemoryCluster) -> None:
+    memory.put(lease_of(DEAD))
+    stop = threading.Event()
+    stop.set()
+
+    with pytest.raises(InterruptedRunError):
+        LeaseLock(memory, environment(), "me", SystemClock(stop)).acquire(60)  # type: ignore[arg-type]
+
+
+# --- what others are told
+
+
+@pytest.mark.usefixtures("still")
+def test_status_knows_a_live_holder_and_no_other(memory: MemoryCluster) -> None:
+    looker = lock_on(memory, "somebody else")
+    assert looker.holder() is None
+    memory.put(lease_of(DEAD))
+    assert looker.holder() == {
+        "holder": DEAD,
+        "since": "2027-01-15T08:00:00.000000Z",
+        "expires": "2027-01-15T08:00:15+00:00",
+    }
+
+    memory.time.passed = 30.0
+    assert looker.holder() is None
+
+
+# --- the same on a real API server
+
+
+@pytest.fixture
+def kube(cluster: LocalCluster) -> Iterator[KubeCluster]:
+    kube = KubeCluster(
+        connect(kubeconfig=str(cluster.kubeconfig)), sleep=time.sleep, monotonic=time.monotonic
+    )
+    yield kube
+    kube.http.connection.close()
+
+
+def real_lock(kube: KubeCluster, namespace: str, holder: str) -> LeaseLock:
+    return LeaseLock(kube, environment(namespace), holder, SystemClock(threading.Event()))
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("brisk")
+def test_a_real_server_lets_one_in_after_the_other(kube: KubeCluster, namespace: str) -> None:
+    first, second = real_lock(kube, namespace, "first"), real_lock(kube, namespace, "second")
+    first.acquire(0)
+    with pytest.raises(LockedError, match="first"):
+        second.acquire(0)
+    first.check()
+    first.release()
+
+    second.acquire(0)
+
+    assert second.holder() is not None
+    second.release()
+    assert first.holder() is None
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("still")
+def test_a_real_server_proves_a_holder_dead(
+    kube: KubeCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "DURATION_S", 1)
+    kube.create(lease_of(DEAD, namespace, leaseDurationSeconds=1))
+
+    holder = real_lock(kube, namespace, "me")
+    holder.acquire(0)
+
+    live = kube.get(ref(namespace), lease._API)
+    assert live is not None
+    assert live["spec"]["holderIdentity"] == "me"
+    holder.release()
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("brisk")
+def test_a_real_server_shows_that_the_lock_was_taken_away(kube: KubeCluster, namespace: str) -> None:
+    holder = real_lock(kube, namespace, "me")
+    holder.acquire(0)
+
+    kube.delete(ref(namespace), lease._API)
+
+    until(lambda: _lost(holder))
+    holder.release()
+    assert kube.get(ref(namespace), lease._API) is None
+
+
+def _lost(holder: LeaseLock) -> bool:
+    try:
+        holder.check()
+    except InterruptedRunError:
+        return True
+    return False
