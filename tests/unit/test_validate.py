@@ -1,0 +1,351 @@
+"""What is told of a set of manifests without asking a cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from pipeline.adapters.yaml import load_manifests
+from pipeline.core.removed import removed
+from pipeline.core.scope import offline
+from pipeline.core.validate import check, with_namespaces
+from pipeline.model.environment import Allow, Environment, Source
+from pipeline.model.errors import Problem
+from pipeline.model.objects import Manifest, Origin
+
+ENV = Environment(
+    name="dev",
+    application="app",
+    namespace="demo",
+    path="environments/dev/environment.yaml",
+    sources=(Source(kind="manifests", path="environments/dev/manifests", origin=Origin("e.yaml", 6)),),
+)
+EVERYTHING = dataclasses.replace(ENV, allow=Allow(cluster_scoped=("*",), namespaces=("*",)))
+
+
+def _load(text: str, path: str = "f.yaml", env: Environment = ENV) -> list[Manifest]:
+    return with_namespaces(load_manifests(path, text.encode()), env, lambda version, kind: None)
+
+
+def _check(text: str, env: Environment = EVERYTHING) -> list[Problem]:
+    return check(_load(text, env=env), env)
+
+
+def _told(text: str, env: Environment = EVERYTHING) -> list[tuple[str, int]]:
+    return [(p.code, p.origin.line if p.origin else 0) for p in _check(text, env)]
+
+
+def _head(api_version: str, kind: str, name: str = "it", more: str = "") -> str:
+    return f"apiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: {json.dumps(name)}{more}}}\n"
+
+
+CONFIG = _head("v1", "ConfigMap")
+
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector:
+    matchLabels: {app: web}
+  template:
+    metadata:
+      labels: {app: web}
+    spec:
+      containers:
+      - name: c
+        image: nginx
+"""
+
+
+# --- namespaces
+
+
+def test_namespaced_objects_go_to_the_namespace_of_the_environment() -> None:
+    (manifest,) = _load(CONFIG)
+    assert str(manifest.ref) == "/ConfigMap/demo/it"
+    assert manifest.body["metadata"] == {"name": "it", "namespace": "demo"}
+
+
+def test_a_namespace_that_is_written_stays() -> None:
+    (manifest,) = _load(_head("v1", "ConfigMap", more=", namespace: other"))
+    assert manifest.ref.namespace == "other"
+
+
+def test_cluster_scoped_objects_have_no_namespace_even_if_they_name_one() -> None:
+    (manifest,) = _load(_head("rbac.authorization.k8s.io/v1", "ClusterRole", more=", namespace: other"))
+    assert manifest.ref.namespace == ""
+    assert "namespace" not in manifest.body["metadata"]
+
+
+def test_filling_in_does_not_change_what_was_read() -> None:
+    read = load_manifests("f", CONFIG.encode())
+    with_namespaces(read, ENV, lambda version, kind: None)
+    assert "namespace" not in read[0].body["metadata"]
+
+
+@pytest.mark.parametrize(("scope", "namespace"), [("Cluster", ""), ("Namespaced", "demo")])
+def test_definitions_of_the_set_tell_the_scope_of_their_objects(scope: str, namespace: str) -> None:
+    crd = _head("apiextensions.k8s.io/v1", "CustomResourceDefinition", "widgets.example.com")
+    crd += f"spec: {{group: example.com, names: {{kind: Widget}}, scope: {scope}}}\n"
+    widget, _ = _load(_head("example.com/v1", "Widget") + "---\n" + crd)
+    assert widget.ref.namespace == namespace
+
+
+def test_the_cluster_knows_better_than_the_tables() -> None:
+    read = load_manifests("f", _head("example.com/v1", "Widget").encode())
+    assert with_namespaces(read, ENV, lambda version, kind: False)[0].ref.namespace == ""
+
+
+def test_kinds_that_nobody_knows_are_taken_for_namespaced() -> None:
+    assert _load(_head("example.com/v1", "Widget"))[0].ref.namespace == "demo"
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "namespaced"),
+    [
+        ("v1", "Namespace", False),
+        ("rbac.authorization.k8s.io/v1beta1", "ClusterRole", False),
+        ("rbac.authorization.k8s.io/v1beta1", "Role", True),
+        ("policy/v1beta1", "PodSecurityPolicy", False),
+        ("cert-manager.io/v1", "ClusterIssuer", False),
+        ("example.com/v1", "Widget", None),
+    ],
+)
+def test_scopes_are_known_offline(api_version: str, kind: str, namespaced: bool | None) -> None:
+    assert offline(api_version, kind) is namespaced
+
+
+# --- the set
+
+
+def test_a_set_without_manifests_is_a_mistake() -> None:
+    (problem,) = check([], ENV)
+    assert problem.message == "no manifests found in environments/dev/manifests"
+    assert str(problem.origin) == "e.yaml:6"
+
+
+def test_an_object_written_twice_is_told_with_both_places() -> None:
+    manifests = _load(CONFIG, "a.yaml") + _load(_head("v1", "ConfigMap", more=", namespace: demo"), "b.yaml")
+    (problem,) = check(manifests, ENV)
+    assert problem.message == "/ConfigMap/demo/it is written twice, at a.yaml:1 and b.yaml:1"
+
+
+def test_the_same_name_in_two_namespaces_is_no_duplicate() -> None:
+    assert _told(CONFIG + "---\n" + _head("v1", "ConfigMap", more=", namespace: other")) == []
+
+
+def test_a_good_set_has_no_problems() -> None:
+    assert _told(DEPLOYMENT + "---\n" + CONFIG, ENV) == []
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_files() -> None:
+    bad = _head("v1", "ConfigMap", "A") + "data: {a: 1}\n"
+    assert _told(bad + "---\n" + _head("batch/v1beta1", "PodThing") + "---\n" + bad) == [
+        ("bad-name", 3),
+        ("wrong-type", 4),
+        ("duplicate-object", 10),
+        ("bad-name", 12),
+        ("wrong-type", 13),
+    ]
+
+
+# --- what is allowed
+
+
+@pytest.mark.parametrize("entry", ["ClusterRole", "ClusterRole.rbac.authorization.k8s.io", "*"])
+def test_cluster_scoped_kinds_must_be_allowed(entry: str) -> None:
+    text = _head("rbac.authorization.k8s.io/v1", "ClusterRole", "system:it")
+    (problem,) = _check(text, ENV)
+    assert problem.code == "cluster-scoped-not-allowed"
+    assert "add ClusterRole.rbac.authorization.k8s.io to spec.allow.clusterScoped" in problem.hint
+    assert _check(text, dataclasses.replace(ENV, allow=Allow(cluster_scoped=(entry,)))) == []
+
+
+def test_the_namespace_of_the_environment_needs_no_entry_but_others_do() -> None:
+    assert _told(_head("v1", "Namespace", "demo"), ENV) == []
+    assert _told(_head("v1", "Namespace", "other"), ENV) == [("cluster-scoped-not-allowed", 2)]
+
+
+@pytest.mark.parametrize("namespace", ["other", "kube-system"])
+def test_other_namespaces_must_be_allowed(namespace: str) -> None:
+    text = _head("v1", "ConfigMap", more=f", namespace: {namespace}")
+    assert _told(text, ENV) == [("namespace-not-allowed", 3)]
+    assert _told(text, dataclasses.replace(ENV, allow=Allow(namespaces=(namespace,)))) == []
+
+
+def test_the_own_namespace_is_allowed_beside_others() -> None:
+    assert _told(CONFIG, dataclasses.replace(ENV, allow=Allow(namespaces=("other",)))) == []
+
+
+# --- one object
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "since", "instead"),
+    [
+        ("policy/v1beta1", "PodSecurityPolicy", "1.25", "pod-security.kubernetes.io/enforce"),
+        ("extensions/v1beta1", "Ingress", "1.22", "networking.k8s.io/v1"),
+        ("networking.k8s.io/v1beta1", "Ingress", "1.22", "networking.k8s.io/v1"),
+        ("apps/v1beta2", "Deployment", "1.16", "apps/v1"),
+        ("batch/v1beta1", "CronJob", "1.25", "batch/v1"),
+        ("policy/v1beta1", "PodDisruptionBudget", "1.25", "policy/v1"),
+        ("autoscaling/v2beta2", "HorizontalPodAutoscaler", "1.26", "autoscaling/v2"),
+        ("flowcontrol.apiserver.k8s.io/v1beta3", "FlowSchema", "1.32", "flowcontrol.apiserver.k8s.io/v1"),
+    ],
+)
+def test_removed_apis_are_told_with_what_replaces_them(
+    api_version: str, kind: str, since: str, instead: str
+) -> None:
+    problem = _check(_head(api_version, kind))[0]
+    assert problem.code == "removed-api"
+    assert f"was removed in Kubernetes {since}" in problem.message
+    assert instead in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind"),
+    [("apps/v1", "Deployment"), ("policy/v1", "PodDisruptionBudget"), ("example.com/v1beta1", "Ingress")],
+)
+def test_apis_that_are_served_are_not_removed(api_version: str, kind: str) -> None:
+    assert removed(api_version, kind) is None
+
+
+def test_the_environment_file_itself_is_no_manifest() -> None:
+    assert _told(_head("pipeline/v1", "Environment")) == [("not-an-object", 1)]
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "name", "ok"),
+    [
+        ("v1", "ConfigMap", "a.b-c", True),
+        ("v1", "ConfigMap", "kube-root-ca.crt", True),
+        ("v1", "ConfigMap", "A", False),
+        ("v1", "ConfigMap", "a_b", False),
+        ("v1", "ConfigMap", "-a", False),
+        ("v1", "ConfigMap", "a..b", False),
+        ("v1", "ConfigMap", "a\n", False),
+        ("v1", "ConfigMap", "a" * 254, False),
+        ("v1", "Service", "a.b", False),
+        ("v1", "Namespace", "a" * 64, False),
+        ("rbac.authorization.k8s.io/v1", "ClusterRole", "system:Node", True),
+        ("rbac.authorization.k8s.io/v1", "ClusterRole", "a/b", False),
+    ],
+)
+def test_names_follow_the_rules_of_their_kind(api_version: str, kind: str, name: str, ok: bool) -> None:
+    assert _told(_head(api_version, kind, name)) == ([] if ok else [("bad-name", 3)])
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("labels: {a: b, app.kubernetes.io/name: c, d: ''}", []),
+        ("labels: {a: true}", ["wrong-type"]),
+        ("labels: {a: 1}", ["wrong-type"]),
+        ("labels: {a b: c}", ["bad-label"]),
+        ("labels: {'a/b/c': d}", ["bad-label"]),
+        ("labels: {'/a': d}", ["bad-label"]),
+        ("labels: {a: b c}", ["bad-label"]),
+        ("labels: {a: '" + "x" * 64 + "'}", ["bad-label"]),
+        ("labels: [a]", ["wrong-type"]),
+        ("annotations: {a: 'any text: at all'}", []),
+        ("annotations: {a: yes}", ["wrong-type"]),
+        ("annotations: {a b: c}", ["bad-label"]),
+    ],
+)
+def test_labels_and_annotations_follow_the_rules(entry: str, told: list[str]) -> None:
+    assert [code for code, _ in _told(_head("v1", "ConfigMap", more=f", {entry}"))] == told
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "told"),
+    [
+        ("Secret", "data: {a: aGVsbG8=, b: '', c: ~}", []),
+        ("Secret", "data: {a: \"aGVs\\nbG8=\\n\"}", []),
+        ("Secret", "data: {a: hunter2}", ["not-base64"]),
+        ("Secret", "data: {a: aGVsbG8}", ["not-base64"]),
+        ("Secret", "data: {a: 12345678}", ["wrong-type"]),
+        ("Secret", "stringData: {a: hunter2}", []),
+        ("Secret", "stringData: {a: 1}", ["wrong-type"]),
+        ("Secret", "data: [a]", ["wrong-type"]),
+        ("ConfigMap", "data: {a: 1.5}", ["wrong-type"]),
+        ("ConfigMap", "data: {a/b: c}", ["bad-key"]),
+        ("ConfigMap", "binaryData: {a: '?'}", ["not-base64"]),
+    ],
+)  # fmt: skip
+def test_data_must_be_what_the_server_takes(kind: str, data: str, told: list[str]) -> None:
+    assert [code for code, _ in _told(_head("v1", kind) + data)] == told
+
+
+@pytest.mark.parametrize(
+    "data", ["data: {a: s3cr3t-value}", "stringData: {a: [s3cr3t-value]}", "data: s3cr3t-value"]
+)
+def test_no_problem_shows_a_value_of_a_secret(data: str) -> None:
+    problems = _check(_head("v1", "Secret") + data)
+    assert problems
+    assert "s3cr3t-value" not in repr(problems)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("labels: {app: web}", "labels: {app: wep}", [("selector-mismatch", 6)]),
+        ("labels: {app: web}", "labels: {app: web, more: x}", []),
+        ("matchLabels: {app: web}", "matchLabels: {}", [("missing-selector", 5)]),
+        ("matchLabels: {app: web}", "matchExpressions: [{key: app, operator: Exists}]", []),
+        ("        image: nginx\n", "", [("no-image", 12)]),
+        ("image: nginx", "image: ''", [("no-image", 12)]),
+        ("image: nginx", "image: nginx\n        env: [{name: A, value: 1}]", [("wrong-type", 14)]),
+        ("labels: {app: web}", "labels: {app: web, b: true}", [("wrong-type", 9)]),
+    ],
+)
+def test_workloads_that_a_server_would_refuse_are_told(
+    old: str, new: str, told: list[tuple[str, int]]
+) -> None:
+    assert old in DEPLOYMENT
+    assert _told(DEPLOYMENT.replace(old, new)) == told
+
+
+def test_a_workload_without_containers_is_told() -> None:
+    assert _told(_head("batch/v1", "Job") + "spec: {template: {spec: {}}}") == [("no-containers", 4)]
+
+
+# --- keys
+
+
+def _reads(reference: str, holder: str, env: Environment = EVERYTHING) -> list[Problem]:
+    text = DEPLOYMENT + f"        env: [{{name: A, valueFrom: {reference}}}]\n---\n{holder}"
+    return _check(text, env)
+
+
+def test_a_key_that_its_config_map_has_not_is_told_with_the_nearest() -> None:
+    (problem,) = _reads("{configMapKeyRef: {name: it, key: colour}}", CONFIG + "data: {color: red}\n")
+    assert str(problem) == "f.yaml:14: ConfigMap/it has no key 'colour' (did you mean color?)"
+
+
+@pytest.mark.parametrize(
+    ("reference", "holder"),
+    [
+        ("{configMapKeyRef: {name: it, key: a}}", CONFIG + "data: {a: red}"),
+        ("{configMapKeyRef: {name: it, key: a}}", CONFIG + "binaryData: {a: aGk=}"),
+        ("{configMapKeyRef: {name: it, key: b, optional: true}}", CONFIG + "data: {a: red}"),
+        ("{configMapKeyRef: {name: other, key: b}}", CONFIG + "data: {a: red}"),
+        ("{configMapKeyRef: {name: it, key: b}}", CONFIG),
+        ("{secretKeyRef: {name: it, key: a}}", _head("v1", "Secret") + "stringData: {a: red}"),
+        (
+            "{secretKeyRef: {name: it, key: token}}",
+            _head("v1", "Secret") + "type: kubernetes.io/service-account-token\ndata: {a: aGk=}",
+        ),
+    ],
+)
+def test_keys_that_are_there_or_may_come_later_are_no_problem(reference: str, holder: str) -> None:
+    assert _reads(reference, holder) == []
+
+
+def test_a_secret_that_something_else_fills_can_be_allowed() -> None:
+    env = dataclasses.replace(EVERYTHING, allow=Allow(missing=("/Secret/demo/it",)))
+    holder = _head("v1", "Secret") + "stringData: {a: red}"
+    assert _reads("{secretKeyRef: {name: it, key: b}}", holder, env) == []
+    assert len(_reads("{secretKeyRef: {name: it, key: b}}", holder)) == 1
