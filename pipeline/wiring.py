@@ -84,7 +84,7 @@ class App:
                 folder=Path(folder),
             )
             clock = SystemClock(self.stop)
-            self._connections[key] = KubeCluster(connection, sleep=clock.sleep, monotonic=clock.monotonic)
+            self._connections[key] = KubeCluster(connection, sleep=clock.pause, monotonic=clock.monotonic)
         return self._connections[key]
 
     def session(self, environment: Environment) -> Session:
@@ -102,13 +102,14 @@ class App:
             environment=environment,
             cluster=cluster,
             releases=SecretReleases(cluster, environment),
-            lock=LeaseLock(cluster, environment, holder, SystemClock(threading.Event())),
+            lock=LeaseLock(cluster, environment, holder, clock),
             prober=KubeProber(cluster.http, clock.monotonic),
             clock=clock,
             tell=self.tell,
             stopped=self.stop.is_set,
             actor=actor,
             redact=log.redact,
+            bind=log.bind,
         )
 
 

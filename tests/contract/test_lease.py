@@ -18,7 +18,7 @@ from pipeline.model.environment import Environment
 from pipeline.model.errors import ApiError, InterruptedRunError, LockedError, UnreachableError
 from pipeline.model.objects import Object, ObjectRef
 from tests.cluster.local import LocalCluster
-from tests.contract.memory_cluster import MemoryCluster, Time
+from tests.contract.memory_cluster import MemoryCluster
 
 LIMIT_S = 10.0  # for a thread that answers within milliseconds
 DEAD = "ana at runner-7 (0badc0de)"
