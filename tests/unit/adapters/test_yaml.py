@@ -150,7 +150,7 @@ def test_what_cannot_be_read_for_sure_is_refused_with_its_line(
 
 def test_a_duplicate_key_names_both_lines() -> None:
     (problem,) = _problems("a: 1\nb: 2\na: 3\n")
-    assert str(problem) == 'f.yaml:3: the key "a" is written twice, in lines 1 and 3'
+    assert problem.message == 'the key "a" is written twice, in lines 1 and 3'
 
 
 def test_all_problems_of_a_file_are_told_at_once() -> None:
