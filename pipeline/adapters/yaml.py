@@ -10,6 +10,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final, NoReturn
 
 import yaml
@@ -152,7 +153,21 @@ def _syntax_problem(path: str, text: str, error: Exception) -> Problem:
         before = text.encode()[: error.position].decode(errors="replace")
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         reason = str(error.reason)
-    return Problem(code="yaml-syntax", message=f"not YAML: {reason}", origin=Origin(path, line, column))
+    hint = next((hint for word, hint in _SYNTAX_HINTS if word in reason), _SYNTAX_HINT)
+    origin = Origin(path, line, column)
+    return Problem(code="yaml-syntax", message=f"not YAML: {reason}", origin=origin, hint=hint)
+
+
+_SYNTAX_HINT = "look at the indentation and the quotes of this line and the one before"
+_SYNTAX_HINTS = (
+    ("tab character", "indent with spaces"),
+    ("mapping values are not allowed", "quote a value that holds a colon and a space"),
+)
+_HINTS = {
+    "duplicate-key": "keep one of them",
+    "missing-field": "every object needs apiVersion, kind and metadata.name",
+    "not-an-object": "write one object a document, separated by ---",
+}
 
 
 def _check_json(path: str, text: str, documents: list[Document]) -> None:
@@ -258,5 +273,6 @@ def _refuse(path: str, code: str, message: str, line: int = 1, column: int = 1) 
 
 
 def _raise(path: str, problems: Sequence[Problem]) -> NoReturn:
+    problems = [replace(p, hint=p.hint or _HINTS.get(p.code, "")) for p in problems]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     raise InvalidError(f"read {path}: {problems[0]}{more}", problems=problems)

@@ -139,12 +139,19 @@ def _global_options(parser: argparse.ArgumentParser, *, suppress: bool) -> None:
         "-v",
         "--verbose",
         action="count",
-        default=argparse.SUPPRESS if suppress else int(os.environ.get("PIPELINE_VERBOSE") or 0),
+        default=argparse.SUPPRESS if suppress else _verbosity(parser),
         help="more logs; twice for debugging",
     )
     flag(group, "--no-color", help="no colours and no live view", suppress=suppress)
     option(group, "--kubeconfig", suppress=suppress, metavar="FILE", help="instead of KUBECONFIG")
     option(group, "--context", suppress=suppress, metavar="NAME", help="of the kubeconfig")
+
+
+def _verbosity(parser: argparse.ArgumentParser) -> int:
+    text = os.environ.get("PIPELINE_VERBOSE") or "0"
+    if not re.fullmatch(r"[0-9]", text):
+        parser.error(f"PIPELINE_VERBOSE={text!r}: write 0, 1 or 2")
+    return int(text)
 
 
 def _reading(add: _Adder) -> None:

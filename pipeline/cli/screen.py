@@ -48,6 +48,9 @@ def show_outcomes(
     args: argparse.Namespace, outcomes: Sequence[Outcome], *, several: bool = False
 ) -> ExitCode:
     """The report of a changing command; returns the gravest exit code."""
+    for outcome in outcomes:
+        result = document.result_of(outcome.exit_code)
+        log.get().info("run_ended", environment=outcome.environment, result=result, **outcome.timings)
     match args.output:
         case "json":
             report = document.reports_document(outcomes) if several else document.report_document(outcomes[0])

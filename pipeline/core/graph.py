@@ -187,7 +187,7 @@ def _cyclic(found: Sequence[Sequence[Edge]]) -> InvalidError:
     shown = " → ".join(str(edge.source) for edge in found[0]) + f" → {found[0][0].source}"
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
     return InvalidError(
-        f"order the objects: they need each other in a circle: {shown}{more}",
+        f"order the objects: they need each other in a cycle: {shown}{more}",
         hint=problems[0].hint,
         problems=problems,
     )

@@ -33,6 +33,7 @@ class Attempt:
     session: Session
     command: str
     outcome: Outcome
+    namespace_is_new: bool = False  # this run created it, for the lock to live in
     latest: Release | None = None
     verified: Release | None = None
     owned: tuple[InventoryEntry, ...] = ()
@@ -117,6 +118,7 @@ class Attempt:
             plan=self._plan_record(),
         )
         self.session.guard()
+        self.session.bind(release=number)
         self._writing_since = self.session.cluster.server_time()
         self.release = replace(release, phase=lifecycle.advance(Phase.PENDING, Phase.PLANNED))
         if phase is not Phase.PLANNED:
@@ -159,6 +161,7 @@ class Attempt:
             finished=self._now(),
             seconds=round(self.session.clock.monotonic() - self._started, 3),
             result=ExitCode(self.outcome.exit_code).result,
+            message=self.outcome.causes[0].message if self.outcome.causes else "",
             causes=tuple(failure.cause_record(c) for c in self.outcome.causes),
             checks=tuple([c.name, str(c.verdict), c.reason] for c in self.outcome.checks),
         )

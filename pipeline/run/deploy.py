@@ -60,12 +60,14 @@ def deploy(session: Session, request: Request, outcome: Outcome) -> None:
     started = session.clock.monotonic()
     created = namespace.ensure(session, dry_run=request.dry_run)
     try:
+        attempt = Attempt(session, request.command, outcome, namespace_is_new=created)
         if request.dry_run:
-            _plan(Attempt(session, request.command, outcome), request)
+            attempt.look_back()
+            _plan(attempt, request)
         else:
             session.lock.acquire(request.wait_lock_s)
             try:
-                _locked(session, request, outcome)
+                _locked(attempt, request)
             finally:
                 session.lock.release()
     except PipelineError:
@@ -87,13 +89,12 @@ def _noting(outcome: Outcome, tell: Reporter) -> Reporter:
     return hear
 
 
-def _locked(session: Session, request: Request, outcome: Outcome) -> None:
-    attempt = Attempt(session, request.command, outcome)
+def _locked(attempt: Attempt, request: Request) -> None:
     attempt.look_back()
     _refuse_older(attempt, request)
     _plan(attempt, request)
     try:
-        if outcome.plan is not None and not outcome.plan.writes:
+        if attempt.outcome.plan is not None and not attempt.outcome.plan.writes:
             _nothing_to_write(attempt)
         else:
             _write_and_verify(attempt)
@@ -120,7 +121,13 @@ def _refuse_older(attempt: Attempt, request: Request) -> None:
 def _plan(attempt: Attempt, request: Request) -> None:
     session = attempt.session
     with attempt.timed("plan"):
-        attempt.planned = make_plan(session, request.manifests, request.revision, attempt.owned)
+        attempt.planned = make_plan(
+            session,
+            request.manifests,
+            request.revision,
+            attempt.owned,
+            namespace_is_new=attempt.namespace_is_new,
+        )
     plan = attempt.planned.plan
     attempt.outcome.plan = plan
     session.learn_secrets(secret_values(attempt.planned.live.values()))

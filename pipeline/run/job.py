@@ -39,6 +39,7 @@ def deploy_one(
     outcome = Outcome(command="deploy", environment=environment.name, revision=revision)
     with _Telling(outcome):
         session = open_session(environment)
+        session.bind(environment=environment.name, revision=revision)
         selection = changes_of(workspace, session, environment, revision, order.base)
         outcome.base = selection.base
         session.tell(Started("deploy", environment.name, revision, selection.base, selection.because))
@@ -91,6 +92,7 @@ def promote(
         verified = _verified_upstream(open_session(source), source)
         outcome.revision = revision = verified.revision
         session = open_session(target)
+        session.bind(environment=target.name, revision=revision)
         selection = changes_of(workspace, session, target, revision, order.base)
         outcome.base = selection.base
         reason = f"release {verified.number} of {source.name} was verified at {verified.finished}"
@@ -114,6 +116,7 @@ def roll_back_to(
         session = open_session(environment)
         target = _release_to_go_back_to(session, environment, number)
         outcome.revision = target.revision
+        session.bind(environment=environment.name, revision=target.revision)
         session.tell(
             Started("rollback", environment.name, target.revision, "", (f"back to release {target.number}",))
         )

@@ -55,8 +55,13 @@ def make_plan(
     manifests: Sequence[Manifest],
     revision: str,
     inventory: Iterable[InventoryEntry],
+    *,
+    namespace_is_new: bool = False,
 ) -> Planned:
     """Everything that the cluster would refuse is found here, before the first write.
+
+    Where the run had to create the environment's namespace for its lock (``namespace_is_new``), the plan
+    is as if it had not: it must be the one that `pipeline plan` showed before.
 
     Raises:
         PreflightError: with every problem at once.
@@ -66,6 +71,9 @@ def make_plan(
     api_versions = {ref: e.api_version for ref, e in owned.items()}
     api_versions |= {d.manifest.ref: d.manifest.api_version for d in desired}
     live = read_live(session, api_versions)
+    own_namespace = ObjectRef("", "Namespace", "", session.environment.namespace)
+    if namespace_is_new:
+        live.pop(own_namespace, None)
     desired = _with_live_replicas(desired, live)
     unsure = [
         d for d in desired if not planner.unchanged(d, owned.get(d.manifest.ref), live.get(d.manifest.ref))
@@ -117,11 +125,24 @@ class _DryRunner:
             for d in desired
             if d.manifest.ref.group_kind == ("", "Namespace") and d.manifest.ref not in live
         }
+        self._settle_own_namespace()
         self._new_kinds = {
             (get_path(d.body, "spec", "group"), get_path(d.body, "spec", "names", "kind"))
             for d in desired
             if d.manifest.ref.kind == "CustomResourceDefinition"
         }
+
+    def _settle_own_namespace(self) -> None:
+        """The environment's namespace may be there though the plan is as if it were not, and the reverse."""
+        ref = ObjectRef("", "Namespace", "", self._session.environment.namespace)
+        try:
+            exists = self._session.cluster.get(ref, "v1") is not None
+        except ApiError:
+            return
+        if exists:
+            self._new_namespaces.discard(ref.name)
+        elif self._session.environment.create_namespace:
+            self._new_namespaces.add(ref.name)
 
     def run(self, desired: Sequence[Desired]) -> dict[ObjectRef, DryRun]:
         results = in_parallel(self._session, self._one, list(desired))

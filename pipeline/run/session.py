@@ -21,7 +21,8 @@ class Session:
     """All that a run needs of the outside world for one environment.
 
     ``stopped`` becomes true when a signal arrived. ``secrets`` are values that must not be shown; they
-    are added as they become known.
+    are added as they become known. ``redact`` and ``bind`` are the log's: what it must not show, and the
+    facts that each entry carries.
     """
 
     environment: Environment
@@ -34,6 +35,7 @@ class Session:
     stopped: Callable[[], bool]
     actor: str = ""
     redact: Callable[..., None] = lambda *_: None
+    bind: Callable[..., None] = lambda **_: None
     secrets: set[str] = field(default_factory=set)
 
     def learn_secrets(self, values: frozenset[str]) -> None:
