@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
@@ -82,4 +83,8 @@ def pack(value: Any) -> list[str]:
 
 
 def unpack(shards: Sequence[str]) -> Any:
-    return json.loads(gzip.decompress(b"".join(base64.b64decode(s) for s in shards)))
+    """The inverse of ``pack``. ValueError where that is not what the shards hold."""
+    try:
+        return json.loads(gzip.decompress(b"".join(base64.b64decode(s) for s in shards)))
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"no gzip: {error}") from error

@@ -1,26 +1,36 @@
 """Releases as Secrets in the environment's namespace (design §4).
 
 A release is one head Secret, ``pipeline.<application>.<environment>.<number>``, and its shards,
-``….<number>.<part>.<k>``. The head is written last and replaced with a precondition on its
-resourceVersion, so a run that lost its lock cannot overwrite what its successor records.
+``….<number>.<part>.<digest>.<k>``. A shard is never changed: other content has another name, and the head,
+which is written last, says which shards count. So a run may die between any two writes, or lose its lock,
+and the record is the one before or the one after. The head is replaced with a precondition on its
+resourceVersion: a run that lost its lock cannot overwrite what its successor records.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from pipeline.adapters import codec
 from pipeline.core.desired import APPLICATION_LABEL, ENVIRONMENT_LABEL
 from pipeline.model.environment import Environment
-from pipeline.model.errors import ApiError, InterruptedRunError, PreflightError
+from pipeline.model.errors import (
+    ApiError,
+    InterruptedRunError,
+    PipelineError,
+    PreflightError,
+    UnreachableError,
+)
 from pipeline.model.objects import Object, ObjectRef, ResourceType, digest
 from pipeline.model.release import Phase, Release
 from pipeline.ports import Cluster
 
 RECORD_LABEL = "pipeline/record"
+NUMBER_LABEL = "pipeline/release"
 SECRETS = ResourceType("", "v1", "Secret", "secrets", True)
 
 
@@ -52,62 +62,63 @@ class SecretReleases:
         return tuple(self._parse(head)[0] for head in self._heads())
 
     def save(self, release: Release) -> None:
-        shards = {}
-        for part in codec.BODY_FIELDS:
-            shards[part] = self._save_part(release, part)
-        name = self._name(release.number)
-        head = self._secret(
-            name, "release", {"head": base64.b64encode(codec.head_document(release, shards)).decode()}
-        )
+        stale = [name for part in codec.BODY_FIELDS for name in self._shards_of(release.number, part)]
+        shards = {part: self._save_part(release, part) for part in codec.BODY_FIELDS}
+        document = base64.b64encode(codec.head_document(release, shards)).decode()
+        head = self._secret(self._name(release.number), "release", release.number, {"head": document})
         head["metadata"]["labels"]["pipeline/phase"] = str(release.phase)
-        known = self._head_version.get(release.number)
+        write: Callable[[Object], Object] = self._cluster.create
+        if known := self._head_version.get(release.number):
+            head["metadata"]["resourceVersion"] = known
+            write = self._cluster.replace
         try:
-            if known is None:
-                saved = self._create_head(head)
-            else:
-                head["metadata"]["resourceVersion"] = known
-                saved = self._replace_head(head)
+            saved = self._settle(write, head)
         except ApiError as error:
-            if error.status == 409:
-                raise InterruptedRunError(
-                    f"record release {release.number}: another run has written it meanwhile",
-                    hint="see `pipeline status`; this run stops without touching anything more",
-                ) from error
-            raise
+            if error.status != 409:
+                raise
+            raise InterruptedRunError(
+                f"record release {release.number}: another run has written it meanwhile",
+                hint="see `pipeline status`; this run stops without touching anything more",
+            ) from error
         self._head_version[release.number] = saved["metadata"]["resourceVersion"]
+        for name in set(stale).difference(*shards.values()):
+            with suppress(PipelineError):  # nobody reads it any more; it goes with the release at the latest
+                self._cluster.delete(self._ref(name), "v1")
 
     def trim(self, keep: int = 10) -> None:
         """Delete all but the newest ``keep`` releases and the last verified one."""
-        heads = self._heads()
-        releases = [self._parse(head) for head in heads]
-        verified = next((r.number for r, _ in releases if r.phase is Phase.SUCCEEDED), None)
-        for release, shards in releases[keep:]:
-            if release.number == verified:
-                continue
-            for name in [self._name(release.number), *(n for names in shards.values() for n in names)]:
-                self._cluster.delete(self._ref(name), "v1")
+        releases = self.history()
+        verified = next((r.number for r in releases if r.phase is Phase.SUCCEEDED), None)
+        for release in releases[keep:]:
+            if release.number != verified:
+                self._delete(release.number)
 
-    def _create_head(self, head: Object) -> Object:
-        """Create; where the reply to our own earlier attempt was lost, what stands there is ours."""
-        try:
-            return self._cluster.create(head)
-        except ApiError as error:
-            if error.reason != "AlreadyExists":
-                raise
-            existing = self._cluster.get(self._ref(head["metadata"]["name"]), "v1")
-            if existing is None or existing.get("data") != head["data"]:
-                raise
-            return existing
+    def _delete(self, number: int) -> None:
+        """The head last, so that a run that dies on the way leaves it for the next one to find."""
+        selector = self._selector("release-data") + f",{NUMBER_LABEL}={number}"
+        shards, _ = self._cluster.list(SECRETS, self._environment.namespace, selector)
+        for name in [*(s["metadata"]["name"] for s in shards), self._name(number)]:
+            self._cluster.delete(self._ref(name), "v1")
 
-    def _replace_head(self, head: Object) -> Object:
-        """Replace; a conflict with what we meant to write is a lost reply, not another run."""
+    def _settle(self, write: Callable[[Object], Object], secret: Object) -> Object:
+        """Write, and look where that leaves in doubt whether it was done: the reply was lost, or a conflict
+        may be one with an earlier attempt of ours. What stands there as we meant it is ours.
+        """
         try:
-            return self._cluster.replace(head)
-        except ApiError as error:
-            existing = self._cluster.get(self._ref(head["metadata"]["name"]), "v1")
-            if error.status != 409 or existing is None or existing.get("data") != head["data"]:
+            return write(secret)
+        except (ApiError, UnreachableError) as error:
+            if isinstance(error, ApiError) and error.status != 409:
                 raise
-            return existing
+            live = self._cluster.get(self._ref(secret["metadata"]["name"]), "v1")
+            if live is not None and live.get("data") == secret["data"]:
+                return live
+            if isinstance(error, ApiError):
+                raise
+        return write(secret)
+
+    def _shards_of(self, number: int, part: str) -> list[str]:
+        """The Secrets that this part consists of as far as we know."""
+        return self._written[number, part][1] if (number, part) in self._written else []
 
     def _save_part(self, release: Release, part: str) -> list[str]:
         document = codec.body_document(release, part)
@@ -116,21 +127,22 @@ class SecretReleases:
         if written and written[0] == content:
             return written[1]
         pieces = codec.pack(document)
-        names = [f"{self._name(release.number)}.{part}.{k}" for k in range(len(pieces))]
+        stem = f"{self._name(release.number)}.{part}.{content[7:17]}"
+        names = [f"{stem}.{k}" for k in range(len(pieces))]
         for name, piece in zip(names, pieces, strict=True):
-            self._put(self._secret(name, "release-data", {"shard": piece}))
+            self._put(self._secret(name, "release-data", release.number, {"shard": piece}))
         self._written[release.number, part] = content, names
         return names
 
     def _put(self, secret: Object) -> None:
         try:
-            self._cluster.create(secret)
+            self._settle(self._cluster.create, secret)
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise
-            self._cluster.replace(secret)
+            self._settle(self._cluster.replace, secret)
 
-    def _secret(self, name: str, record: str, data: dict[str, str]) -> Object:
+    def _secret(self, name: str, record: str, number: int, data: dict[str, str]) -> Object:
         return {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -142,45 +154,42 @@ class SecretReleases:
                     APPLICATION_LABEL: self._environment.application,
                     ENVIRONMENT_LABEL: self._environment.name,
                     RECORD_LABEL: record,
+                    NUMBER_LABEL: str(number),
                 },
             },
             "data": data,
         }
 
-    def _name(self, number: int) -> str:
+    def _name(self, number: int | str) -> str:
         return f"pipeline.{self._environment.application}.{self._environment.name}.{number}"
 
     def _ref(self, name: str) -> ObjectRef:
         return ObjectRef("", "Secret", self._environment.namespace, name)
 
+    def _selector(self, record: str) -> str:
+        labels = {
+            APPLICATION_LABEL: self._environment.application,
+            ENVIRONMENT_LABEL: self._environment.name,
+            RECORD_LABEL: record,
+        }
+        return ",".join(f"{key}={value}" for key, value in labels.items())
+
     def _heads(self) -> list[Object]:
-        """Newest first."""
-        selector = ",".join(
-            f"{key}={value}"
-            for key, value in (
-                (APPLICATION_LABEL, self._environment.application),
-                (ENVIRONMENT_LABEL, self._environment.name),
-                (RECORD_LABEL, "release"),
-            )
-        )
-        heads, _ = self._cluster.list(SECRETS, self._environment.namespace, selector)
-        return sorted(heads, key=lambda h: -int(h["metadata"]["name"].rpartition(".")[2]))
+        """Newest first. A copy under another name is none of ours."""
+        found, _ = self._cluster.list(SECRETS, self._environment.namespace, self._selector("release"))
+        stem = self._name("")
+        heads = {
+            int(number): head
+            for head in found
+            if (number := head["metadata"]["name"].removeprefix(stem)).isdecimal()
+        }
+        return [heads[number] for number in sorted(heads, reverse=True)]
 
     def _parse(self, head: Object) -> tuple[Release, dict[str, list[str]]]:
         name = head["metadata"]["name"]
-        try:
+        with _told_of(name):
             values, shards = codec.parse_head(base64.b64decode(head["data"]["head"]))
-            release = Release(**values)
-        except codec.NewerRecordError as error:
-            raise PreflightError(
-                f"read release record {name}: {error}", hint="use a newer pipeline"
-            ) from error
-        except (KeyError, ValueError, TypeError) as error:
-            raise PreflightError(
-                f"read release record {name}: it is damaged",
-                hint="delete that Secret if an older release is good enough to go on from",
-            ) from error
-        return release, shards
+            return Release(**values), shards
 
     def _whole(self, head: Object) -> Release:
         release, shards = self._parse(head)
@@ -194,6 +203,22 @@ class SecretReleases:
                     f"read release record {head['metadata']['name']}: {missing[0]} is gone",
                     hint="somebody deleted a part of the record; delete the head Secret as well to go on",
                 )
-            value = codec.unpack([s["data"]["shard"] for s in secrets if s])
-            body |= codec.parse_body(part, value)
+            self._written[release.number, part] = "", names
+            with _told_of(head["metadata"]["name"]):
+                value = codec.unpack([s["data"]["shard"] for s in secrets if s])
+                body |= codec.parse_body(part, value)
         return replace(release, **body)
+
+
+@contextmanager
+def _told_of(name: str) -> Iterator[None]:
+    """Makes of anything that a record should not hold an error that names it."""
+    try:
+        yield
+    except codec.NewerRecordError as error:
+        raise PreflightError(f"read release record {name}: {error}", hint="use a newer pipeline") from error
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise PreflightError(
+            f"read release record {name}: it is damaged",
+            hint="delete that Secret if an older release is good enough to go on from",
+        ) from error
