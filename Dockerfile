@@ -1,0 +1,54 @@
+# The image of pipeline: a laptop command, a CI step and a GitHub Action, always without root.
+#
+# BASE is a Debian with its own Python 3.11 or later. The default names a moving tag, so that a plain
+# `docker build .` works; CI and releases resolve it and pass BASE=debian:trixie-slim@sha256:…
+ARG BASE=docker.io/library/debian:trixie-slim
+
+FROM ${BASE} AS build
+ENV LANG=C.UTF-8 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates python3-venv \
+ && python3 -m venv /opt/tools \
+ && python3 -m venv --without-pip /opt/pipeline
+WORKDIR /src
+COPY requirements.txt requirements-build.txt ./
+# A private index is told by the secret `pip`, a pip.conf; without one it is PyPI. Wheels only: no code of
+# a dependency runs while the image is built. The asynchronous twin of the kubernetes package is never
+# imported and would be a seventh of the image.
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+    /opt/tools/bin/pip install --no-deps --require-hashes --only-binary :all: -r requirements-build.txt \
+ && /opt/tools/bin/pip --python /opt/pipeline/bin/python install \
+      --no-deps --require-hashes --only-binary :all: -r requirements.txt \
+ && rm -r /opt/pipeline/lib/python3*/site-packages/kubernetes/aio
+COPY pyproject.toml README.md ./
+COPY pipeline pipeline
+RUN /opt/tools/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /tmp/wheel . \
+ && /opt/tools/bin/pip --python /opt/pipeline/bin/python install --no-index --no-deps /tmp/wheel/*.whl
+
+FROM ${BASE}
+# git runs at run time and reads what others wrote: its security updates come with every build. The home
+# is everybody's, so that whoever --user names has one.
+RUN apt-get update \
+ && apt-get upgrade -y \
+ && apt-get install -y --no-install-recommends ca-certificates git python3 \
+ && apt-get clean \
+ && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log \
+ && useradd --no-log-init --uid 1001 --home-dir /home/pipeline --shell /usr/sbin/nologin pipeline \
+ && install -d -m 1777 /home/pipeline
+COPY --from=build /opt/pipeline /opt/pipeline
+ENV PATH=/opt/pipeline/bin:$PATH HOME=/home/pipeline LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+
+ARG SOURCE=""
+ARG VERSION=unreleased
+ARG REVISION=""
+LABEL org.opencontainers.image.title="pipeline" \
+      org.opencontainers.image.description="Deploys what git says to Kubernetes and proves that it works" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+
+# The runners of GitHub have this id, and own what they mount: docs/decisions/image-user.md.
+USER 1001:1001
+ENTRYPOINT ["pipeline"]
+CMD ["--help"]
