@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipeline.cli import screen
+from pipeline.cli.screen import Screen
 from pipeline.model.environment import Environment
 from pipeline.model.errors import InvalidError, PipelineError, Problem, UsageError
 from pipeline.model.exit_codes import ExitCode
@@ -24,31 +24,31 @@ from pipeline.wiring import App
 
 def run(args: argparse.Namespace) -> ExitCode:
     """Dispatch. A PipelineError that ends a command is shown as a ``problems`` document or one line."""
-    with screen.reporting(args) as tell:
-        app = App(repo=args.repo, kubeconfig=args.kubeconfig, context=args.context, tell=tell)
+    with Screen(args) as screen:
+        app = App(repo=args.repo, kubeconfig=args.kubeconfig, context=args.context, tell=screen.tell)
         app.catch_signals()
         try:
-            return _COMMANDS[args.command](app, args)
+            return _COMMANDS[args.command](app, args, screen)
         except PipelineError as error:
-            screen.show_error(args, error)
+            screen.show_error(error)
             return error.exit_code
 
 
-def _deploy(app: App, args: argparse.Namespace) -> ExitCode:
+def _deploy(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     workspace, revision = _at_revision(app, args)
     order = _order(args)
     if args.environment:
         environment = workspace.environment(args.environment, revision)
         outcomes = [job.deploy_one(workspace, app.session, environment, revision, order)]
-        return screen.show_outcomes(args, outcomes)
+        return screen.show_outcomes(outcomes)
     if order.expected:
         raise UsageError("--plan names the plan of one environment: which one? (-e)")
     environments = workspace.environments(revision)
     outcomes = job.deploy_affected(workspace, app.session, environments, revision, order)
-    return screen.show_outcomes(args, outcomes, several=True)
+    return screen.show_outcomes(outcomes, several=True)
 
 
-def _promote(app: App, args: argparse.Namespace) -> ExitCode:
+def _promote(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     name = args.to or args.environment
     if not name:
         raise UsageError("promote to which environment? (--to)")
@@ -57,20 +57,20 @@ def _promote(app: App, args: argparse.Namespace) -> ExitCode:
     target = workspace.environment(name, revision)
     environments = workspace.environments(revision)
     outcome = job.promote(workspace, app.session, environments, target, args.source, _order(args))
-    return screen.show_outcomes(args, [outcome])
+    return screen.show_outcomes([outcome])
 
 
-def _rollback(app: App, args: argparse.Namespace) -> ExitCode:
+def _rollback(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     if args.to and not args.to.isdigit():
         raise UsageError(f"--to {args.to!r} is no release number", hint="see `pipeline history`")
     workspace, revision = _at_revision(app, args)
     environment = workspace.environment(_one_environment(args), revision)
     number = int(args.to) if args.to else None
     outcome = job.roll_back_to(app.session, environment, number, _order(args))
-    return screen.show_outcomes(args, [outcome])
+    return screen.show_outcomes([outcome])
 
 
-def _plan(app: App, args: argparse.Namespace) -> ExitCode:
+def _plan(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     workspace, revision = _at_revision(app, args)
     environment = workspace.environment(_one_environment(args), revision)
     if args.offline:
@@ -81,16 +81,16 @@ def _plan(app: App, args: argparse.Namespace) -> ExitCode:
         manifests = workspace.render(environment, revision, job.scope_of(session))
         latest = session.releases.latest()
         plan = make_plan(session, manifests, revision, latest.inventory if latest else ()).plan
-    screen.show_plan(args, plan, environment.name)
+    screen.show_plan(plan, environment.name)
     return ExitCode.OK
 
 
-def _render(app: App, args: argparse.Namespace) -> ExitCode:
+def _render(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     from pipeline.adapters import yaml
 
     workspace, revision = _at_revision(app, args)
     environment = workspace.environment(_one_environment(args), revision)
-    screen.refuse_secrets_in_ci(args)
+    screen.refuse_secrets_in_ci()
     objects = [m.body for m in workspace.render(environment, revision, lambda *_: None)]
     # In a CI log a line of a block scalar could act as a command; JSON has no such lines.
     if args.output == "json" or os.environ.get("GITHUB_ACTIONS") == "true":
@@ -102,7 +102,7 @@ def _render(app: App, args: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def _validate(app: App, args: argparse.Namespace) -> ExitCode:
+def _validate(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     workspace, revision = _at_revision(app, args)
     problems: list[Problem] = []
     environments: Sequence[Environment] = ()
@@ -119,11 +119,11 @@ def _validate(app: App, args: argparse.Namespace) -> ExitCode:
             offline_plan(environment, manifests, revision)
         except InvalidError as error:
             problems += [p for p in document.error_problems(error) if p not in problems]
-    screen.show_problems(args, problems)
+    screen.show_problems(problems)
     return ExitCode.INVALID if problems else ExitCode.OK
 
 
-def _changes(app: App, args: argparse.Namespace) -> ExitCode:
+def _changes(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     workspace, revision = _at_revision(app, args)
     if args.environment:
         environments: Sequence[Environment] = [workspace.environment(args.environment, revision)]
@@ -133,7 +133,7 @@ def _changes(app: App, args: argparse.Namespace) -> ExitCode:
     if args.matrix:
         screen.show(json.dumps(document.matrix_document(found)))
     else:
-        screen.show_document(args, document.changes_document(found), lambda: tables.changes_text(found))
+        screen.show_document(document.changes_document(found), lambda: tables.changes_text(found))
     return ExitCode.OK
 
 
@@ -148,14 +148,14 @@ def _changes_of(
     return job.with_objects(workspace, environment, changes)
 
 
-def _status(app: App, args: argparse.Namespace) -> ExitCode:
+def _status(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     workspace, revision = _at_revision(app, args)
     if args.environment:
         environment = workspace.environment(args.environment, revision)
         found = [reads.status_of(app.session(environment), environment)]
     else:
         found = [_status_or_unreachable(app, e) for e in workspace.environments(revision)]
-    screen.show_document(args, document.status_document(found), lambda: tables.status_text(found))
+    screen.show_document(document.status_document(found), lambda: tables.status_text(found))
     return ExitCode.OK
 
 
@@ -166,24 +166,24 @@ def _status_or_unreachable(app: App, environment: Environment) -> EnvironmentSta
         return reads.unreachable(environment, error)
 
 
-def _history(app: App, args: argparse.Namespace) -> ExitCode:
+def _history(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     workspace, revision = _at_revision(app, args)
     environment = workspace.environment(_one_environment(args), revision)
     releases = app.session(environment).releases.history()
-    screen.show_document(args, document.history_document(releases), lambda: tables.history_text(releases))
+    screen.show_document(document.history_document(releases), lambda: tables.history_text(releases))
     return ExitCode.OK
 
 
-def _diff(app: App, args: argparse.Namespace) -> ExitCode:
+def _diff(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     workspace, revision = _at_revision(app, args)
     environment = workspace.environment(_one_environment(args), revision)
     session = app.session(environment)
     drift = reads.drift(session, session.releases.last_verified())
-    screen.show_document(args, document.diff_document(drift), lambda: tables.diff_text(drift))
+    screen.show_document(document.diff_document(drift), lambda: tables.diff_text(drift))
     return ExitCode.DRIFT if drift else ExitCode.OK
 
 
-def _assess(app: App, args: argparse.Namespace) -> ExitCode:
+def _assess(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     from pipeline.adapters import yaml
     from pipeline.core.readiness import assess
 
@@ -194,15 +194,15 @@ def _assess(app: App, args: argparse.Namespace) -> ExitCode:
         except OSError as error:
             raise InvalidError(f"read {name}: {error.strerror}") from error
         verdicts += [(m.ref, assess(m.body)) for m in yaml.load_manifests(name, data)]
-    screen.show_document(args, document.assess_document(verdicts), lambda: tables.assess_text(verdicts))
+    screen.show_document(document.assess_document(verdicts), lambda: tables.assess_text(verdicts))
     settled = all(status.status is Status.CURRENT for _, status in verdicts)
     return ExitCode.DRIFT if args.exit_code and not settled else ExitCode.OK
 
 
-def _eks(app: App, args: argparse.Namespace) -> ExitCode:
+def _eks(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     from pipeline.cli import eks
 
-    return eks.run(app, args)
+    return eks.run(app, args, screen)
 
 
 def _at_revision(app: App, args: argparse.Namespace) -> tuple[Workspace, str]:
@@ -226,7 +226,7 @@ def _order(args: argparse.Namespace) -> job.Order:
     )
 
 
-_COMMANDS: dict[str, Callable[[App, argparse.Namespace], ExitCode]] = {
+_COMMANDS: dict[str, Callable[[App, argparse.Namespace, Screen], ExitCode]] = {
     "assess": _assess,
     "changes": _changes,
     "deploy": _deploy,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pipeline.cli import screen
+from pipeline.cli.screen import Screen
 from pipeline.model.environment import EksCluster
 from pipeline.model.errors import UsageError
 from pipeline.model.exit_codes import ExitCode
 from pipeline.wiring import App
 
 
-def run(app: App, args: argparse.Namespace) -> ExitCode:
+def run(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     """Print an ExecCredential, or write the entry of a kubeconfig."""
     cluster = _cluster(app, args)
     if args.eks_command == "token":

@@ -158,6 +158,7 @@ def _reading(add: _Adder) -> None:
     changes = add("changes", "which files changed since each environment's last success, and whom it affects")
     _revision(changes)
     option(changes, "--base", metavar="REV", help="compare with this instead of the recorded release")
+    flag(changes, "--on-merge", help="only environments that a merge to this branch deploys, upstream first")
     flag(changes, "--matrix", help="print the affected environments as a GitHub Actions matrix, nothing else")
     render = add("render", "the objects of an environment as YAML (-o json: as JSON)")
     _revision(render)
