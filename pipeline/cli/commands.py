@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -129,11 +128,9 @@ def _changes(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
         environments: Sequence[Environment] = [workspace.environment(args.environment, revision)]
     else:
         environments = workspace.environments(revision)
-    found = [_changes_of(app, workspace, e, revision, args.base) for e in environments]
-    if args.matrix:
-        screen.show(json.dumps(document.matrix_document(found)))
-    else:
-        screen.show_document(document.changes_document(found), lambda: tables.changes_text(found))
+    if args.on_merge:
+        environments = job.deployed_on_merge(workspace, environments)
+    screen.show_changes([_changes_of(app, workspace, e, revision, args.base) for e in environments])
     return ExitCode.OK
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import traceback
@@ -19,6 +20,7 @@ from pipeline.model.events import Event
 from pipeline.model.exit_codes import GRAVITY, ExitCode
 from pipeline.model.plan import Plan
 from pipeline.model.release import Outcome
+from pipeline.model.views import EnvironmentChanges
 from pipeline.report import document, github, markdown, summary, tables, text
 
 
@@ -71,6 +73,13 @@ class Screen(AbstractContextManager["Screen"]):
         )
         codes = {ExitCode(o.exit_code) for o in outcomes}
         return next((code for code in GRAVITY if code in codes), ExitCode.OK)
+
+    def show_changes(self, found: Sequence[EnvironmentChanges]) -> None:
+        if self._args.matrix:
+            self.show(json.dumps(document.matrix_document(found)))
+        else:
+            self.show_document(document.changes_document(found), lambda: tables.changes_text(found))
+        self._to_github(list, lambda: github.changes_outputs(found), str)
 
     def show_plan(self, plan: Plan, environment: str) -> None:
         match self._args.output:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,8 +13,9 @@ from pipeline.model.exit_codes import GRAVITY, ExitCode
 from pipeline.model.objects import Origin
 from pipeline.model.release import Outcome
 from pipeline.model.status import Cause
+from pipeline.model.views import EnvironmentChanges
 
-from .document import error_problems, outcome_problems, result_of
+from .document import error_problems, matrix_document, outcome_problems, result_of
 from .words import label
 
 LIMIT = 10
@@ -77,6 +79,17 @@ def outputs(outcomes: Sequence[Outcome]) -> dict[str, str]:
         "revision": ",".join(dict.fromkeys(o.revision for o in outcomes if o.revision)),
         "plan-digest": ",".join(o.plan.digest for o in outcomes if o.plan),
         "environment": ",".join(o.environment for o in outcomes if o.environment),
+    }
+
+
+def changes_outputs(found: Sequence[EnvironmentChanges]) -> dict[str, str]:
+    """The step's outputs of ``changes``. ``environment`` is empty where ``matrix`` has no job."""
+    return {
+        "result": ExitCode.OK.result,
+        "exit-code": str(int(ExitCode.OK)),
+        "revision": ",".join(dict.fromkeys(changes.revision for changes in found)),
+        "environment": ",".join(changes.name for changes in found if changes.affected),
+        "matrix": json.dumps(matrix_document(found)),
     }
 
 

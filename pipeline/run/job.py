@@ -48,6 +48,17 @@ def deploy_one(
     return outcome
 
 
+def deployed_on_merge(workspace: Workspace, environments: Sequence[Environment]) -> tuple[Environment, ...]:
+    """Those that deploy on merge of the branch that is checked out, upstream first.
+
+    Without a branch (a detached HEAD) the environments' own branches do not count.
+    """
+    branch = workspace.repository.branch()
+    return select.promotion_order(
+        e for e in environments if e.deploy.on_merge and (not branch or e.deploy.branch == branch)
+    )
+
+
 def deploy_affected(
     workspace: Workspace,
     open_session: OpenSession,
@@ -59,10 +70,8 @@ def deploy_affected(
 
     Stops after the first that does not end well: what is downstream of it must not overtake it.
     """
-    branch = workspace.repository.branch()
-    on_merge = [e for e in environments if e.deploy.on_merge and (not branch or e.deploy.branch == branch)]
     outcomes: list[Outcome] = []
-    for environment in select.promotion_order(on_merge):
+    for environment in deployed_on_merge(workspace, environments):
         outcome = Outcome(command="deploy", environment=environment.name, revision=revision)
         with _Telling(outcome):
             session = open_session(environment)
