@@ -101,6 +101,9 @@ def _plain(status: int, body: bytes | Mapping[str, Any]) -> str:
 _PHRASES = re.compile(
     r"\.[A-Za-z]{1,60}: field not declared in schema|illegal base64 data|exceeded quota"
     r"|field is immutable when `immutable` is set|because it is being terminated|already exists"
+    # The words of RBAC; names of users and resources hold no value of a Secret.
+    r'|User "[^"]{1,200}" cannot [a-z]{1,20} resource "[a-z/]{1,60}" in API group "[a-z0-9.]{0,60}"'
+    r'(?: in the namespace "[a-z0-9-]{1,63}"| at the cluster scope)?'
 )
 
 _REASONS = {403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Gone", 429: "TooManyRequests"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.cli.screen import Screen
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> ExitCode:
 
 def _deploy(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     workspace, revision = _at_revision(app, args)
-    order = _order(args)
+    order = replace(_order(args), branch=_branch(workspace))
     if args.environment:
         environment = workspace.environment(args.environment, revision)
         outcomes = [job.deploy_one(workspace, app.session, environment, revision, order)]
@@ -43,6 +44,11 @@ def _deploy(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     if order.expected:
         raise UsageError("--plan names the plan of one environment: which one? (-e)")
     environments = workspace.environments(revision)
+    if not order.branch:
+        raise UsageError(
+            "HEAD is detached, so there is no branch whose environments deploy on merge",
+            hint="check out a branch, or name the environment with -e",
+        )
     outcomes = job.deploy_affected(workspace, app.session, environments, revision, order)
     return screen.show_outcomes(outcomes, several=True)
 
@@ -129,7 +135,7 @@ def _changes(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     else:
         environments = workspace.environments(revision)
     if args.on_merge:
-        environments = job.deployed_on_merge(workspace, environments)
+        environments = job.deployed_on_merge(environments, _branch(workspace))
     screen.show_changes([_changes_of(app, workspace, e, revision, args.base) for e in environments])
     return ExitCode.OK
 
@@ -221,6 +227,13 @@ def _order(args: argparse.Namespace) -> job.Order:
         allow_older=getattr(args, "allow_older", False),
         dry_run=args.dry_run,
     )
+
+
+def _branch(workspace: Workspace) -> str:
+    """The branch that is checked out, or that GitHub Actions runs for: there HEAD may be detached."""
+    ref = os.environ.get("GITHUB_REF", "")
+    of_event = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
+    return workspace.repository.branch() or of_event
 
 
 _COMMANDS: dict[str, Callable[[App, argparse.Namespace, Screen], ExitCode]] = {

@@ -33,6 +33,13 @@ def foreign_owner(live: Object, environment: Environment) -> str:
     return f"{owner[0] or '?'}/{owner[1] or '?'}"
 
 
+def is_ours(live: Object, environment: Environment) -> bool:
+    """Whether the object carries the labels of this application and environment."""
+    labels = get_path(live, "metadata", "labels", default={})
+    owner = labels.get(APPLICATION_LABEL), labels.get(ENVIRONMENT_LABEL)
+    return owner == (environment.application, environment.name)
+
+
 def scaled_by_autoscaler(objects: Iterable[Mapping[str, Any]]) -> frozenset[ObjectRef]:
     """The workloads that the HorizontalPodAutoscalers among ``objects`` scale."""
     targets = set()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from pipeline.core import diff, graph
-from pipeline.core.desired import foreign_owner
+from pipeline.core.desired import foreign_owner, is_ours
 from pipeline.model.environment import Environment
 from pipeline.model.errors import Problem
 from pipeline.model.objects import Manifest, Object, ObjectRef, get_path
@@ -168,7 +168,7 @@ def _deletions(world: World, wave: int) -> tuple[list[Change], list[Change]]:
     deletions, kept = [], []
     for ref, entry in world.inventory.items():
         live = world.live.get(ref)
-        if ref in wanted or live is None or get_path(live, "metadata", "uid") != entry.uid:
+        if ref in wanted or live is None or not _same(entry, live, world.environment):
             continue
         change = Change(
             ref=ref,
@@ -176,13 +176,23 @@ def _deletions(world: World, wave: int) -> tuple[list[Change], list[Change]]:
             api_version=entry.api_version,
             wave=wave,
             reason="no longer in the repository",
-            uid=entry.uid,
+            uid=str(get_path(live, "metadata", "uid", default="")),
         )
         if reason := _protected(ref, live):
             kept.append(replace(change, action=Action.KEEP, note=f"left in the cluster: {reason}"))
         else:
             deletions.append(change)
     return deletions, kept
+
+
+def _same(entry: InventoryEntry, live: Object, environment: Environment) -> bool:
+    """Whether the live object is the one of the inventory.
+
+    A run that died may have created it without learning its uid; then our labels must tell.
+    """
+    if entry.uid:
+        return bool(get_path(live, "metadata", "uid") == entry.uid)
+    return is_ours(live, environment)
 
 
 def _protected(ref: ObjectRef, live: Object) -> str:

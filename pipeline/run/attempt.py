@@ -152,6 +152,16 @@ class Attempt:
                 Note(f"old release records could not be removed: {error.message}", warning=True)
             )
 
+    def fail(self) -> None:
+        """What was applied stays: record it as it is now, so that the next run knows what it owns."""
+        assert self.planned is not None  # noqa: S101
+        self.outcome.exit_code = ExitCode.TIMED_OUT if self.timed_out else ExitCode.FAILED
+        self.outcome.next_step = (
+            "what was applied is still there: repair and deploy again, or `pipeline rollback`"
+        )
+        live = {**self.planned.live, **self._live}
+        self.end(Phase.FAILED, planner.union(self.owned, inventory.entries(self.planned, live)))
+
     def end(self, phase: Phase, owned: Sequence[InventoryEntry]) -> None:
         """The last write of a record: verdicts, times, inventory."""
         assert self.release is not None  # noqa: S101

@@ -100,9 +100,9 @@ def _locked(attempt: Attempt, request: Request) -> None:
             _write_and_verify(attempt)
     except InterruptedRunError as error:
         attempt.interrupted(error)
-    except UnreachableError as error:
-        if attempt.release is None:
-            raise
+    except (ApiError, UnreachableError) as error:
+        if attempt.outcome.release is None or not attempt.outcome.release.is_open:
+            raise  # before the intent was recorded nothing was written
         attempt.interrupted(InterruptedRunError(error.message, hint=error.hint), CauseCode.UNREACHABLE)
 
 
@@ -162,8 +162,17 @@ def _write_and_verify(attempt: Attempt) -> None:
         attempt.succeed()
         return
     attempt.session.tell(Failed(attempt.outcome.causes))
-    attempt.save(Phase.FAILED)
-    _go_back(attempt)
+    if _stays(attempt):
+        attempt.fail()
+    else:
+        attempt.save(Phase.FAILED)
+        _go_back(attempt)
+
+
+def _stays(attempt: Attempt) -> bool:
+    """Whether policy leaves a failed deploy as it is."""
+    policy = attempt.session.environment.rollback
+    return not policy.auto or (attempt.verified is None and policy.on_first_deploy == "keep")
 
 
 def _apply(attempt: Attempt) -> bool:
@@ -226,16 +235,8 @@ def _check(attempt: Attempt) -> bool:
 
 
 def _go_back(attempt: Attempt) -> None:
-    """Automatic rollback, where it is on and there is something to go back to."""
+    """Automatic rollback; for a first deploy that is the removal of all it made."""
     session, outcome = attempt.session, attempt.outcome
-    policy = session.environment.rollback
-    first = attempt.verified is None
-    if not policy.auto or (first and policy.on_first_deploy == "keep"):
-        outcome.exit_code = ExitCode.TIMED_OUT if attempt.timed_out else ExitCode.FAILED
-        outcome.next_step = (
-            "what was applied is still there: repair it and deploy again, or `pipeline rollback`"
-        )
-        return
     assert attempt.release is not None  # noqa: S101 - recorded before the first write
     attempt.save(Phase.ROLLING_BACK)
     target = attempt.target_of_rollback()

@@ -24,8 +24,8 @@ OpenSession = Callable[[Environment], Session]
 class Order:
     """What the command line asked for. Empty strings mean: not given."""
 
-    revision: str = ""
     base: str = ""
+    branch: str = ""
     expected: str = ""
     wait_lock_s: float = 0.0
     allow_older: bool = False
@@ -48,15 +48,9 @@ def deploy_one(
     return outcome
 
 
-def deployed_on_merge(workspace: Workspace, environments: Sequence[Environment]) -> tuple[Environment, ...]:
-    """Those that deploy on merge of the branch that is checked out, upstream first.
-
-    Without a branch (a detached HEAD) the environments' own branches do not count.
-    """
-    branch = workspace.repository.branch()
-    return select.promotion_order(
-        e for e in environments if e.deploy.on_merge and (not branch or e.deploy.branch == branch)
-    )
+def deployed_on_merge(environments: Sequence[Environment], branch: str) -> tuple[Environment, ...]:
+    """Those that deploy on merge to ``branch``, upstream first; none without a branch."""
+    return select.promotion_order(e for e in environments if e.deploy.on_merge and e.deploy.branch == branch)
 
 
 def deploy_affected(
@@ -66,12 +60,12 @@ def deploy_affected(
     revision: str,
     order: Order,
 ) -> list[Outcome]:
-    """Every affected environment that deploys on merge of this branch, upstream first.
+    """Every affected environment that deploys on merge to ``order.branch``, upstream first.
 
     Stops after the first that does not end well: what is downstream of it must not overtake it.
     """
     outcomes: list[Outcome] = []
-    for environment in deployed_on_merge(workspace, environments):
+    for environment in deployed_on_merge(environments, order.branch):
         outcome = Outcome(command="deploy", environment=environment.name, revision=revision)
         with _Telling(outcome):
             session = open_session(environment)

@@ -10,7 +10,7 @@ from pipeline.core import planner
 from pipeline.core import rollback as core_rollback
 from pipeline.core.readiness import assess
 from pipeline.core.rollback import Before
-from pipeline.model.errors import ApiError, PipelineError
+from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
 from pipeline.model.events import Note, ObjectApplied, RollingBack
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin, get_path
 from pipeline.model.plan import Action, Change, Plan
@@ -83,11 +83,13 @@ def _write(session: Session, plan: Plan, before: Before) -> tuple[str, ...]:
     """Wave by wave; what fails is reported and the rest goes on: each object that is back counts."""
     problems: list[str] = []
     for _, wave in groupby(plan.writes, key=lambda c: c.wave):
-        problems += [p for p in in_parallel(session, lambda c: _undo(session, c, before), list(wave)) if p]
+        for event in in_parallel(session, lambda c: _undo(session, c, before), list(wave)):
+            session.tell(event)
+            problems += [f"{event.action} {event.ref}: {event.message}"] if event.message else []
     return tuple(problems)
 
 
-def _undo(session: Session, change: Change, before: Before) -> str:
+def _undo(session: Session, change: Change, before: Before) -> ObjectApplied:
     started = session.clock.monotonic()
     problem = ""
     session.guard()
@@ -99,14 +101,13 @@ def _undo(session: Session, change: Change, before: Before) -> str:
             _bring_back(session, change, before.objects[change.ref] or {})
         else:
             _restore(session, change)
-    except (ApiError, PipelineError) as error:
-        if error.exit_code.name == "INTERRUPTED":
-            raise
-        problem = f"{change.action} {change.ref}: {error.message}"
+    except InterruptedRunError:
+        raise
+    except PipelineError as error:
+        problem = error.message
     seconds = session.clock.monotonic() - started
     result = "failed" if problem else ("deleted" if change.action is Action.DELETE else "restored")
-    session.tell(ObjectApplied(change.ref, change.action, change.wave, result, seconds, problem))
-    return problem
+    return ObjectApplied(change.ref, change.action, change.wave, result, seconds, problem)
 
 
 def _restore(session: Session, change: Change) -> None:
