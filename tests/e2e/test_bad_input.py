@@ -1,6 +1,7 @@
 """Mistakes in the command line, in git and in the files: told in one line each, nothing written."""
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,7 +56,7 @@ BAD_FILES = {
     "no kind": ("apiVersion: v1\nmetadata: {name: a}\n", 1, "kind"),
     "no name": ("apiVersion: v1\nkind: ConfigMap\nmetadata: {labels: {a: b}}\n", 3, "name"),
     "the same object": (SETTINGS, 1, "settings.yaml:1"),
-    "a list of words": ("- a\n- b\n", 1, "mapping"),
+    "a list of words": ("- a\n- b\n", 1, "not a Kubernetes object"),
     "a foreign namespace": (
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: kube-system}\n",
         3,
@@ -76,14 +77,8 @@ BAD_FILES = {
             "envFrom:\n            - configMapRef: {name: settings}",
             "env:\n            - {name: A, valueFrom: {configMapKeyRef: {name: settings, key: greetnig}}}",
         ),
-        18,
+        17,
         "did you mean greeting",
-    ),
-    "a dependency on itself": (
-        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations:\n"
-        "    pipeline/depends-on: /ConfigMap/$NS/a\n",
-        None,
-        "ConfigMap",
     ),
     "an unknown name in depends-on": (
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations:\n"
@@ -111,9 +106,10 @@ def test_every_problem_of_every_file_is_told_at_once(good: Workspace) -> None:
         good.manifest(f"bad-{number:02}.yaml", text)
     good.commit("all of them")
     result = refused(good, 20, args=("-o", "json", "validate"))
-    files = {problem["file"] for problem in result.document["problems"]}
-    # Dependencies and references can only be judged when every object could be read.
-    assert {at(f"bad-{n:02}.yaml", 1).rpartition(":")[0] for n in range(6)} <= files
+    told = " ".join(f"{problem['file']} {problem['message']}" for problem in result.document["problems"])
+    # The order is only looked at when every object is good: depends-on comes later.
+    for number in range(len(BAD_FILES) - 1):
+        assert f"bad-{number:02}.yaml" in told
 
 
 def test_a_cycle_is_told_with_its_members(good: Workspace) -> None:
@@ -121,7 +117,7 @@ def test_a_cycle_is_told_with_its_members(good: Workspace) -> None:
         needed = f"metadata:\n  annotations: {{pipeline/depends-on: /ConfigMap/$NS/{needs}}}\n  name: {name}"
         good.manifest(f"{name}.yaml", f"apiVersion: v1\nkind: ConfigMap\n{needed}\n")
     good.commit("a cycle")
-    refused(good, 20, "cycle", *(f"ConfigMap/{good.namespace}/{name}" for name in "abc"))
+    refused(good, 20, "in a cycle", *(f"ConfigMap/{good.namespace}/{name}" for name in "abc"))
 
 
 BAD_ENVIRONMENTS = {
@@ -145,14 +141,14 @@ def test_a_bad_environment_file_is_told_with_its_line(good: Workspace, name: str
 def test_an_environment_outside_the_repository_is_refused(good: Workspace) -> None:
     good.environment(sources="[{manifests: ../../../elsewhere}]")
     good.commit("outside")
-    refused(good, 20, "environments/dev/environment.yaml:7", "elsewhere")
+    refused(good, 20, "environments/dev/environment.yaml:8", "elsewhere")
 
 
 def test_an_empty_manifest_folder_is_told(good: Workspace) -> None:
     good.remove("environments/dev/manifests/settings.yaml")
     good.manifest("README.md", "nothing here\n")
     good.commit("empty")
-    refused(good, 20, "environments/dev/environment.yaml:7", "manifests", "nothing was written")
+    refused(good, 20, "environments/dev/environment.yaml:8", "manifests", "nothing was written")
 
 
 def test_a_set_without_objects_is_told(good: Workspace) -> None:
@@ -187,7 +183,7 @@ def test_a_wrong_command_line_ends_with_2(good: Workspace, args: tuple[str, ...]
 def test_a_wrong_value_in_the_environment_ends_with_2(good: Workspace) -> None:
     refused(good, 2, "PIPELINE_OUTPUT", args=("status",), env={"PIPELINE_OUTPUT": "xml"})
     refused(good, 2, "PIPELINE_VERBOSE", args=("status",), env={"PIPELINE_VERBOSE": "much"})
-    refused(good, 2, "WAIT_LOCK", args=DEPLOY, env={"PIPELINE_WAIT_LOCK": "soon"})
+    refused(good, 2, "--wait-lock", args=DEPLOY, env={"PIPELINE_WAIT_LOCK": "soon"})
 
 
 def test_an_unknown_file_is_told(good: Workspace) -> None:
@@ -214,8 +210,6 @@ def test_a_reader_that_goes_away_is_no_error(good: Workspace) -> None:
     for command in (good.command("render", "-e", "dev"), good.command("--help")):
         read, write = os.pipe()
         os.close(read)
-        import subprocess
-
         done = subprocess.run(
             command,
             cwd=good.folder,
