@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONTEXT ?=
+KUBERNETES ?=
 PYTEST_ARGS ?=
 
 .PHONY: help demo test quick lint cluster bench format schema clean
@@ -20,8 +21,9 @@ $(STAMP): requirements-dev.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-cluster: $(STAMP) ## build the local cluster's binary (once, about 6 minutes)
-	@$(BIN)/python -m tests.cluster.build
+cluster: $(STAMP) ## build the local cluster's binary (once, 6 to 10 minutes); KUBERNETES=1.36.4 changes its version
+	@$(if $(KUBERNETES),$(BIN)/python -m tests.cluster.versions $(KUBERNETES))
+	@$(BIN)/python -m tests.cluster.build >/dev/null
 
 demo: $(STAMP) ## the main job as a story, on the local cluster or on CONTEXT=…
 	@$(BIN)/python -m tests.demo $(if $(CONTEXT),--context $(CONTEXT))

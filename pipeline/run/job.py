@@ -71,7 +71,7 @@ def deploy_affected(
             session = open_session(environment)
             selection = changes_of(workspace, session, environment, revision, order.base)
             if not selection.affected:
-                session.tell(Note(f"{environment.name} is not affected: {'; '.join(selection.because)}"))
+                session.tell(Note(f"{environment.name} is not affected: none of its files changed"))
                 continue
             outcome = deploy_one(workspace, open_session, environment, revision, order)
         outcomes.append(outcome)
@@ -143,8 +143,14 @@ def changes_of(
     workspace: Workspace, session: Session, environment: Environment, revision: str, base: str
 ) -> EnvironmentChanges:
     """What changed for one environment since it was last deployed successfully (design promise 1)."""
-    verified = last_known(session.releases.history())
-    return compare(workspace, environment, revision, base, verified.revision if verified else "")
+    heads = session.releases.history()
+    verified = last_known(heads)
+    changes = compare(workspace, environment, revision, base, verified.revision if verified else "")
+    if heads and (heads[0].is_open or heads[0].phase is Phase.FAILED):
+        # What runs is not what the base says: no commit is needed to make that right.
+        why = f"its release {heads[0].number} was left {heads[0].phase}"
+        return replace(changes, affected=True, because=(*changes.because, why))
+    return changes
 
 
 def compare(

@@ -97,7 +97,7 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
 
 
 def _compile(go: Path, result: Path) -> None:
-    what = f"building the local cluster (Kubernetes {kubernetes_version()}), once, about 6 minutes on 2 cores"
+    what = f"building the local cluster (Kubernetes {kubernetes_version()}), once, 6 to 10 minutes on 2 cores"
     _say(what)
     environment = {**os.environ, "CGO_ENABLED": "0"}
     total = _packages_to_build(go, environment)
