@@ -16,6 +16,7 @@ from pipeline.model.objects import FieldPath, Manifest, Object, ObjectRef, diges
 from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import InventoryEntry
 from pipeline.model.status import CauseCode
+from pipeline.run.preconditions import missing_references
 from pipeline.run.session import Session, in_parallel, read_live
 
 DEPLOY_TOOLS = re.compile(
@@ -88,7 +89,8 @@ def make_plan(
         dry_runs=dry_runs,
     )
     plan, problems = planner.build(world)
-    if plan is None:
+    problems += tuple(missing_references(session, desired, unsure))
+    if plan is None or problems:
         count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
         raise PreflightError(
             f"plan {session.environment.name}: {count}, nothing was written", problems=problems
