@@ -47,7 +47,8 @@ class LocalCluster:
 
     Several may run side by side. ``root`` is where each makes a folder of its own, by
     default below the system's folder for temporary files. Without ``kwok`` there are no
-    nodes, and pods stay Pending. ``users`` adds to the users in ``USERS``.
+    nodes, and pods stay Pending. ``users`` adds to the users in ``USERS``, ``apiserver_flags``
+    to the API server's command line.
     """
 
     def __init__(
@@ -57,10 +58,12 @@ class LocalCluster:
         nodes: int = 3,
         kwok: bool = True,
         users: Mapping[str, Sequence[str]] | None = None,
+        apiserver_flags: Sequence[str] = (),
     ) -> None:
         self.root = (root or Path(tempfile.gettempdir()) / f"pipeline-cluster-{os.getuid()}").absolute()
         self.nodes = min(nodes, programs.MAX_NODES) if kwok else 0
         self.users = {**USERS, **(users or {})}
+        self._apiserver_flags = tuple(apiserver_flags)
         self._tokens: dict[str, str] = {}
         self._supervisor: subprocess.Popen[bytes] | None = None
 
@@ -179,6 +182,7 @@ class LocalCluster:
         self._write_tokens()
         written = stages.write(self.folder / "stages", kubernetes_version())
         commands = programs.commands(binary, self.folder, self._ports, written)
+        commands["kube-apiserver"] += self._apiserver_flags
         (self.folder / "programs.json").write_text(json.dumps(commands, indent=2))
 
     def _write_tokens(self) -> None:

@@ -1,0 +1,82 @@
+"""``python -m tests.bench``: every comparison, as tables of ratios."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.bench import decisions, deploys, recovery, requests, startup
+from tests.bench.measure import MOST_PAIRS, Comparison, table
+from tests.bench.sides import Lab
+from tests.cluster.build import cluster_binary
+from tests.cluster.local import LocalCluster
+
+# (objects, seconds after which no further pair begins); with the rest of the run below four minutes.
+FULL = ((10, 25.0), (100, 40.0), (300, 45.0))
+QUICK = ((10, 5.0), (100, 5.0))
+
+
+def main() -> int:
+    """Measure, and print tables."""
+    arguments = _arguments()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    started = time.monotonic()
+    pairs = 2 if arguments.quick else MOST_PAIRS
+    print(_context())
+    tell("Start", startup.measure(pairs, 8.0))
+    count = 1_000 if arguments.quick else 10_000
+    tell("Decisions", decisions.measure(count, pairs, 5.0 if arguments.quick else 40.0))
+    kubectl = shutil.which(arguments.kubectl)
+    if kubectl:
+        _with_cluster(kubectl, QUICK if arguments.quick else FULL, pairs)
+    else:
+        print(f"The end-to-end comparisons are skipped: there is no {arguments.kubectl} on the PATH.\n")
+    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    print(f"Done in {time.monotonic() - started:.0f} s; load at the end: {load}.")
+    return 0
+
+
+def tell(title: str, comparisons: list[Comparison]) -> None:
+    """Print as soon as it is known."""
+    print(table(title, comparisons))
+
+
+def _with_cluster(kubectl: str, sizes: tuple[tuple[int, float], ...], pairs: int) -> None:
+    cluster_binary()
+    with tempfile.TemporaryDirectory(prefix="pipeline-bench-") as name:
+        folder = Path(name)
+        audit = requests.Audit(folder)
+        users = dict.fromkeys((requests.OURS, requests.PEER), ("system:masters",))
+        with LocalCluster(users=users, apiserver_flags=audit.flags) as cluster:
+            lab = Lab(cluster, audit, folder, kubectl)
+            for count, budget_s in sizes:
+                tell(f"Deploys of {count} objects", deploys.compare(lab, count, pairs, budget_s))
+            tell("A bad image", recovery.compare(lab, min(pairs, 3), 40.0 if pairs > 2 else 5.0))
+
+
+def _context() -> str:
+    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    return (
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, load at the start: {load}.\n"
+        "A ratio is our time through the peer's in the same pair of runs: below 1 we are faster.\n"
+        "Told are the median and the range over the pairs; seconds are context, of this machine and hour.\n"
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="two pairs of the smaller sizes; under a minute")
+    parser.add_argument(
+        "--kubectl", default="kubectl", help="which kubectl to compare with (default: on the PATH)"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
