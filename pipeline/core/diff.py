@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.core import fields
 from pipeline.core.compare import Absent, Unlike, compare
-from pipeline.core.masking import secret_values
+from pipeline.core.secret_values import secret_values
 from pipeline.model.objects import FieldPath, Json, Object, ObjectRef, canonical
 from pipeline.model.plan import FieldChange
 from pipeline.model.release import Difference

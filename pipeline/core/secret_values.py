@@ -1,4 +1,4 @@
-"""Which values are secret, and how to take them out of a text."""
+"""Which values are secret. How they are taken out of a text is the business of ``known``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ import binascii
 from collections.abc import Iterable
 
 from pipeline.model.objects import Object
-
-_SHORTEST = 4
-"""Values of fewer characters are not searched for in texts: "on" would mask half of a log line."""
-
-MASK = "<masked>"
 
 
 def secret_values(objects: Iterable[Object]) -> frozenset[str]:
@@ -28,15 +23,7 @@ def secret_values(objects: Iterable[Object]) -> frozenset[str]:
                 found.add(base64.b64decode(text, validate=True).decode())
             except (binascii.Error, UnicodeDecodeError, ValueError):
                 continue
-    lines = {line for value in found for line in value.splitlines()}
-    return frozenset(v for v in found | lines if len(v) >= _SHORTEST)
-
-
-def mask(text: str, values: frozenset[str]) -> str:
-    """``text`` without any of ``values``; longest first, since one may hold another."""
-    for value in sorted(values, key=len, reverse=True):
-        text = text.replace(value, MASK)
-    return text
+    return frozenset(found - {""})
 
 
 def _strings(section: object) -> list[str]:

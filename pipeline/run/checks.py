@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pipeline.core import gates
 from pipeline.core.hints import HINTS
-from pipeline.core.masking import mask
 from pipeline.model.environment import Check
 from pipeline.model.events import Checked
 from pipeline.model.status import Cause, CauseCode, CheckResult, Sample, Verdict
@@ -54,7 +53,7 @@ def _run(session: Session, check: Check) -> CheckResult:
         session.guard()
         at = session.clock.monotonic() - started
         taken = session.prober.probe(check.probe, session.environment.namespace, check.timeout_s)
-        message = mask(taken.message, frozenset(session.secrets))
+        [message] = session.hide(taken.message)
         samples.append(Sample(at_s=round(at, 3), verdict=taken.verdict, message=message))
         elapsed = session.clock.monotonic() - started
         if result := gates.judge(check, samples, elapsed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.core.masking import secret_values
+from pipeline.core.secret_values import secret_values
 from pipeline.model.errors import (
     ApiError,
     InterruptedRunError,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from pipeline.core.drift import manager_of
 from pipeline.core.readiness import assess
 from pipeline.model.environment import Environment
 from pipeline.model.errors import PipelineError, PreflightError
 from pipeline.model.objects import Object, ObjectRef
-from pipeline.model.plan import Action, Plan
+from pipeline.model.plan import Change
 from pipeline.model.release import Phase, Release
 from pipeline.model.status import Status
 from pipeline.model.views import EnvironmentStatus, FieldDrift, ObjectDrift
 from pipeline.run.job import recorded_manifest
-from pipeline.run.planning import make_plan
+from pipeline.run.planning import Planned, make_plan
 from pipeline.run.session import Session, read_live
 
 _HEALTH = {
@@ -53,25 +56,31 @@ def drift(session: Session, release: Release | None) -> tuple[ObjectDrift, ...]:
     if release is None:
         return ()
     try:
-        plan = drift_plan(session, release)
+        planned = _drift_plan(session, release)
     except PreflightError as error:
         refs = [p.object for p in error.problems if p.object]
         return tuple(ObjectDrift(ref, ()) for ref in refs)
-    return tuple(_object_drift(plan, change.ref) for change in plan.writes)
+    return tuple(_object_drift(change, planned.live.get(change.ref)) for change in planned.plan.writes)
 
 
-def drift_plan(session: Session, release: Release) -> Plan:
-    """What it would take to bring the live objects back to ``release``."""
+def _drift_plan(session: Session, release: Release) -> Planned:
+    """What it would take to bring the live objects back to ``release``, whoever changed them."""
+    environment = session.environment
+    # A field that somebody else took is drift to be shown, not a conflict that ends the look.
+    taking = replace(environment, allow=replace(environment.allow, conflicts="take"))
     manifests = [recorded_manifest(release, body) for body in release.rendered]
-    return make_plan(session, manifests, release.revision, release.inventory).plan
+    asked = replace(session, environment=taking)
+    return make_plan(asked, manifests, release.revision, release.inventory)
 
 
-def _object_drift(plan: Plan, ref: ObjectRef) -> ObjectDrift:
-    change = next(c for c in plan.changes if c.ref == ref)
-    if change.action is Action.CREATE:
-        return ObjectDrift(ref, (FieldDrift(path="", desired="present", live="absent"),))
-    fields = tuple(FieldDrift(path=f.path, desired=f.after, live=f.before) for f in change.fields)
-    return ObjectDrift(ref, fields)
+def _object_drift(change: Change, live: Object | None) -> ObjectDrift:
+    if live is None:
+        return ObjectDrift(change.ref, (FieldDrift(path="", desired="present", live="absent"),))
+    fields = tuple(
+        FieldDrift(path=f.path, desired=f.after, live=f.before, manager=manager_of(live, f.path))
+        for f in change.fields
+    )
+    return ObjectDrift(change.ref, fields)
 
 
 def _health(session: Session, release: Release) -> str:

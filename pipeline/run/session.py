@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from pipeline.core.known import Known
 from pipeline.model.environment import Environment
 from pipeline.model.errors import ApiError, InterruptedRunError
 from pipeline.model.objects import Object, ObjectRef
@@ -42,6 +43,11 @@ class Session:
         """These values must not be shown from now on: not in causes, not by the log."""
         self.secrets |= values
         self.redact(*values)
+
+    def hide(self, *texts: str) -> list[str]:
+        """The texts of a cluster or an application, without secrets, to be shown."""
+        known = Known(self.secrets)
+        return [known.remove(text) for text in texts]
 
     def guard(self) -> None:
         """Before every write and in every wait: InterruptedRunError after a signal or without the lock."""

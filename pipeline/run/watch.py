@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pipeline.core import rollout
 from pipeline.core.hints import HINTS
 from pipeline.core.hints import cause as make_cause
-from pipeline.core.masking import mask
 from pipeline.core.readiness import exists_is_enough
 from pipeline.core.rollout import WORKLOADS, RolloutDecision, RolloutLog, Snapshot
 from pipeline.model.errors import PipelineError
@@ -228,14 +227,13 @@ class _Gate:
         return Cause(object=ref, code=CauseCode.TIMED_OUT, message=message, origin=origin, hint=hint)
 
     def _cause(self, ref: ObjectRef, evidence: Evidence) -> Cause:
-        secret = frozenset(self._session.secrets)
-        lines = [mask(line, secret) for line in self._log_lines(evidence)]
-        found = make_cause(ref, evidence, self._manifests.get(ref), lines)
+        found = make_cause(ref, evidence, self._manifests.get(ref), self._log_lines(evidence))
+        message, *proof = self._session.hide(found.message, *found.evidence)
         return Cause(
             object=found.object,
             code=found.code,
-            message=mask(found.message, secret),
-            evidence=tuple(mask(text, secret) for text in found.evidence),
+            message=message,
+            evidence=tuple(proof),
             origin=found.origin,
             hint=found.hint,
         )
