@@ -36,13 +36,15 @@ class _State:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.configured = False
+        self.format, self.level = "text", _LEVELS[0]
+        self.set_up = False
         self.bound: dict[str, Any] = {}
         self.secrets: set[str] = set()
         self.known = Known()
 
     def clear(self) -> None:
-        self.configured, self.bound, self.secrets, self.known = False, {}, set(), Known()
+        self.format, self.level, self.set_up = "text", _LEVELS[0], False
+        self.bound, self.secrets, self.known = {}, set(), Known()
 
 
 _state = _State()
@@ -53,12 +55,19 @@ def configure(format: str = "text", verbosity: int = 0) -> None:
 
     Text starts at warnings, since progress comes from the reporter; JSON at info, since then the
     log is the progress. Each ``-v`` shows one level more of ours; other libraries stay at
-    warnings, because at debug they print tokens and bodies.
+    warnings, because at debug they print tokens and bodies. structlog is imported with the first
+    entry: most commands that a person types have none.
     """
+    first = 1 if format == "json" else 0
+    _state.format = format
+    _state.level = _LEVELS[min(first + max(verbosity, 0), len(_LEVELS) - 1)]
+    _state.set_up = False
+    _forward_libraries(_state.level)
+
+
+def _set_up() -> None:
     import structlog
 
-    first = 1 if format == "json" else 0
-    level = _LEVELS[min(first + max(verbosity, 0), len(_LEVELS) - 1)]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -66,22 +75,21 @@ def configure(format: str = "text", verbosity: int = 0) -> None:
             _add_bound,
             _describe_exception,
             _redact,
-            _to_json if format == "json" else _to_text,
+            _to_json if _state.format == "json" else _to_text,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(_state.level),
         logger_factory=_Stderr,
         cache_logger_on_first_use=False,
     )
-    _forward_libraries(level)
-    _state.configured = True
+    _state.set_up = True
 
 
 def get() -> FilteringBoundLogger:
     """The logger; with default settings where ``configure`` was not called."""
     import structlog
 
-    if not _state.configured:
-        configure()
+    if not _state.set_up:
+        _set_up()
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger
 

@@ -52,7 +52,7 @@ class Screen(AbstractContextManager["Screen"]):
 
     def show_outcomes(self, outcomes: Sequence[Outcome], *, several: bool = False) -> ExitCode:
         """The report of a changing command; returns the gravest exit code."""
-        for outcome in outcomes:
+        for outcome in outcomes if self._args.log_format == "json" or self._args.verbose else ():
             result = document.result_of(outcome.exit_code)
             log.get().info("run_ended", environment=outcome.environment, result=result, **outcome.timings)
         match self._args.output:

@@ -62,7 +62,7 @@ class Grace:
     """How long transient evidence is borne, in seconds; ``restarts`` is a count."""
 
     image_s: float = 60.0
-    schedule_s: float = 60.0
+    schedule_s: float = 90.0
     quota_s: float = 60.0
     restarts: int = 2
 

@@ -78,8 +78,8 @@ class Difference:
 class Release:
     """The record. ``before`` holds the live objects that the plan touches, as they were; None: absent.
 
-    ``rendered`` is what the repository wanted, without Secret values; times are
-    RFC 3339 in UTC.
+    ``rendered`` is what the repository wanted, Secret values included: the record is a Secret itself.
+    Times are RFC 3339 in UTC.
     """
 
     application: str
