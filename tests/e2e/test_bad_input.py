@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.manifests import SETTINGS, WEB, config_map
 from tests.e2e.refusal import DEPLOY, at, refused
-from tests.e2e.workspace import ROOT, Workspace
+from tests.e2e.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +213,7 @@ def test_a_reader_that_goes_away_is_no_error(good: Workspace) -> None:
         done = subprocess.run(
             command,
             cwd=good.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=good.variables(),
             stdout=write,
             stderr=subprocess.PIPE,
             text=True,

@@ -105,7 +105,12 @@ class Workspace:
 
     def git(self, *args: str) -> str:
         done = subprocess.run(
-            ["git", *args], cwd=self.folder, env=self._environ({}), capture_output=True, text=True, check=True
+            ["git", *args],
+            cwd=self.folder,
+            env=self.variables({}),
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout.strip()
 
@@ -125,7 +130,7 @@ class Workspace:
         done = subprocess.run(
             self.command(*args),
             cwd=cwd or self.folder,
-            env=self._environ(env or {}),
+            env=self.variables(env or {}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -145,7 +150,7 @@ class Workspace:
         return subprocess.Popen(
             self.command(*args),
             cwd=self.folder,
-            env=self._environ(env or {}),
+            env=self.variables(env or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -174,7 +179,7 @@ class Workspace:
         """Run kubectl as the administrator in the namespace; it must succeed."""
         done = subprocess.run(
             ["kubectl", "--namespace", self.namespace, *args],
-            env=self._environ({}),
+            env=self.variables({}),
             input=textwrap.dedent(stdin),
             capture_output=True,
             text=True,
@@ -217,7 +222,8 @@ class Workspace:
             raise
         return "deletionTimestamp" not in live["metadata"]
 
-    def _environ(self, more: Mapping[str, str]) -> dict[str, str]:
+    def variables(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment variables of a run: none of this process's that ``pipeline`` or git would heed."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIPELINE_", "GITHUB_", "GIT_"))}
         values = {
             **kept,
@@ -227,6 +233,6 @@ class Workspace:
             "GIT_CONFIG_SYSTEM": os.devnull,
             "HOME": str(self.folder.parent),
             **self.environ,
-            **more,
+            **(more or {}),
         }
         return {k: v for k, v in values.items() if v}
