@@ -49,11 +49,18 @@ def is_missing_path(status: int, body: bytes) -> bool:
 
 
 def clean(text: Any, limit: int) -> str:
-    """One printable line of at most ``limit`` characters: no control characters, no line breaks."""
+    """One printable line of at most ``limit`` characters: no control characters, no line breaks.
+
+    What is too long loses its middle: validation messages begin with the field, quote the whole value and
+    end with what is wrong with it.
+    """
     if not isinstance(text, str):
         return ""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    if len(line) <= limit:
+        return line
+    tail = limit // 4
+    return f"{line[: limit - 1 - tail]}…{line[-tail:]}"
 
 
 def _causes(answer: Mapping[str, Any], secret: bool) -> tuple[tuple[str, str, str], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,7 +22,25 @@ def body_of(manifest: Manifest, environment: Environment) -> Object:
     labels = meta.get("labels")
     owner = {APPLICATION_LABEL: environment.application, ENVIRONMENT_LABEL: environment.name}
     meta["labels"] = {**(labels if isinstance(labels, dict) else {}), **owner}
+    if manifest.ref.group_kind == ("", "Secret"):
+        _encode(body)
     return body
+
+
+def _encode(secret: Object) -> None:
+    """Move ``stringData`` into ``data``, as the server does.
+
+    It is never stored, so whoever owns it owns nothing: its keys could neither be taken away again nor put
+    back. What is no text is left for the server to refuse.
+    """
+    plain, data = secret.get("stringData"), secret.get("data")
+    if not isinstance(plain, dict) or not all(isinstance(text, str) for text in plain.values()):
+        return
+    if not isinstance(data, dict | None):
+        return
+    encoded = {key: base64.b64encode(text.encode()).decode() for key, text in plain.items()}
+    secret["data"] = {**(data or {}), **encoded}
+    del secret["stringData"]
 
 
 def foreign_owner(live: Object, environment: Environment) -> str:

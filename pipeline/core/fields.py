@@ -30,7 +30,11 @@ FIELDS_OF_THE_SERVER = frozenset(
 """Fields of ``metadata`` that only the API server sets."""
 
 BOOKKEEPING = frozenset(
-    {"kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"}
+    {
+        "kubectl.kubernetes.io/last-applied-configuration",
+        "deployment.kubernetes.io/revision",
+        "deprecated.daemonset.template.generation",
+    }
 )
 """Annotations that say how an object came about, not what it is."""
 
@@ -145,8 +149,31 @@ def clean(obj: Object) -> Object:
         meta["annotations"] = {k: v for k, v in meta["annotations"].items() if k not in BOOKKEEPING}
     if not meta.get("annotations"):
         meta.pop("annotations", None)
-    rest = {k: v for k, v in obj.items() if k != "status"}
+    rest = {k: v for k, v in _without_generated(obj).items() if k != "status"}
     return {**rest, "metadata": meta} if "metadata" in obj else rest
+
+
+_GENERATED_LABELS = frozenset(
+    {
+        "controller-uid",
+        "job-name",
+        "batch.kubernetes.io/controller-uid",
+        "batch.kubernetes.io/job-name",
+    }
+)
+"""What a Job's pods are told apart by (kubernetes pkg/registry/batch/job: ``generateSelector``)."""
+
+
+def _without_generated(obj: Object) -> Object:
+    """A Job without the selector and labels that the server makes of its uid and would refuse in another."""
+    spec = obj.get("spec")
+    if obj.get("kind") != "Job" or not isinstance(spec, dict) or spec.get("manualSelector"):
+        return obj
+    meta = get_path(spec, "template", "metadata", default={})
+    labels = {k: v for k, v in meta.get("labels", {}).items() if k not in _GENERATED_LABELS}
+    kept = {**{k: v for k, v in meta.items() if k != "labels"}, **({"labels": labels} if labels else {})}
+    template = {**spec.get("template", {}), "metadata": kept}
+    return {**obj, "spec": {**{k: v for k, v in spec.items() if k != "selector"}, "template": template}}
 
 
 # --- the walk down a tree of fields and the object that it is about

@@ -11,7 +11,7 @@ TRANSITIONS: Mapping[Phase, frozenset[Phase]] = {
     Phase.PLANNED: frozenset({Phase.APPLYING, Phase.SUCCEEDED, Phase.INTERRUPTED}),
     Phase.APPLYING: frozenset({Phase.VERIFYING, Phase.FAILED, Phase.INTERRUPTED}),
     Phase.VERIFYING: frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.INTERRUPTED}),
-    Phase.FAILED: frozenset({Phase.ROLLING_BACK}),
+    Phase.FAILED: frozenset({Phase.ROLLING_BACK, Phase.INTERRUPTED}),
     Phase.ROLLING_BACK: frozenset({Phase.ROLLED_BACK, Phase.ROLLBACK_FAILED, Phase.INTERRUPTED}),
     Phase.SUCCEEDED: frozenset(),
     Phase.ROLLED_BACK: frozenset(),

@@ -115,3 +115,13 @@ class ApiError(PipelineError):
         self.status = status
         self.reason = reason
         self.causes = tuple(causes)
+
+    @property
+    def is_about_immutability(self) -> bool:
+        """Only what the server proved: every cause speaks of it, so that no typo or policy passes for it.
+
+        The server has no word for it but its sentences (apimachinery: ``FieldImmutableErrorMsg``).
+        """
+        texts = [text for _, _, text in self.causes if text] or [self.message]
+        phrases = ("immutable", "may not change", "updates to")
+        return self.status == 422 and all(any(p in text for p in phrases) for text in texts)

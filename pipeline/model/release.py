@@ -108,8 +108,11 @@ class Release:
 
     @property
     def is_open(self) -> bool:
-        """True where a run died, or is at work, after its intent was recorded."""
-        return self.phase not in _CLOSED
+        """True where a run died, or is at work, after its intent was recorded.
+
+        FAILED is the end only of a run that left it at that, which it says by finishing the record.
+        """
+        return self.phase not in _CLOSED or (self.phase is Phase.FAILED and not self.finished)
 
 
 _CLOSED = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.ROLLED_BACK, Phase.ROLLBACK_FAILED})

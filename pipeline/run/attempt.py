@@ -48,8 +48,9 @@ class Attempt:
         """Read the records. What a run that died left open is taken over: its state before is ours."""
         self._started = self.session.clock.monotonic()
         self.latest = self.session.releases.latest()
-        succeeded = self.latest is not None and self.latest.phase is Phase.SUCCEEDED
-        self.verified = self.latest if succeeded else self.session.releases.last_verified()
+        # Without any release, and where the newest one succeeded, there is nothing more to ask for.
+        settled = self.latest is None or self.latest.phase is Phase.SUCCEEDED
+        self.verified = self.latest if settled else self.session.releases.last_verified()
         self.owned = self.latest.inventory if self.latest else ()
         if self.latest and self.latest.is_open:
             self.session.tell(
@@ -112,7 +113,8 @@ class Attempt:
             started=self._now(),
             command=self.command,
             plan_digest=plan.digest,
-            inventory=planner.union(inventory.intended(self.planned), self.owned),
+            # The intent wins: of what is about to be written, nobody may take the old content for granted.
+            inventory=planner.union(self.owned, inventory.intended(self.planned)),
             before=tuple(sorted(before.items(), key=lambda item: item[0])),
             rendered=rendered,
             plan=self._plan_record(),
@@ -153,14 +155,20 @@ class Attempt:
             )
 
     def fail(self) -> None:
-        """What was applied stays: record it as it is now, so that the next run knows what it owns."""
-        assert self.planned is not None  # noqa: S101
+        """What was applied stays: record what it is now, so that the next run knows what it owns.
+
+        Not what it was to be: some of it may not have been sent, and the next run must compare.
+        """
+        assert self.release is not None  # noqa: S101
         self.outcome.exit_code = ExitCode.TIMED_OUT if self.timed_out else ExitCode.FAILED
         self.outcome.next_step = (
             "what was applied is still there: repair and deploy again, or `pipeline rollback`"
         )
-        live = {**self.planned.live, **self._live}
-        self.end(Phase.FAILED, planner.union(self.owned, inventory.entries(self.planned, live)))
+        live = self._live
+        entries = (
+            inventory.refreshed(e, live[e.ref]) if e.ref in live else e for e in self.release.inventory
+        )
+        self.end(Phase.FAILED, tuple(entries))
 
     def end(self, phase: Phase, owned: Sequence[InventoryEntry]) -> None:
         """The last write of a record: verdicts, times, inventory."""

@@ -101,7 +101,7 @@ class DryRunner:
     def _refused(self, desired: Desired, error: ApiError) -> DryRun:
         if error.status == 409 and error.reason == "Conflict" and error.causes:
             return self._conflict(desired, error)
-        if error.status == 422 and _immutable(error):
+        if error.is_about_immutability:
             return self._immutable(desired, error)
         return DryRun(problem=_problem(desired.manifest, CauseCode.APPLY_REJECTED, error))
 
@@ -123,12 +123,6 @@ class DryRunner:
         if not allowed or ref.kind in NEVER_RECREATED:
             return DryRun(problem=_problem(desired.manifest, CauseCode.IMMUTABLE_FIELD, error))
         return DryRun(result=desired.body, recreate=True, note=f"replaced: {error.message}")
-
-
-def _immutable(error: ApiError) -> bool:
-    """Only what the server proved: every cause speaks of immutability (never a plain typo)."""
-    texts = [text for _, _, text in error.causes] or [error.message]
-    return all("immutable" in text or "may not change" in text or "updates to" in text for text in texts)
 
 
 def _problem(manifest: Manifest, code: CauseCode, error: ApiError) -> Problem:

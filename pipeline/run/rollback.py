@@ -116,7 +116,7 @@ def _restore(session: Session, change: Change) -> None:
     try:
         session.cluster.apply(change.body, force=True, strict=False)
     except ApiError as error:
-        if error.status != 422 or change.ref.kind in planner.NEVER_PRUNED:
+        if not error.is_about_immutability or change.ref.kind in planner.NEVER_PRUNED:
             raise
         session.cluster.delete(change.ref, change.api_version, uid=change.uid)
         apply.wait_gone(session, change)

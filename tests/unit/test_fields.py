@@ -296,3 +296,44 @@ def test_clean_keeps_annotations_of_users() -> None:
     annotations = {"a": "b", "kubectl.kubernetes.io/last-applied-configuration": "{}"}
     obj = {"apiVersion": "v1", "kind": "K", "metadata": {"name": "n", "annotations": annotations}}
     assert clean(obj)["metadata"] == {"name": "n", "annotations": {"a": "b"}}
+
+
+JOB = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {"name": "migrate"},
+    "spec": {
+        "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": "u-1"}},
+        "template": {
+            "metadata": {
+                "labels": {
+                    "app": "web",
+                    "controller-uid": "u-1",
+                    "job-name": "migrate",
+                    "batch.kubernetes.io/controller-uid": "u-1",
+                    "batch.kubernetes.io/job-name": "migrate",
+                }
+            },
+            "spec": {"containers": []},
+        },
+    },
+}
+
+
+def test_what_the_server_made_of_a_jobs_uid_is_not_what_somebody_wanted():
+    cleaned = fields.clean(JOB)
+
+    assert "selector" not in cleaned["spec"]
+    assert cleaned["spec"]["template"]["metadata"] == {"labels": {"app": "web"}}
+    assert "selector" in JOB["spec"], "the object itself is untouched"
+
+
+def test_the_selector_that_somebody_wrote_for_a_job_is_kept():
+    job = {**JOB, "spec": {**JOB["spec"], "manualSelector": True}}
+
+    assert fields.clean(job)["spec"] == job["spec"]
+
+
+def test_half_a_job_is_no_stumbling_block():
+    for spec in (None, {}, {"template": {}}, {"template": {"metadata": {}}}):
+        fields.clean({**JOB, "spec": spec})

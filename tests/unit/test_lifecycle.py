@@ -33,5 +33,13 @@ def test_every_phase_can_be_reached_from_the_first():
 @pytest.mark.parametrize("phase", list(Phase))
 def test_what_a_dead_run_may_leave_behind_is_open(phase):
     release = Release(application="a", environment="e", number=1, id="x", revision="r", phase=phase)
-    closed = {Phase.SUCCEEDED, Phase.FAILED, Phase.ROLLED_BACK, Phase.ROLLBACK_FAILED}
+    closed = {Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.ROLLBACK_FAILED}
     assert release.is_open == (phase not in closed)
+
+
+def test_a_failed_release_is_closed_once_a_run_left_it_at_that():
+    ended = "2027-01-15T08:00:00+00:00"
+    release = Release(
+        application="a", environment="e", number=1, id="x", revision="r", phase=Phase.FAILED, finished=ended
+    )
+    assert not release.is_open

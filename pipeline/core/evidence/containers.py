@@ -369,7 +369,7 @@ def _not_ready(container: Container, scene: Scene) -> Iterator[Evidence]:
         CauseCode.STARTUP_PROBE_FAILED if starting else CauseCode.READINESS_PROBE_FAILED,
         Grade.TRANSIENT,
         f"{container.title} of image {container.image} runs, but is not ready: "
-        f"{word.lower()} probe {_probe(container.spec, field)} has not passed",
+        f"{' '.join(filter(None, (word.lower(), 'probe', _probe(container.spec, field))))} has not passed",
         *(h.message for h in said[-1:]),
         # A startup probe is judged by its restarts, like every other death.
         count=container.restarts if starting else max((h.count for h in said), default=0),
