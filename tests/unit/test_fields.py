@@ -321,7 +321,7 @@ JOB = {
 
 
 def test_what_the_server_made_of_a_jobs_uid_is_not_what_somebody_wanted():
-    cleaned = fields.clean(JOB)
+    cleaned = clean(JOB)
 
     assert "selector" not in cleaned["spec"]
     assert cleaned["spec"]["template"]["metadata"] == {"labels": {"app": "web"}}
@@ -331,9 +331,9 @@ def test_what_the_server_made_of_a_jobs_uid_is_not_what_somebody_wanted():
 def test_the_selector_that_somebody_wrote_for_a_job_is_kept():
     job = {**JOB, "spec": {**JOB["spec"], "manualSelector": True}}
 
-    assert fields.clean(job)["spec"] == job["spec"]
+    assert clean(job)["spec"] == job["spec"]
 
 
 def test_half_a_job_is_no_stumbling_block():
     for spec in (None, {}, {"template": {}}, {"template": {"metadata": {}}}):
-        fields.clean({**JOB, "spec": spec})
+        clean({**JOB, "spec": spec})
