@@ -56,12 +56,17 @@ def roll_back(
     kept = tuple(c.ref for c in plan.changes if c.action is Action.KEEP)
     unhealthy = () if problems else _gate(session, plan, before)
     now = _read(session, before)
+    differences = core_rollback.residue(before, now, frozenset(kept))
+    unlike = {d.ref for d in differences}
     return RolledBack(
-        differences=core_rollback.residue(before, now, frozenset(kept)),
+        differences=differences,
         problems=problems,
         unhealthy=unhealthy,
         kept=kept,
-        inventory=_owned_now(release, inventory, now, kept),
+        inventory=tuple(
+            replace(entry, content="") if entry.ref in unlike else entry
+            for entry in _owned_now(release, inventory, now, kept)
+        ),
     )
 
 
