@@ -12,10 +12,11 @@ RUN apt-get update \
  && python3 -m venv --without-pip /opt/pipeline
 WORKDIR /src
 COPY requirements.txt requirements-build.txt ./
-# A private index is told by the secret `pip`, a pip.conf; without one it is PyPI. Wheels only: no code of
-# a dependency runs while the image is built. The asynchronous twin of the kubernetes package is never
-# imported and would be a seventh of the image.
-RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+# A private index is told by the secret `pip`, a pip.conf, and its certificates by the secret `ca`, there
+# named `cert = /run/secrets/ca`; without them it is PyPI. Wheels only: no code of a dependency runs while
+# the image is built. The asynchronous twin of the kubernetes package is never imported and would be a
+# seventh of the image.
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
     /opt/tools/bin/pip install --no-deps --require-hashes --only-binary :all: -r requirements-build.txt \
  && /opt/tools/bin/pip --python /opt/pipeline/bin/python install \
       --no-deps --require-hashes --only-binary :all: -r requirements.txt \
@@ -27,14 +28,15 @@ RUN /opt/tools/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-d
 
 FROM ${BASE}
 # git runs at run time and reads what others wrote: its security updates come with every build. The home
-# is everybody's, so that whoever --user names has one.
+# is everybody's, so that whoever --user names has one. No program may raise anybody's rights.
 RUN apt-get update \
  && apt-get upgrade -y \
  && apt-get install -y --no-install-recommends ca-certificates git python3 \
  && apt-get clean \
  && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log \
  && useradd --no-log-init --uid 1001 --home-dir /home/pipeline --shell /usr/sbin/nologin pipeline \
- && install -d -m 1777 /home/pipeline
+ && install -d -m 1777 /home/pipeline \
+ && find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 COPY --from=build /opt/pipeline /opt/pipeline
 ENV PATH=/opt/pipeline/bin:$PATH HOME=/home/pipeline LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 
