@@ -42,9 +42,15 @@ class KubeCluster:
     ) -> None:
         self.http = Http(connection, sleep=sleep, monotonic=monotonic)
         self._discovery = Discovery(self.http)
+        self._identity: str | None = None
 
     def identity(self) -> str:
-        """The cluster's name for us; empty where the server does not tell."""
+        """The cluster's name for us; empty where the server does not tell. Asked once: it does not change."""
+        if self._identity is None:
+            self._identity = self._ask_identity()
+        return self._identity
+
+    def _ask_identity(self) -> str:
         try:
             review = self.http.json(
                 Call(

@@ -26,13 +26,13 @@ _TICK_S = 0.25
 _LOG_LINES = 20
 _CAUSES = 5
 
-_COMPANIONS = (
-    ResourceType("", "v1", "Event", "events", True),
-    ResourceType("", "v1", "Pod", "pods", True),
-    ResourceType("apps", "v1", "ReplicaSet", "replicasets", True),
-    ResourceType("apps", "v1", "ControllerRevision", "controllerrevisions", True),
-)
-"""What explains a workload, in its namespace; for all else the first, events, must do."""
+_EVENTS = ResourceType("", "v1", "Event", "events", True)
+_PODS = ResourceType("", "v1", "Pod", "pods", True)
+_BETWEEN = {
+    ("apps", "Deployment"): ResourceType("apps", "v1", "ReplicaSet", "replicasets", True),
+    ("apps", "DaemonSet"): ResourceType("apps", "v1", "ControllerRevision", "controllerrevisions", True),
+}
+"""What tells a workload's new pods from its old ones, where the workload and the pods do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -325,8 +325,15 @@ def _to_follow(session: Session, targets: Sequence[Target]) -> Iterable[tuple[Re
             session.tell(Note(f"{ref} is not watched: the server has no such kind", warning=True))
             continue
         found[ref.group, ref.kind, ref.namespace] = resource, ref.namespace
-        companions = _COMPANIONS if ref.group_kind in WORKLOADS else _COMPANIONS[:1] if ref.namespace else ()
-        for companion in companions:
+        for companion in explained_by(ref):
             key = (companion.group, companion.kind, ref.namespace)
             found.setdefault(key, (companion, ref.namespace))
     return found.values()
+
+
+def explained_by(ref: ObjectRef) -> Sequence[ResourceType]:
+    """The kinds, beside its own, in which the reasons of an object's state are found."""
+    if ref.group_kind in WORKLOADS:
+        between = _BETWEEN.get(ref.group_kind)
+        return (_EVENTS, _PODS, between) if between else (_EVENTS, _PODS)
+    return (_EVENTS,) if ref.namespace else ()

@@ -333,3 +333,11 @@ def test_a_server_that_was_never_there_is_told_soon(script: Script, clock: FakeC
 
     assert clock.monotonic() <= 3
     kube.http.connection.close()
+
+
+def test_our_name_is_asked_for_once(kube: KubeCluster, script: Script) -> None:
+    script.says(Reply(body={"status": {"userInfo": {"username": "deployer"}}}))
+
+    assert [kube.identity(), kube.identity()] == ["deployer", "deployer"]
+
+    assert len(script.requests) == 1
