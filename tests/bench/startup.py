@@ -12,16 +12,14 @@ from tests.e2e.workspace import ROOT
 
 def measure(pairs: int, budget_s: float) -> list[Comparison]:
     """``--version`` and ``--help`` beside an interpreter that does nothing."""
-    return [
-        compare(
-            f"pipeline {option}",
-            "python -c pass",
-            lambda option=option: _run("-m", "pipeline", option),
-            lambda: _run("-c", "pass"),
-            Pace(pairs, budget_s / 2),
-        )
-        for option in ("--version", "--help")
-    ]
+    return [_measure(option, Pace(pairs, budget_s / 2)) for option in ("--version", "--help")]
+
+
+def _measure(option: str, pace: Pace) -> Comparison:
+    def ours() -> None:
+        _run("-m", "pipeline", option)
+
+    return compare(f"pipeline {option}", "python -c pass", ours, lambda: _run("-c", "pass"), pace)
 
 
 def _run(*args: str) -> None:
