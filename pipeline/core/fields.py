@@ -220,7 +220,9 @@ def _pick_items(value: list[Json], fields: FieldSet, everyone: FieldSet) -> list
             part = _pick(item, fields.children[step], everyone.children.get(step, _NOTHING))
             if isinstance(item, dict):
                 keys = selectors[step] if step.startswith("k:") else {}
-                part = {**{k: item[k] for k in keys if k in item}, **(part if part is not _ABSENT else {})}
+                # A key that stands for its default alone would become ours by being sent.
+                named = {k: item[k] for k in keys if k in item and item[k] != _KEY_DEFAULTS.get(k)}
+                part = {**named, **(part if part is not _ABSENT else {})}
             if part is not _ABSENT:
                 picked.append(part)
             break

@@ -151,7 +151,7 @@ OURS: dict[str, Any] = {
                         "image": "web:1",
                         "args": ["serve", "--fast"],
                         "env": [{"name": "A", "value": "1"}],
-                        "ports": [{"name": "http", "containerPort": 80, "protocol": "TCP"}],
+                        "ports": [{"name": "http", "containerPort": 80}],
                     }
                 ],
             },
