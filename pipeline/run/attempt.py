@@ -242,7 +242,7 @@ class Attempt:
 
     def target_of_rollback(self) -> str:
         if self.verified is None:
-            return "nothing, which is what there was before this first deploy,"
+            return "the state before this first deploy"
         return f"release {self.verified.number} ({self.verified.revision[:12]})"
 
     def _store(self) -> None:
