@@ -45,7 +45,6 @@ ARG VERSION=unreleased
 ARG REVISION=""
 LABEL org.opencontainers.image.title="pipeline" \
       org.opencontainers.image.description="Deploys what git says to Kubernetes and proves that it works" \
-      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
