@@ -9,7 +9,7 @@ from typing import Final
 
 from pipeline.core.references import pod_spec_path
 from pipeline.core.removed import removed
-from pipeline.core.schema import kind_of, shown
+from pipeline.core.schema import kind_of, nearest, shown
 from pipeline.model.errors import Problem
 from pipeline.model.objects import FieldPath, Json, Manifest, get_path, show_path
 
@@ -201,12 +201,26 @@ def _pods(manifest: Manifest) -> Iterator[Problem]:
     if get_path(manifest.body, *path) is None and manifest.ref.group == "argoproj.io":
         return
     if not get_path(manifest.body, *path, "containers"):
-        message = f"{show_path((*path, 'containers'))} is missing or empty"
-        yield _problem(manifest, (*path, "containers"), "no-containers", message)
+        yield _without_containers(manifest, path)
     for field in ("initContainers", "containers"):
         containers = get_path(manifest.body, *path, field)
         for index, container in enumerate(containers if isinstance(containers, list) else ()):
             yield from _container(manifest, (*path, field, index), container)
+
+
+def _without_containers(manifest: Manifest, path: FieldPath) -> Problem:
+    """Where the field's name is only misspelt, the line is that of what was written."""
+    message = f"{show_path((*path, 'containers'))} is missing or empty"
+    spec = get_path(manifest.body, *path)
+    others = [key for key in spec if key not in _POD_FIELDS_ALIKE] if isinstance(spec, dict) else []
+    written = nearest("containers", others)
+    if not written or written == "containers":
+        return _problem(manifest, (*path, "containers"), "no-containers", message)
+    hint = f"{shown(written)} is written: did you mean containers?"
+    return _problem(manifest, (*path, written), "no-containers", message, hint)
+
+
+_POD_FIELDS_ALIKE: Final = frozenset({"initContainers", "ephemeralContainers"})
 
 
 def _container(manifest: Manifest, path: FieldPath, container: Json) -> Iterator[Problem]:
