@@ -80,6 +80,7 @@ BAD_FILES = {
         17,
         "did you mean greeting",
     ),
+    "a misspelt field": (WEB.replace("containers:", "contaners:"), 13, "did you mean containers?"),
     "an unknown name in depends-on": (
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  annotations:\n"
         "    pipeline/depends-on: /ConfigMap/$NS/settigns\n",

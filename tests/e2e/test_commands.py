@@ -396,8 +396,9 @@ def test_every_reading_command_prints_its_document(standing: Workspace) -> None:
         "changes": {"name", "base", "revision", "affected", "because", "files", "objects"},
     }  # fmt: skip
     lists = {"history": "releases", "status": "environments", "changes": "environments"}
+    found = standing.together(*(("-o", "json", c, "-e", "dev") for c in (*keys, "plan", "render", "diff")))
     for command, wanted in keys.items():
-        code, document = standing.json(command, "-e", "dev")
+        code, document = found[command].code, found[command].document
         assert (code, document["schema"]) == (0, f"pipeline/{command}/v1")
         assert set(document[lists[command]][0]) >= wanted
     for command, wanted in {
@@ -405,7 +406,7 @@ def test_every_reading_command_prints_its_document(standing: Workspace) -> None:
         "render": {"schema", "objects"},
         "diff": {"schema", "objects"},
     }.items():
-        code, document = standing.json(command, "-e", "dev")
+        code, document = found[command].code, found[command].document
         assert (code, document["schema"]) == (0, f"pipeline/{command}/v1")
         assert set(document) >= wanted
     code, document = standing.json("validate")
@@ -413,9 +414,10 @@ def test_every_reading_command_prints_its_document(standing: Workspace) -> None:
 
 
 def test_every_command_speaks_to_people_and_in_markdown(standing: Workspace) -> None:
-    for command in ("plan", "deploy", "status", "history", "changes", "diff", "validate"):
-        output = "markdown" if command in ("plan", "deploy", "validate") else "text"
-        result = standing.run("-o", output, command, "-e", "dev")
+    commands = ("plan", "deploy", "status", "history", "changes", "diff", "validate")
+    outputs = dict.fromkeys(commands, "text") | dict.fromkeys(("plan", "deploy"), "markdown")
+    found = standing.together(*(("-o", output, command, "-e", "dev") for command, output in outputs.items()))
+    for command, result in found.items():
         assert (command, result.code) == (command, 0)
         assert result.stdout.strip()
 

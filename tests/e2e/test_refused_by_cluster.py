@@ -87,7 +87,7 @@ BAD_OBJECTS = {
     "a wrong type": (WEB.replace("replicas: 1", "replicas: many"), 6, "replicas"),
     "a changed selector": (WEB.replace("{app: web}", "{app: other}"), 7, "immutable"),
     "an invalid value": (WEB.replace("replicas: 1", "replicas: -1"), 6, "spec.replicas"),
-    "an unknown reference": (WEB.replace("name: settings", "name: setings"), 18, "settings"),
+    "an unknown reference": (WEB.replace("name: settings", "name: setings"), 17, "settings"),
 }
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,12 @@ class Workspace:
         """Run with ``-o json``; the exit code, and the document."""
         result = self.run("-o", "json", *args, env=env)
         return result.code, result.document
+
+    def together(self, *commands: tuple[str, ...]) -> dict[str, Result]:
+        """Run several that only read at once; results by the command's name, the third word."""
+        with ThreadPoolExecutor(2) as pool:
+            results = pool.map(lambda command: self.run(*command), commands)
+        return {command[2]: result for command, result in zip(commands, results, strict=True)}
 
     def start(self, *args: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start ``pipeline ARGS`` and do not wait; the caller ends it."""
