@@ -24,7 +24,7 @@ from pipeline.model.status import Cause, CauseCode, Verdict
 from pipeline.ports import Reporter
 from pipeline.run import apply, checks, failure, namespace
 from pipeline.run.attempt import Attempt
-from pipeline.run.planning import make_plan
+from pipeline.run.planning import make_plan, offline_plan
 from pipeline.run.rollback import roll_back
 from pipeline.run.session import Session
 from pipeline.run.watch import Target, watch_rollout
@@ -56,6 +56,7 @@ def deploy(session: Session, request: Request, outcome: Outcome) -> None:
         PipelineError: nothing was written. After the first write every ending is in the outcome.
     """
     session.learn_secrets(secret_values(m.body for m in request.manifests))
+    offline_plan(session.environment, request.manifests, request.revision)  # cycles, before any write
     session.tell = _noting(outcome, session.tell)
     started = session.clock.monotonic()
     created = namespace.ensure(session, dry_run=request.dry_run)
