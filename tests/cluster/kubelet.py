@@ -3,7 +3,8 @@
 ``kubelet.py FOLDER API_PORT PORT`` serves what the API server asks a kubelet for
 ``kubectl logs``. What a container says follows from its pod: the annotation
 ``pipeline.test/log``, else the usual words of its mode. So a test chooses the evidence
-that it expects to be found, without a file for it anywhere.
+that it expects to be found, without a file for it anywhere. The API server gets here,
+as everywhere, by way of ``egress.py``, which this process serves as well.
 """
 
 import ssl
@@ -16,7 +17,9 @@ from urllib.parse import parse_qs, urlsplit
 if __package__ is None:
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.cluster import egress
 from tests.cluster.api import Api
+from tests.cluster.programs import EGRESS_SOCKET
 
 LINES = {
     "crash": "starting\npanic: cannot open /data: no such file or directory\n",
@@ -95,6 +98,7 @@ class Kubelet(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Serve with the API server's certificate: it does not verify a kubelet's."""
+    egress.start(Path(EGRESS_SOCKET))
     folder, api_port, port = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     certificate = folder / "certs/apiserver.crt"
     token = (folder / "tokens.csv").read_text().partition(",")[0]

@@ -172,10 +172,11 @@ class LocalCluster:
         access = kubeconfig(self.server, self.ca_file.read_bytes(), self.token, ADMIN)
         self._write_secret(self.kubeconfig, access)
         self._wait("the API server", lambda: self.api.holds("/readyz"))
-        others = ["kube-controller-manager", "kube-scheduler", *(["kwok", "kubelet"] if self.nodes else [])]
+        others = ["kube-controller-manager", "kube-scheduler", "kubelet", *(["kwok"] if self.nodes else [])]
         self._tell(*(f"start {name}" for name in others))
         self._create_objects()
         self._wait_for_account("default")
+        self._wait("the API server's way out", (self.folder / programs.EGRESS_SOCKET).exists)
         self._wait("the nodes", lambda: self.api.holds("/api/v1/nodes", self._nodes_ready))
 
     def _write_files(self, binary: Path) -> None:
@@ -184,6 +185,7 @@ class LocalCluster:
         commands = programs.commands(binary, self.folder, self._ports, written)
         commands["kube-apiserver"] += self._apiserver_flags
         (self.folder / "programs.json").write_text(json.dumps(commands, indent=2))
+        (self.folder / "egress.json").write_text(json.dumps(programs.EGRESS, indent=2))
 
     def _write_tokens(self) -> None:
         users = {ADMIN: ("system:masters",), **self.users}

@@ -1,6 +1,7 @@
 """The command lines of the cluster's programs, and the nodes they simulate.
 
-Every program listens on loopback only, or not at all. All state is below the folder.
+Every program listens on loopback only, or not at all, and sends nothing further, the API
+server by way of ``EGRESS``. All state is below the folder.
 """
 
 import sys
@@ -18,6 +19,28 @@ STORAGE_CLASS = {
     "provisioner": "pipeline.test/simulated",
     "reclaimPolicy": "Delete",
     "volumeBindingMode": "Immediate",
+}
+
+# Where egress.py listens. Relative to the folder, in which every program runs: the name of
+# a socket is limited to some 100 characters, and a test's folder may be longer.
+EGRESS_SOCKET = "egress.sock"
+
+# ``cluster`` is the way to nodes, pods, services and the webhooks behind them;
+# ``controlplane`` to webhooks with a URL. That to etcd stays direct. A socket, since over
+# TCP the API server would insist on TLS.
+EGRESS = {
+    "apiVersion": "apiserver.k8s.io/v1beta1",
+    "kind": "EgressSelectorConfiguration",
+    "egressSelections": [
+        {
+            "name": name,
+            "connection": {
+                "proxyProtocol": "HTTPConnect",
+                "transport": {"uds": {"udsName": EGRESS_SOCKET}},
+            },
+        }
+        for name in ("cluster", "controlplane")
+    ],
 }
 
 # The client's own limit, 20 to 50 calls a second, would be what a benchmark measures.
@@ -95,6 +118,7 @@ def _apiserver_flags(folder: Path, ports: Ports) -> list[str]:
         f"--service-account-signing-key-file={folder}/certs/apiserver.key",
         f"--service-cluster-ip-range={SERVICE_NET}",
         "--kubelet-preferred-address-types=InternalIP",
+        f"--egress-selector-config-file={folder}/egress.json",
     ]
 
 

@@ -25,6 +25,9 @@ import sys
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# What a program gets of our environment. Not proxy settings, which the API server would
+# follow off this machine, nor anyone's credentials, nor what else could change its ways.
+KEPT = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 POLL_MS = 100  # how soon a program that ended is noticed
 
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -54,6 +57,7 @@ class Supervisor:
             self.running[name] = subprocess.Popen(
                 command,
                 cwd=self.folder,
+                env=environment(self.folder),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -81,6 +85,11 @@ class Supervisor:
         for process in self.running.values():
             process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return a program's environment, whose home is the folder: kwok reads settings there."""
+    return {**{name: os.environ[name] for name in KEPT if name in os.environ}, "HOME": f"{folder}"}
 
 
 def _die_with_parent() -> None:
