@@ -67,6 +67,11 @@ class Attempt:
         return dict(self.latest.before) if self.latest and self.latest.is_open else {}
 
     @property
+    def has_something_to_do(self) -> bool:
+        """Writes, or what an interrupted release wrote already: if that fails now, it goes back, too."""
+        return bool(self.carried or (self.planned and self.planned.plan.writes))
+
+    @property
     def plan_desired(self) -> tuple[Desired, ...]:
         return self.planned.desired if self.planned else ()
 

@@ -95,10 +95,10 @@ def _locked(attempt: Attempt, request: Request) -> None:
     _refuse_older(attempt, request)
     _plan(attempt, request)
     try:
-        if attempt.outcome.plan is not None and not attempt.outcome.plan.writes:
-            _nothing_to_write(attempt)
-        else:
+        if attempt.has_something_to_do:
             _write_and_verify(attempt)
+        else:
+            _nothing_to_write(attempt)
     except InterruptedRunError as error:
         attempt.interrupted(error)
     except (ApiError, UnreachableError) as error:
