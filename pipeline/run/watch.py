@@ -251,10 +251,13 @@ class _Gate:
                     previous=previous,
                     lines=_LOG_LINES,
                 )
-                if text.strip():
+                if text.strip() and not text.startswith(_NO_LOG):
                     return text.splitlines()[-_LOG_LINES:]
         return []
 
+
+_NO_LOG = "unable to retrieve container logs"
+"""What the kubelet answers, as if it were the log, of a container that it has removed."""
 
 _WITHOUT_LOG = frozenset(
     {
