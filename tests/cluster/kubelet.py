@@ -98,12 +98,12 @@ class Kubelet(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Serve with the API server's certificate: it does not verify a kubelet's."""
-    egress.start(Path(EGRESS_SOCKET))
     folder, api_port, port = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     certificate = folder / "certs/apiserver.crt"
     token = (folder / "tokens.csv").read_text().partition(",")[0]
     Kubelet.api = Api(server=f"https://127.0.0.1:{api_port}", token=token, ca_file=certificate)
     server = ThreadingHTTPServer(("127.0.0.1", port), Kubelet)
+    egress.start(Path(EGRESS_SOCKET))  # last of what can fail: the starter waits for this socket
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, folder / "certs/apiserver.key")
     server.socket = context.wrap_socket(server.socket, server_side=True)
