@@ -239,6 +239,21 @@ def after_a_kill_a_run_that_fails_leads_back_to_before_the_killed_one(make_repo:
 
 
 @story
+def the_same_bad_command_rolls_back_what_a_killed_run_wrote(make_repo: MakeRepo) -> None:
+    repo = prepared(make_repo)
+    before = snapshot(repo)
+    repo.edit(WEB_FILE, "nginx:1.21", "nginx:crash")
+    repo.commit("bad, and written by the run that is killed")
+    killed_at(repo, "VERIFYING")
+
+    code, report, _ = next_run(repo)
+
+    assert code == 10, report
+    assert changed(before, repo) == []
+    until(lambda: ready_images(repo) == ["nginx:1.21"])
+
+
+@story
 def a_first_deploy_that_was_killed_is_removed_when_the_next_fails(make_repo: MakeRepo) -> None:
     repo = make_repo(create=True)
     write_app(repo)
