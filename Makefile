@@ -8,7 +8,7 @@ CONTEXT ?=
 KUBERNETES ?=
 PYTEST_ARGS ?=
 
-.PHONY: help demo test quick lint cluster bench format schema clean
+.PHONY: help demo test quick lint cluster bench format docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ lint: $(STAMP) ## format, style, types, layers
 format: $(STAMP) ## put the code into the house's form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+docs: $(STAMP) ## renew the parts of the documentation that are made from the code
+	@$(BIN)/python -m tests.docs
 
 clean: ## remove what was made in this folder
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
