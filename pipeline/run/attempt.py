@@ -131,6 +131,20 @@ class Attempt:
         if phase is not Phase.PLANNED:
             self.release = replace(self.release, phase=lifecycle.advance(Phase.PLANNED, phase))
         self._store()
+        self._close_predecessor(number)
+
+    def _close_predecessor(self, number: int) -> None:
+        """Say of the run that died that it was taken over; only now, when our record holds all of its state."""
+        dead = self.latest
+        if dead is None or not dead.is_open or dead.phase is Phase.INTERRUPTED:
+            return
+        phase = lifecycle.advance(dead.phase, Phase.INTERRUPTED)
+        try:
+            self.session.releases.save(
+                replace(dead, phase=phase, result="interrupted", message=f"taken over by release {number}")
+            )
+        except PipelineError as error:
+            self.session.tell(Note(f"release {dead.number} still reads {dead.phase}: {error.message}"))
 
     def _plan_record(self) -> dict[str, Any]:
         assert self.planned is not None  # noqa: S101

@@ -251,6 +251,7 @@ def the_same_bad_command_rolls_back_what_a_killed_run_wrote(make_repo: MakeRepo)
     assert code == 10, report
     assert changed(before, repo) == []
     until(lambda: ready_images(repo) == ["nginx:1.21"])
+    assert [phase(repo, number) for number in (1, 2, 3)] == ["SUCCEEDED", "INTERRUPTED", "ROLLED_BACK"]
 
 
 @story
@@ -335,7 +336,7 @@ def a_run_that_slept_through_its_lock_writes_nothing_more(make_repo: MakeRepo) -
     assert result.document["causes"][0]["code"] in ("Interrupted", "LockLost")
     assert changed(after, repo) == []
     assert repo.state() == versions
-    assert phase(repo, 2) == "VERIFYING"
+    assert phase(repo, 2) == "INTERRUPTED"
     assert holder(repo) == ""
 
 
