@@ -134,7 +134,7 @@ class Attempt:
         self._close_predecessor(number)
 
     def _close_predecessor(self, number: int) -> None:
-        """Say of the run that died that it was taken over; only now, when our record holds all of its state."""
+        """Say of the run that died that it was taken over: now that our record holds all of its state."""
         dead = self.latest
         if dead is None or not dead.is_open or dead.phase is Phase.INTERRUPTED:
             return
