@@ -20,6 +20,8 @@ def make_repo(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -
     ``create=True`` makes dev's namespace at once, so that its pods need not wait for a service account.
     """
     names: list[str] = []
+    # Made here and now: pytest's own first call is not safe among threads, and stories run in some.
+    tmp_path_factory.getbasetemp()
 
     def make(*, create: bool = False) -> Workspace:
         word = secrets.token_hex(3)
