@@ -76,7 +76,9 @@ def _context() -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two pairs of the smaller sizes; about a minute and a half")
+    parser.add_argument(
+        "--quick", action="store_true", help="two pairs of the smaller sizes; about a minute and a half"
+    )
     parser.add_argument(
         "--kubectl", default="kubectl", help="which kubectl to compare with (default: on the PATH)"
     )
