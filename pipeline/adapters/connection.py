@@ -150,7 +150,7 @@ def _in_cluster(size: int) -> Connection:
 
         settings = Configuration()
         try:
-            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # the package has no types
         except (config.ConfigException, OSError) as exc:
             raise UnreachableError(f"reading this pod's service account: {exc}") from exc
         settings.proxy = None  # the API server of one's own cluster is never behind a proxy

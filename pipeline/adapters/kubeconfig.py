@@ -124,7 +124,7 @@ def _settings(paths: Sequence[Path], context: str, cluster: Document, user: Docu
     settings = Configuration()
     with plugin_errors() as said:
         try:
-            config.load_kube_config(  # type: ignore[no-untyped-call]
+            config.load_kube_config(  # type: ignore[no-untyped-call]  # the package has no types
                 ":".join(str(p) for p in paths), context=context, client_configuration=settings
             )
         except Exception as exc:  # noqa: BLE001 - files, plugins and providers raise what they like

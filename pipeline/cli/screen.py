@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -153,7 +154,7 @@ class Screen(AbstractContextManager["Screen"]):
 def bug(error: Exception, args: argparse.Namespace) -> int:
     """One line, and the traceback in a file: it is our mistake, not the user's."""
     lines = [log.scrub(line) for line in traceback.format_exception(error)]
-    place = Path(os.environ.get("TMPDIR", "/tmp")) / f"pipeline-bug-{os.getpid()}.log"  # noqa: S108
+    place = Path(tempfile.gettempdir()) / f"pipeline-bug-{os.getpid()}.log"
     try:
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:

@@ -25,6 +25,15 @@ def rights(namespace: str) -> list[dict[str, Any]]:
     return [role, binding]
 
 
+def rights_without(resource: str, namespace: str) -> list[dict[str, Any]]:
+    """The same, less all that is about one resource."""
+    role, binding = rights(namespace)
+    for rule in role["rules"]:
+        rule["resources"] = [name for name in rule["resources"] if name != resource]
+    role["rules"] = [rule for rule in role["rules"] if rule["resources"]]
+    return [role, binding]
+
+
 def grant(repo: Workspace, *objects: dict[str, Any]) -> None:
     repo.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
@@ -65,13 +74,24 @@ def test_the_rights_of_the_readme_are_enough_for_a_deploy_a_rollback_and_a_delet
 
 @pytest.mark.parametrize("resource", ["secrets", "leases", "deployments"])
 def test_without_the_right_to_a_resource_nothing_is_written(limited: Workspace, resource: str) -> None:
-    role, binding = rights(limited.namespace)
-    for rule in role["rules"]:
-        rule["resources"] = [name for name in rule["resources"] if name != resource]
-    role["rules"] = [rule for rule in role["rules"] if rule["resources"]]
-    grant(as_admin(limited), role, binding)
+    grant(as_admin(limited), *rights_without(resource, limited.namespace))
     before = limited.objects()
     result = limited.run("deploy", "-e", "dev")
     assert result.code == 21, str(result)
     assert resource in result.output
     assert limited.objects() == before
+
+
+def test_a_check_that_we_may_not_make_is_inconclusive_and_does_not_pass(limited: Workspace) -> None:
+    grant(as_admin(limited), *rights_without("services/proxy", limited.namespace))
+    limited.environment(
+        "checks: [{name: home, http: {service: web}, samples: 2, interval: 100ms, deadline: 2s}]"
+    )
+    limited.commit("a check that needs services/proxy")
+
+    code, report = limited.json("deploy", "-e", "dev")
+
+    assert (code, report["result"]) == (10, "rolled-back")
+    assert report["checks"][0]["verdict"] == "inconclusive", report["checks"]
+    assert {s["verdict"] for s in report["checks"][0]["samples"]} == {"error"}
+    assert report["causes"][0]["code"] == "CheckInconclusive"
