@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from pipeline.core.access import Access
 from pipeline.model.environment import HttpCheck, TcpCheck
 from pipeline.model.events import Event
 from pipeline.model.objects import Json, Manifest, Object, ObjectRef, ResourceType
@@ -13,6 +15,16 @@ from pipeline.model.status import Sample
 
 WatchEvent = tuple[str, Object]
 """(``ADDED`` | ``MODIFIED`` | ``DELETED`` | ``BOOKMARK``, object)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What the server would make of an object: the object as it would stand, whether it would be new, and
+    what the server warns of (deprecated versions, unknown annotations, Pod Security)."""
+
+    result: Object
+    created: bool
+    warnings: tuple[str, ...] = ()
 
 
 class Clock(Protocol):
@@ -86,23 +98,40 @@ class Cluster(Protocol):
     ) -> tuple[list[Object], str]:
         """All objects of a kind, with the collection's resourceVersion. Items carry apiVersion and kind."""
 
-    def apply(
-        self, body: Object, *, dry_run: bool = False, force: bool = False, strict: bool = True
-    ) -> Object:
-        """Server-side apply as field manager ``pipeline``."""
+    def apply(self, body: Object, *, force: bool = False, strict: bool = True) -> Object:
+        """Server-side apply as field manager ``pipeline``; waits for what is just coming up."""
+
+    def try_apply(self, body: Object, *, force: bool = False) -> Tried:
+        """The same as a dry run; nothing is waited for."""
+
+    def allowed(self, access: Access) -> bool | None:
+        """Whether we may (SelfSubjectAccessReview); None where the server does not tell."""
 
     def create(self, body: Object, *, dry_run: bool = False) -> Object: ...
 
     def replace(self, body: Object) -> Object:
         """PUT; metadata.resourceVersion, where given, is a precondition."""
 
-    def patch(self, ref: ObjectRef, api_version: str, body: Json, *, content_type: str) -> Object: ...
+    def patch(
+        self, ref: ObjectRef, api_version: str, body: Json, *, content_type: str, dry_run: bool = False
+    ) -> Object: ...
 
-    def delete(self, ref: ObjectRef, api_version: str, *, uid: str = "", dry_run: bool = False) -> None:
-        """Background deletion; with ``uid`` only if it is still that object. Absent is fine."""
+    def delete(
+        self, ref: ObjectRef, api_version: str, *, uid: str = "", dry_run: bool = False, orphan: bool = False
+    ) -> None:
+        """Background deletion; with ``uid`` only if it is still that object. Absent is fine.
+
+        ``orphan`` leaves what belongs to it: the pods of a StatefulSet.
+        """
 
     def watch(
-        self, resource: ResourceType, namespace: str, resource_version: str, *, timeout_s: float
+        self,
+        resource: ResourceType,
+        namespace: str,
+        resource_version: str,
+        *,
+        timeout_s: float,
+        selector: str = "",
     ) -> WatchStream:
         """Events after ``resource_version``, until the server ends it; ApiError 410 when too old."""
 

@@ -84,7 +84,12 @@ class App:
                 folder=Path(folder),
             )
             clock = SystemClock(self.stop)
-            self._connections[key] = KubeCluster(connection, sleep=clock.pause, monotonic=clock.monotonic)
+            self._connections[key] = KubeCluster(
+                connection,
+                sleep=clock.pause,
+                monotonic=clock.monotonic,
+                parallelism=environment.deploy.parallelism,
+            )
         return self._connections[key]
 
     def session(self, environment: Environment) -> Session:

@@ -70,11 +70,20 @@ def _causes(answer: Mapping[str, Any], secret: bool) -> tuple[tuple[str, str, st
         (
             clean(cause.get("reason"), 80),
             clean(cause.get("field"), 200),
-            "" if secret else clean(cause.get("message"), LONGEST_MESSAGE),
+            _of_conflict(cause) if secret else clean(cause.get("message"), LONGEST_MESSAGE),
         )
         for cause in (found if isinstance(found, list) else [])
         if isinstance(cause, dict)
     )
+
+
+def _of_conflict(cause: Mapping[str, Any]) -> str:
+    """Which manager owns the field is no secret, whatever its value is."""
+    found = _CONFLICT.match(str(cause.get("message", "")))
+    return clean(found.group(), 200) if found else ""
+
+
+_CONFLICT = re.compile(r'conflict with "[^"]{1,150}"')
 
 
 def _names(answer: Mapping[str, Any]) -> tuple[str, ...]:

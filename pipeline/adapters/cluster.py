@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from pipeline.model.errors import ApiError
+from pipeline.core.access import Access
+from pipeline.model.errors import ApiError, PipelineError
 from pipeline.model.objects import Json, Object, ObjectRef, ResourceType
+from pipeline.ports import Tried
 
-from .apierror import is_missing_path
+from .apierror import clean, is_missing_path
 from .connection import Connection
 from .discovery import Discovery
 from .http import READ_S, Answer, Call, Http
+from .retry import Again
 from .watch import Watch
 
 MANAGER = "pipeline"
@@ -21,6 +25,7 @@ MANAGER = "pipeline"
 
 PAGE = 500  # objects a list request; kubectl's own default
 APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
+SERVED_WITHIN_S = 10.0  # from Established to discovery; nelm waits as long
 
 Objects: TypeAlias = list[Object]
 """Named out here, because inside the class ``list`` is the method."""
@@ -38,9 +43,14 @@ class KubeCluster:
     """
 
     def __init__(
-        self, connection: Connection, *, sleep: Callable[[float], None], monotonic: Callable[[], float]
+        self,
+        connection: Connection,
+        *,
+        sleep: Callable[[float], None],
+        monotonic: Callable[[], float],
+        parallelism: int = 16,
     ) -> None:
-        self.http = Http(connection, sleep=sleep, monotonic=monotonic)
+        self.http = Http(connection, sleep=sleep, monotonic=monotonic, parallelism=parallelism)
         self._discovery = Discovery(self.http)
         self._identity: str | None = None
 
@@ -84,7 +94,7 @@ class KubeCluster:
         if resource is None:
             return None  # a kind that is not served has no objects
         what = f"get {ref.short}"
-        call = _read(_object_path(resource, ref, what), what, secret=_is_secret(ref))
+        call = replace(_read(_object_path(resource, ref, what), what, secret=_is_secret(ref)), paced=True)
         answer = self.http.send(call, accept_status=_FOUND_OR_NOT)
         if answer.status == 404:
             self._check_served(resource, answer, what)
@@ -100,14 +110,73 @@ class KubeCluster:
         # The list took so long that its snapshot was compacted away: once more from the start.
         return self._list(resource, namespace, selector)
 
-    def apply(
-        self, body: Object, *, dry_run: bool = False, force: bool = False, strict: bool = True
-    ) -> Object:
+    def apply(self, body: Object, *, force: bool = False, strict: bool = True) -> Object:
+        ref = ObjectRef.of(body)
+        self._await_served(str(body["apiVersion"]), ref)
+        return _object(self._apply(body, f"apply {ref.short}", force=force, strict=strict, dry_run=False))
+
+    def try_apply(self, body: Object, *, force: bool = False) -> Tried:
+        what = f"try to apply {ObjectRef.of(body).short}"
+        answer = self._apply(body, what, force=force, strict=True, dry_run=True)
+        return Tried(result=_object(answer), created=answer.status == 201, warnings=_warnings(answer))
+
+    def _apply(self, body: Object, what: str, *, force: bool, strict: bool, dry_run: bool) -> Answer:
         query = {"fieldManager": MANAGER, "force": "true" if force else "false"}
         if strict:
             query["fieldValidation"] = "Strict"
-        verb = "try to apply" if dry_run else "apply"
-        return self._write("PATCH", verb, body, query, dry_run, content_type=APPLY_PATCH, idempotent=True)
+        if dry_run:
+            query["dryRun"] = "All"
+        ref = ObjectRef.of(body)
+        resource = self._served(str(body["apiVersion"]), ref.kind, what)
+        return self.http.send(
+            Call(
+                method="PATCH",
+                path=_object_path(resource, ref, what),
+                what=what,
+                query=query,
+                body=body,
+                content_type=APPLY_PATCH,
+                idempotent=True,
+                patient=not dry_run,
+                paced=True,
+                secret=_is_secret(ref),
+            )
+        )
+
+    def _await_served(self, api_version: str, ref: ObjectRef) -> None:
+        """A kind whose definition was Established a moment ago may be missing from discovery still."""
+
+        def look() -> None:
+            if self.resource(api_version, ref.kind) is None:
+                self.refresh()
+                raise Again(_unserved(f"apply {ref.short}", api_version, ref.kind))
+
+        self.http.retrier.run(look, budget_s=SERVED_WITHIN_S)
+
+    def allowed(self, access: Access) -> bool | None:
+        attributes = {
+            "verb": access.verb,
+            "group": access.group,
+            "resource": access.resource,
+            "namespace": access.namespace,
+        }
+        call = Call(
+            method="POST",
+            path="/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            what="ask the cluster what we may do",
+            body={
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": attributes},
+            },
+            idempotent=True,  # nothing is stored
+            paced=True,
+        )
+        try:
+            status = self.http.json(call).get("status") or {}
+        except PipelineError:
+            return None
+        return bool(status.get("allowed"))
 
     def create(self, body: Object, *, dry_run: bool = False) -> Object:
         verb = "try to create" if dry_run else "create"
@@ -116,12 +185,16 @@ class KubeCluster:
     def replace(self, body: Object) -> Object:
         return self._write("PUT", "replace", body, {"fieldManager": MANAGER}, dry_run=False)
 
-    def patch(self, ref: ObjectRef, api_version: str, body: Json, *, content_type: str) -> Object:
+    def patch(
+        self, ref: ObjectRef, api_version: str, body: Json, *, content_type: str, dry_run: bool = False
+    ) -> Object:
         what = f"patch {ref.short}"
         resource = self._served(api_version, ref.kind, what)
         query = {"fieldManager": MANAGER}
         if content_type == APPLY_PATCH:
             query["force"] = "false"
+        if dry_run:
+            query["dryRun"] = "All"
         return _object(
             self.http.send(
                 Call(
@@ -131,13 +204,15 @@ class KubeCluster:
                     query=query,
                     body=body,
                     content_type=content_type,
-                    idempotent=content_type == APPLY_PATCH,
+                    idempotent=dry_run or content_type == APPLY_PATCH,
                     secret=_is_secret(ref),
                 )
             )
         )
 
-    def delete(self, ref: ObjectRef, api_version: str, *, uid: str = "", dry_run: bool = False) -> None:
+    def delete(
+        self, ref: ObjectRef, api_version: str, *, uid: str = "", dry_run: bool = False, orphan: bool = False
+    ) -> None:
         resource = self.resource(api_version, ref.kind)
         if resource is None:
             return
@@ -145,7 +220,7 @@ class KubeCluster:
         options: Object = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "propagationPolicy": "Background",
+            "propagationPolicy": "Orphan" if orphan else "Background",
         }
         if uid:
             options["preconditions"] = {"uid": uid}
@@ -157,6 +232,7 @@ class KubeCluster:
             what=what,
             body=options,
             idempotent=bool(uid) or dry_run,
+            paced=True,
             secret=_is_secret(ref),
         )
         answer = self.http.send(call, accept_status=_FOUND_OR_NOT)
@@ -164,7 +240,13 @@ class KubeCluster:
             self._check_served(resource, answer, what)
 
     def watch(
-        self, resource: ResourceType, namespace: str, resource_version: str, *, timeout_s: float
+        self,
+        resource: ResourceType,
+        namespace: str,
+        resource_version: str,
+        *,
+        timeout_s: float,
+        selector: str = "",
     ) -> Watch:
         """Events after ``resource_version``, for about ``timeout_s``; ``close()`` ends it from any thread.
 
@@ -177,6 +259,8 @@ class KubeCluster:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(max(1, round(timeout_s))),
         }
+        if selector:
+            query["labelSelector"] = selector
         secret = _is_secret(resource)
         response = self.http.stream(
             Call(
@@ -286,6 +370,15 @@ def _unserved(what: str, api_version: str, kind: str) -> ApiError:
         reason="NotFound",
         hint="is its CustomResourceDefinition installed, and has the cluster's release this version?",
     )
+
+
+def _warnings(answer: Answer) -> tuple[str, ...]:
+    """The texts of Warning headers: ``299 - "v1 Endpoints is deprecated…"`` (RFC 7234, 5.5)."""
+    header = answer.headers.get("Warning") or ""
+    return tuple(clean(match.replace('\\"', '"'), 300) for match in _WARNING.findall(header))
+
+
+_WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 
 
 def _read(path: str, what: str, *, query: Mapping[str, str] | None = None, secret: bool = False) -> Call:

@@ -21,19 +21,20 @@ from pipeline.model.objects import Json
 
 from .apierror import api_error, clean, parse_status
 from .connection import Connection
-from .retry import FIRST_CONTACT_S, TOTAL_S, UNLIMITED, Again, Retrier
+from .pace import Pace
+from .retry import FIRST_CONTACT_S, TOTAL_S, Again, Retrier, attempts_worth, retry_after
 
 CONNECT_S = 10.0
 READ_S = 60.0  # the API server itself gives up on a request after 60 s
-LONGEST_RETRY_AFTER_S = 20.0
-SHORT_LIMIT = 3  # attempts at an internal error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One request. ``what`` is what it does in our words; ``secret`` keeps its answers out of messages.
 
-    ``idempotent`` says that doing it twice is as good as once; ``budget_s`` 0 means one attempt.
+    ``idempotent`` says that doing it twice is as good as once; ``patient``, that what refuses it now may
+    be just coming up; ``paced``, that it is one of many, which must not overrun the server; ``budget_s`` 0
+    means one attempt.
     """
 
     method: str
@@ -44,6 +45,8 @@ class Call:
     content_type: str = "application/json"
     accept: str = "application/json"
     idempotent: bool = False
+    patient: bool = False
+    paced: bool = False
     secret: bool = False
     read_s: float = READ_S
     budget_s: float = TOTAL_S
@@ -65,10 +68,16 @@ class Http:
     """Sends calls over one connection. All methods raise ApiError or UnreachableError."""
 
     def __init__(
-        self, connection: Connection, *, sleep: Callable[[float], None], monotonic: Callable[[], float]
+        self,
+        connection: Connection,
+        *,
+        sleep: Callable[[float], None],
+        monotonic: Callable[[], float],
+        parallelism: int = 16,
     ) -> None:
         self.connection = connection
-        self._retrier = Retrier(sleep=sleep, monotonic=monotonic)
+        self.retrier = Retrier(sleep=sleep, monotonic=monotonic)
+        self._pace = Pace(parallelism, monotonic)
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._date: tuple[float, float] | None = None
@@ -82,7 +91,7 @@ class Http:
                 return answer
             raise self._refusal(call, answer)
 
-        return self._retrier.run(attempt, budget_s=self._budget(call))
+        return self.retrier.run(attempt, budget_s=self._budget(call))
 
     def json(self, call: Call) -> Json:
         """The decoded body."""
@@ -105,7 +114,7 @@ class Http:
             answer = Answer(response.status, response.headers, self._read_all(call, response))
             raise self._refusal(call, answer)
 
-        return self._retrier.run(attempt, budget_s=self._budget(call))
+        return self.retrier.run(attempt, budget_s=self._budget(call))
 
     def now(self) -> float | None:
         """The server's wall clock: its last Date header plus the time since then; None before any."""
@@ -124,7 +133,12 @@ class Http:
         return call.budget_s if self.now() is not None else min(call.budget_s, FIRST_CONTACT_S)
 
     def _once(self, call: Call) -> Answer:
-        response = self._exchange(call, preload=True)
+        if not call.paced:
+            response = self._exchange(call, preload=True)
+        else:
+            with self._pace.turn() as turn:
+                response = self._exchange(call, preload=True)
+                turn.answered(response.status)
         return Answer(response.status, response.headers, response.data)
 
     def _exchange(self, call: Call, *, preload: bool) -> urllib3.BaseHTTPResponse:
@@ -193,11 +207,11 @@ class Http:
                 f"{call.what}: {self.connection.server} answered with a redirect, which is not followed",
                 hint="is this the address of a Kubernetes API server?",
             )
-        elif answer.status == 429:
-            return Again(error, after_s=retry_after(answer.headers))
-        elif call.idempotent and answer.status in (500, 502, 503, 504):
-            limit = attempts_at(answer)
-            return Again(error, after_s=retry_after(answer.headers), limit=limit) if limit > 1 else error
+        else:
+            status = parse_status(answer.body)
+            limit = attempts_worth(answer.status, status, idempotent=call.idempotent, patient=call.patient)
+            if limit > 1:
+                return Again(error, after_s=retry_after(answer.headers), limit=limit)
         return error
 
     def _note_date(self, header: str) -> None:
@@ -236,31 +250,6 @@ def is_definite(error: Exception) -> bool:
 def was_not_sent(error: Exception) -> bool:
     """Whether the request certainly never left: there was no connection."""
     return isinstance(error, http_errors.NewConnectionError | http_errors.ConnectTimeoutError)
-
-
-def attempts_at(answer: Answer) -> int:
-    """How often an answer of 500 or more is worth asking for again.
-
-    An election or an overload of etcd passes; an internal error may be a webhook that is down, and
-    half a minute rarely mends it; a 500 without a reason is a patch that fits no schema.
-    """
-    status = parse_status(answer.body)
-    text = str(status.get("message", "")).lower()
-    is_passing = status.get("reason") in ("ServerTimeout", "Timeout") or any(
-        sign in text for sign in ("etcdserver", "leader changed", "storage is (re)initializing")
-    )
-    if answer.status > 500 or is_passing:
-        return UNLIMITED
-    return SHORT_LIMIT if status.get("reason") == "InternalError" else 1
-
-
-def retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds of a Retry-After header, capped; 0 without one. API servers send seconds, never a date."""
-    try:
-        seconds = float(headers.get("Retry-After", 0))
-    except ValueError:
-        return 0.0
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S)
 
 
 def _root(error: BaseException) -> BaseException:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import json
-import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
@@ -55,25 +54,43 @@ def _encoded(text: str) -> set[str]:
 
 
 class Known:
-    """An immutable set of values to be taken out of texts."""
+    """An immutable set of values to be taken out of texts.
+
+    Forms are found by their first characters: a report of a thousand objects with a hundred secrets holds
+    100,000 places to look at and 2,000 forms to look for.
+    """
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._forms = frozenset(form for value in values for form in forms(value))
+        self._by_start: dict[str, list[str]] = {}
         # longest first, since one may hold another
-        ordered = sorted(self._forms, key=lambda form: (-len(form), form))
-        self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        for form in sorted(self._forms, key=lambda form: (-len(form), form)):
+            self._by_start.setdefault(form[:_SHORTEST], []).append(form)
 
     def remove(self, text: str) -> str:
         """``text`` without any of the values, nor the beginning of one where a text was cut short."""
-        if self._pattern is None:
+        if not self._forms:
             return text
-        text = self._pattern.sub(MASK, text)
+        text = self._without_forms(text)
         if CLIPPED not in text:
             return text
         head, *rest = text.split(CLIPPED)
         for part in rest:
             head = self._without_beginning(head) + CLIPPED + part
         return head
+
+    def _without_forms(self, text: str) -> str:
+        known, pieces, done, at = self._by_start, [], 0, 0
+        last = len(text) - _SHORTEST
+        while at <= last:
+            starts = known.get(text[at : at + _SHORTEST])
+            form = next((f for f in starts if text.startswith(f, at)), None) if starts else None
+            if form is None:
+                at += 1
+                continue
+            pieces += [text[done:at], MASK]
+            done = at = at + len(form)
+        return "".join(pieces) + text[done:] if pieces else text
 
     def _without_beginning(self, text: str) -> str:
         longest = 0

@@ -69,7 +69,7 @@ def test_what_was_applied_can_be_read_listed_and_deleted(kube: KubeCluster, name
 def test_a_dry_run_changes_nothing(kube: KubeCluster, namespace: str) -> None:
     ref = ObjectRef("", "ConfigMap", namespace, "settings")
 
-    kube.apply(config_map(namespace), dry_run=True)
+    kube.try_apply(config_map(namespace))
     kube.create(config_map(namespace), dry_run=True)
     assert kube.get(ref, "v1") is None
 

@@ -212,7 +212,7 @@ def test_messages_are_short_and_hold_no_control_characters(kube: KubeCluster, sc
 def test_a_request_to_apply_says_who_and_how(kube: KubeCluster, script: Script) -> None:
     script.says(Reply(body=POD))
 
-    kube.apply(POD, dry_run=True, force=True)
+    kube.try_apply(POD, force=True)
 
     [request] = script.requests
     assert request.path == (
