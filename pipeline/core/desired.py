@@ -59,6 +59,11 @@ def is_ours(live: Object, environment: Environment) -> bool:
     return owner == (environment.application, environment.name)
 
 
+def owner_selector(environment: Environment) -> str:
+    """The label selector of all that this application and environment owns."""
+    return f"{APPLICATION_LABEL}={environment.application},{ENVIRONMENT_LABEL}={environment.name}"
+
+
 def scaled_by_autoscaler(objects: Iterable[Mapping[str, Any]]) -> frozenset[ObjectRef]:
     """The workloads that the HorizontalPodAutoscalers among ``objects`` scale."""
     targets = set()

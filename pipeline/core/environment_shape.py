@@ -72,6 +72,10 @@ _DEPLOY = Keys(
         branch=Field(shape=Text(pattern=r"^[^-\s][^\s]*$", words="no branch's name")),
         timeout=Field(shape=_SPAN, about="For the whole deploy."),
         parallelism=Field(shape=Whole(1, 64)),
+        onError=Field(
+            shape=Text(choices=("stop", "continue")),
+            about="After a failed write: start nothing more, or go on with what does not need it.",
+        ),
     )
 )
 
@@ -198,7 +202,12 @@ _SPEC = Keys(
         rollback=Field(
             shape=Keys(
                 fields=_keys(
-                    auto=Field(shape=Flag()), onFirstDeploy=Field(shape=Text(choices=("remove", "keep")))
+                    auto=Field(shape=Flag()),
+                    onFirstDeploy=Field(shape=Text(choices=("remove", "keep"))),
+                    require=Field(
+                        shape=Text(choices=("possible", "exact")),
+                        about="exact: refuse a plan that a rollback could not undo.",
+                    ),
                 )
             )
         ),

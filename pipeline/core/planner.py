@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from pipeline.core import diff, graph
-from pipeline.core.desired import foreign_owner, is_ours
+from pipeline.core import diff, graph, hooks, pruning
+from pipeline.core.desired import foreign_owner
+from pipeline.core.hooks import Hook, HookEvent, HookPhase
 from pipeline.model.environment import Environment
 from pipeline.model.errors import Problem
 from pipeline.model.objects import Manifest, Object, ObjectRef, get_path
-from pipeline.model.plan import Action, Change, Plan, Reversible
+from pipeline.model.plan import Action, Change, FieldChange, Plan, Reversible
 from pipeline.model.release import InventoryEntry
-
-KEPT_BY_ANNOTATION = {
-    "pipeline/prune": "keep",
-    "helm.sh/resource-policy": "keep",
-    "argocd.argoproj.io/sync-options": "Prune=false",
-}
-"""Annotations that protect an object from being pruned, with the value that does."""
-
-NEVER_PRUNED = frozenset(
-    {"Namespace", "CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim"}
-)
-"""Deleting one of these deletes what is in it, too: a person does that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """What the server would make of an object; or why it refuses (``problem``)."""
+    """What the server would make of an object; or why it refuses (``problems``).
+
+    ``live`` is the object as it is, where it was found only now; ``takes_over`` that other deploy tools'
+    shares of it become ours; ``warnings`` what the server says of it.
+    """
 
     result: Object | None = None
-    problem: Problem | None = None
+    problems: tuple[Problem, ...] = ()
     force: bool = False
     recreate: bool = False
+    takes_over: bool = False
     note: str = ""
+    live: Object | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +41,15 @@ class Desired:
     manifest: Manifest
     body: Object
     content: str
+    hook: Hook | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What is known before planning. ``dry_runs`` covers every desired object that is not unchanged."""
+    """What is known before planning. ``dry_runs`` covers every desired object that is not unchanged.
+
+    ``event`` says which hooks run.
+    """
 
     environment: Environment
     revision: str
@@ -57,6 +57,7 @@ class World:
     inventory: Mapping[ObjectRef, InventoryEntry] = field(default_factory=dict)
     live: Mapping[ObjectRef, Object] = field(default_factory=dict)
     dry_runs: Mapping[ObjectRef, DryRun] = field(default_factory=dict)
+    event: HookEvent = HookEvent.UPGRADE
     offline: bool = False
 
 
@@ -74,35 +75,51 @@ def unchanged(desired: Desired, entry: InventoryEntry | None, live: Object | Non
 
 def build(world: World) -> tuple[Plan | None, tuple[Problem, ...]]:
     """The plan, or every reason why there is none. Deterministic: equal worlds, equal digests."""
-    needs = graph.needs([d.manifest for d in world.desired], default_namespace=world.environment.namespace)
+    needs = graph.needs(
+        [d.manifest for d in world.desired],
+        default_namespace=world.environment.namespace,
+        event=world.event,
+    )
     level = {ref: n for n, wave in enumerate(graph.waves(needs), 1) for ref in wave}
     problems: list[Problem] = []
     changes: list[Change] = []
     for desired in world.desired:
-        change, problem = _change(world, desired, level.get(desired.manifest.ref, 1))
+        change, found = _change(world, desired, level.get(desired.manifest.ref, 1))
         changes += [change] if change else []
-        problems += [problem] if problem else []
+        problems += found
     last = max(chain(level.values(), (0,)))
-    deletions, notes = _deletions(world, last + 1)
-    problems += _guard(world, deletions)
+    going, staying = _deletions(world, last + 1)
+    problems += pruning.guard(world.environment, len(world.inventory), going)
+    changes = [*_with_hooks(world, changes, bool(going)), *going, *staying]
+    problems += _irreversible(world.environment, changes)
     if problems:
         return None, tuple(problems)
-    changes = sorted([*changes, *deletions, *notes], key=lambda c: (c.wave, c.ref))
     return (
         Plan(
             environment=world.environment.name,
             revision=world.revision,
-            changes=tuple(changes),
+            changes=tuple(sorted(changes, key=lambda c: (c.wave, c.ref))),
             needs=needs.targets,
-            ready_first=frozenset(e.target for e in needs.edges if e.strength == "ready"),
+            warnings=tuple(_warnings(world)),
         ),
         (),
     )
 
 
-def _change(world: World, desired: Desired, wave: int) -> tuple[Change | None, Problem | None]:
+def hook_phase(desired: Desired, event: HookEvent) -> HookPhase | None:
+    """The phase in which the object runs as a hook; None for what is no hook, or does not run now."""
+    return hooks.runs(desired.hook, event) if desired.hook else None
+
+
+def runs_again(desired: Desired) -> bool:
+    """Whether a hook does its work by being made anew: a Job, or a bare pod."""
+    return desired.hook is not None and desired.manifest.ref.kind in ("Job", "Pod")
+
+
+def _change(world: World, desired: Desired, wave: int) -> tuple[Change | None, tuple[Problem, ...]]:
     manifest = desired.manifest
-    live = world.live.get(manifest.ref)
+    dry = world.dry_runs.get(manifest.ref)
+    live = world.live.get(manifest.ref) or (dry.live if dry else None)
     base = Change(
         ref=manifest.ref,
         action=Action.KEEP,
@@ -112,27 +129,49 @@ def _change(world: World, desired: Desired, wave: int) -> tuple[Change | None, P
         content=desired.content,
         uid=str(get_path(live, "metadata", "uid", default="")),
     )
+    if desired.hook:
+        phase = hook_phase(desired, world.event)
+        base = replace(base, hook=str(phase or "idle"), hook_delete=frozenset(map(str, desired.hook.delete)))
+        if phase is None or phase is HookPhase.FAIL:
+            return replace(base, body=desired.body, reason="a hook that does not run now"), ()
     if world.offline:
-        return replace(base, action=Action.CREATE, body=desired.body, reason="not compared"), None
+        return replace(base, action=Action.CREATE, body=desired.body, reason="not compared"), ()
     if live is not None and (owner := foreign_owner(live, world.environment)):
-        return None, Problem(
-            code="owned-by-another",
-            message=f"{manifest.ref} belongs to {owner}",
-            hint="remove it from one of the two, or take the pipeline/ labels off the live object",
-            origin=manifest.origin,
-            object=manifest.ref,
-        )
-    if unchanged(desired, world.inventory.get(manifest.ref), live):
-        return replace(base, reason="unchanged"), None
-    return _compared(base, desired, live, world.dry_runs[manifest.ref], adopted=_is_new(world, manifest.ref))
+        return None, (_owned_by_another(manifest, owner),)
+    if dry is None:
+        return replace(base, reason="unchanged"), ()
+    if dry.problems:
+        return None, dry.problems
+    if desired.hook and runs_again(desired):
+        return _anew(base, desired, dry, live), ()
+    return _compared(base, desired, live, dry, adopted=_is_new(world, manifest.ref)), ()
 
 
-def _compared(
-    base: Change, desired: Desired, live: Object | None, dry: DryRun, *, adopted: bool
-) -> tuple[Change | None, Problem | None]:
+def _owned_by_another(manifest: Manifest, owner: str) -> Problem:
+    return Problem(
+        code="owned-by-another",
+        message=f"{manifest.ref} belongs to {owner}",
+        hint="remove it from one of the two, or take the pipeline/ labels off the live object",
+        origin=manifest.origin,
+        object=manifest.ref,
+    )
+
+
+def _anew(base: Change, desired: Desired, dry: DryRun, live: Object | None) -> Change:
+    """A hook that runs: what is left of its last run goes first."""
+    action = Action.CREATE if live is None else Action.RECREATE
+    return replace(
+        base,
+        action=action,
+        body=desired.body,
+        reason=f"a {base.hook} hook",
+        note=dry.note,
+        reversible=Reversible.ONE_WAY,
+    )
+
+
+def _compared(base: Change, desired: Desired, live: Object | None, dry: DryRun, *, adopted: bool) -> Change:
     """The change that the server's dry run shows."""
-    if dry.problem is not None:
-        return None, dry.problem
     if live is None:
         return replace(
             base,
@@ -140,90 +179,108 @@ def _compared(
             body=desired.body,
             reason="new",
             note=dry.note,
-            reversible=Reversible.ONE_WAY if base.ref.kind in NEVER_PRUNED else Reversible.EXACT,
-        ), None
+            reversible=Reversible.ONE_WAY if base.ref.kind in STAYING else Reversible.EXACT,
+        )
     fields = diff.diff(live, dry.result)
     if dry.recreate:
         change = replace(
             base, action=Action.RECREATE, reversible=Reversible.RECREATE, reason="immutable field"
         )
-    elif fields or adopted:
+    elif fields or adopted or dry.takes_over:
         change = replace(base, action=Action.UPDATE, reason="adopted" if adopted else "changed")
     else:
-        return replace(base, reason="unchanged"), None
-    if base.ref.kind == "PersistentVolumeClaim" and any("storage" in f.path for f in fields):
+        return replace(base, reason="unchanged")
+    if _is_one_way(live, dry.result, change, fields):
         change = replace(change, reversible=Reversible.ONE_WAY)
-    return replace(change, fields=fields, body=desired.body, note=dry.note, force=dry.force), None
+    return replace(
+        change,
+        fields=fields,
+        body=desired.body,
+        note=dry.note,
+        force=dry.force,
+        takes_over=dry.takes_over,
+    )
+
+
+STAYING = pruning.NEVER_PRUNED | {"Job"}
+"""Kinds of which a rollback leaves something: the object, or what it did while it ran."""
+
+
+def _is_one_way(live: Object, result: Object | None, change: Change, fields: Sequence[FieldChange]) -> bool:
+    """What no rollback brings back: a volume does not shrink, a Job has run, a stored version stays stored."""
+    match change.ref.kind:
+        case "PersistentVolumeClaim":
+            return any("storage" in f.path for f in fields)
+        case "Job":
+            return change.action is Action.RECREATE
+        case "CustomResourceDefinition":
+            return bool(
+                _storage_versions(result) - set(get_path(live, "status", "storedVersions", default=[]))
+            )
+        case _:
+            return False
+
+
+def _storage_versions(definition: Object | None) -> set[str]:
+    versions = get_path(definition, "spec", "versions", default=[])
+    return {str(v.get("name")) for v in versions if isinstance(v, dict) and v.get("storage")}
+
+
+def _with_hooks(world: World, changes: Sequence[Change], deletes: bool) -> list[Change]:
+    """Hooks run in a deploy that does something, or where they are other ones than at the last deploy."""
+    others = deletes or any(c.writes and (not c.hook or _is_other(world, c)) for c in changes)
+    if others:
+        return list(changes)
+    return [
+        replace(c, action=Action.KEEP, reason="a hook, and nothing changes") if c.hook else c for c in changes
+    ]
+
+
+def _is_other(world: World, change: Change) -> bool:
+    entry = world.inventory.get(change.ref)
+    return entry is None or entry.content != change.content
+
+
+def _deletions(world: World, wave: int) -> tuple[list[Change], list[Change]]:
+    if world.offline:
+        return [], []
+    wanted = frozenset(d.manifest.ref for d in world.desired)
+    return pruning.deletions(world.environment, wanted, world.inventory, world.live, wave)
+
+
+def _irreversible(environment: Environment, changes: Sequence[Change]) -> list[Problem]:
+    """``rollback.require: exact`` refuses what a rollback could not undo."""
+    if environment.rollback.require != "exact":
+        return []
+    return [
+        Problem(
+            code="not-reversible",
+            message=f"{c.ref}: {c.action} is {c.reversible}, and rollback.require is exact",
+            origin=c.origin,
+            hint=f"change it in another way, or set rollback.require: possible in {environment.path}",
+            object=c.ref,
+        )
+        for c in changes
+        if c.writes and c.reversible is not Reversible.EXACT
+    ]
+
+
+def _warnings(world: World) -> Iterator[Problem]:
+    """What the server says of the objects, once each."""
+    for desired in world.desired:
+        dry = world.dry_runs.get(desired.manifest.ref)
+        for text in dict.fromkeys(dry.warnings) if dry else ():
+            yield Problem(
+                code="server-warning",
+                message=f"{desired.manifest.ref}: {text}",
+                origin=desired.manifest.origin,
+                object=desired.manifest.ref,
+                warning=True,
+            )
 
 
 def _is_new(world: World, ref: ObjectRef) -> bool:
     return ref not in world.inventory
-
-
-def _deletions(world: World, wave: int) -> tuple[list[Change], list[Change]]:
-    """(objects to delete, objects kept though nobody wants them any more), reverse order of creation."""
-    if world.offline or not world.environment.prune.enabled:
-        return [], []
-    wanted = {d.manifest.ref for d in world.desired}
-    deletions, kept = [], []
-    for ref, entry in world.inventory.items():
-        live = world.live.get(ref)
-        if ref in wanted or live is None or not _same(entry, live, world.environment):
-            continue
-        change = Change(
-            ref=ref,
-            action=Action.DELETE,
-            api_version=entry.api_version,
-            wave=wave,
-            reason="no longer in the repository",
-            uid=str(get_path(live, "metadata", "uid", default="")),
-        )
-        if reason := _protected(ref, live):
-            kept.append(replace(change, action=Action.KEEP, note=f"left in the cluster: {reason}"))
-        else:
-            deletions.append(change)
-    return deletions, kept
-
-
-def _same(entry: InventoryEntry, live: Object, environment: Environment) -> bool:
-    """Whether the live object is the one of the inventory.
-
-    A run that died may have created it without learning its uid; then our labels must tell.
-    """
-    if entry.uid:
-        return bool(get_path(live, "metadata", "uid") == entry.uid)
-    return is_ours(live, environment)
-
-
-def _protected(ref: ObjectRef, live: Object) -> str:
-    if ref.kind in NEVER_PRUNED:
-        return f"a {ref.kind} is never pruned"
-    annotations = get_path(live, "metadata", "annotations", default={})
-    for key, value in KEPT_BY_ANNOTATION.items():
-        if value in [v.strip() for v in str(annotations.get(key, "")).split(",")]:
-            return f"annotation {key}: {value}"
-    return ""
-
-
-def _guard(world: World, deletions: Sequence[Change]) -> list[Problem]:
-    """Refuse to delete much at once: an empty render or a wrong path looks just like that."""
-    prune = world.environment.prune
-    owned = len(world.inventory)
-    count = len(deletions)
-    percent = 100 * count / owned if owned else 0
-    # A share says little of a handful: losing one of three objects is no accident.
-    over_share = percent > prune.max_percent and count > 3
-    if count <= prune.max_deletions and not over_share:
-        return []
-    names = ", ".join(str(c.ref) for c in deletions[:3]) + (", …" if count > 3 else "")
-    return [
-        Problem(
-            code="mass-deletion",
-            message=f"this would delete {count} of {owned} objects of {world.environment.name} ({names})",
-            hint=f"if that is meant, raise prune.maxDeletions ({prune.max_deletions}) or "
-            f"prune.maxPercent ({prune.max_percent}) in {world.environment.path}",
-        )
-    ]
 
 
 def union(*inventories: Iterable[InventoryEntry]) -> tuple[InventoryEntry, ...]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.core import fields
+from pipeline.core import adoption, fields
 from pipeline.core.desired import FIELD_MANAGER
 from pipeline.core.diff import diff, differences
-from pipeline.core.planner import NEVER_PRUNED
+from pipeline.core.pruning import NEVER_PRUNED
 from pipeline.model.objects import Object, ObjectRef, get_path
 from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import Difference
@@ -64,7 +64,7 @@ def _restoration(
     ref: ObjectRef, api_version: str, then: Object, now: Object | None, wave: int
 ) -> Change | None:
     if now is None or get_path(now, "metadata", "deletionTimestamp") is not None:
-        body = _creatable(fields.clean(then))
+        body = creatable(fields.clean(then))
         return Change(
             ref=ref,
             action=Action.CREATE,
@@ -89,7 +89,7 @@ def _restoration(
     )
 
 
-def _creatable(obj: Object) -> Object:
+def creatable(obj: Object) -> Object:
     """Without what the server gave the old object and refuses to be given: a Job's selector and labels."""
     if obj.get("kind") != "Job" or get_path(obj, "spec", "manualSelector"):
         return obj
@@ -110,9 +110,12 @@ def _restore_body(then: Object, now: Object) -> Object:
     """What to apply so that our fields are as they were: those we owned then and those we own now.
 
     A field that we own now and that did not exist then is left out, so that the server removes it; fields
-    that only others own are not touched, so that an autoscaler's replicas survive.
+    that only others own are not touched, so that an autoscaler's replicas survive. What a deploy tool owned
+    then, and we took over, comes back, too.
     """
     ours = fields.owned(then, FIELD_MANAGER).union(fields.owned(now, FIELD_MANAGER))
+    for tool in adoption.tools_of(then):
+        ours = ours.union(fields.owned(then, tool))
     return fields.extract(then, ours)
 
 

@@ -13,7 +13,7 @@ from pipeline.core.evidence import EventIndex, EvidenceLog, evidence, remember
 from pipeline.core.evidence.pending import explain_failure, explain_pending
 from pipeline.core.readiness import assess
 from pipeline.core.readiness.verdicts import unknown, waiting
-from pipeline.core.reading import number, owner_uid, uid
+from pipeline.core.reading import condition, mapping, number, observed, owner_uid, uid
 from pipeline.model.environment import Rollout
 from pipeline.model.objects import Object, ObjectRef
 from pipeline.model.status import CauseCode, Evidence, Grade, ObjectStatus, Status
@@ -128,6 +128,22 @@ def step(
 def pending_causes(decision: RolloutDecision) -> list[tuple[ObjectRef, Evidence]]:
     """Why each target that is not Current is not, for the report when the time budget is over."""
     return list(decision.pending)
+
+
+def is_available(obj: Object | None) -> bool:
+    """Whether some of a workload serves, at its newest spec: enough for what calls its Service."""
+    if obj is None or not observed(obj):
+        return False
+    status = mapping(obj, "status")
+    match obj.get("kind"):
+        case "Deployment":
+            return condition(obj, "Available").get("status") == "True"
+        case "StatefulSet" | "ReplicaSet" | "ReplicationController":
+            return bool(status.get("readyReplicas"))
+        case "DaemonSet":
+            return bool(status.get("numberReady"))
+        case _:
+            return False
 
 
 class _Index:

@@ -46,6 +46,7 @@ class Deploy:
     branch: str = "main"
     timeout_s: float = 600.0
     parallelism: int = 16
+    on_error: str = "stop"  # or continue: with what does not need the failed object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +129,7 @@ class Check:
 class Rollback:
     auto: bool = True
     on_first_deploy: str = "remove"  # or keep
+    require: str = "possible"  # or exact: refuse what a rollback could not undo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from .errors import Problem
 from .objects import Object, ObjectRef, Origin, digest
 
 
@@ -24,6 +25,34 @@ class Reversible(StrEnum):
     EXACT = "exact"
     RECREATE = "recreate"
     ONE_WAY = "one-way"
+
+
+class Strength(StrEnum):
+    """How far an object must be before one that needs it is sent. Ordered: each includes those before it.
+
+    ``available``: a workload of which some serves. ``ready``: Current, which for a CRD means Established,
+    for a Namespace Active, for an APIService Available.
+    """
+
+    EXISTS = "exists"
+    AVAILABLE = "available"
+    READY = "ready"
+
+    # As text they would be ordered by the alphabet.
+    def __lt__(self, other: str) -> bool:
+        return _RANK[self] < _RANK[other]
+
+    def __le__(self, other: str) -> bool:
+        return _RANK[self] <= _RANK[other]
+
+    def __gt__(self, other: str) -> bool:
+        return _RANK[self] > _RANK[other]
+
+    def __ge__(self, other: str) -> bool:
+        return _RANK[self] >= _RANK[other]
+
+
+_RANK: Mapping[str, int] = {strength: rank for rank, strength in enumerate(Strength)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +74,9 @@ class Change:
 
     ``body`` is what is sent (None for delete and keep); ``uid`` the live object that a
     delete is about; ``note`` a sentence for people (taken-over fields, unverified dry run).
+    ``takes_over``: other deploy tools' shares of the object are merged into ours first. ``hook`` is the
+    phase of a hook (``pre``, ``main``, ``post``, ``fail``) that runs in this deploy, ``hook_delete`` when its
+    object goes (``before-creation``, ``succeeded``, ``failed``).
     """
 
     ref: ObjectRef
@@ -60,6 +92,9 @@ class Change:
     content: str = ""  # digest of the manifest
     uid: str = ""
     force: bool = False
+    takes_over: bool = False
+    hook: str = ""
+    hook_delete: frozenset[str] = frozenset()
 
     @property
     def writes(self) -> bool:
@@ -68,15 +103,28 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """An ordered set of changes. ``needs`` maps an object to those that must come before it;
-    those in ``ready_first`` must also be ready before anything that needs them is sent.
+    """An ordered set of changes. ``needs`` maps an object to those that must come before it, and how far
+    each must be.
+
+    A need that is no change of the plan, such as a milestone, is met as soon as its own needs are.
+    ``warnings`` are about what may go wrong although the server accepts it.
     """
 
     environment: str
     revision: str
     changes: tuple[Change, ...]
-    needs: Mapping[ObjectRef, frozenset[ObjectRef]] = field(default_factory=dict)
-    ready_first: frozenset[ObjectRef] = frozenset()
+    needs: Mapping[ObjectRef, Mapping[ObjectRef, Strength]] = field(default_factory=dict)
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def ready_first(self) -> frozenset[ObjectRef]:
+        """What somebody needs with more than its existence."""
+        return frozenset(
+            target
+            for targets in self.needs.values()
+            for target, strength in targets.items()
+            if strength is not Strength.EXISTS
+        )
 
     @property
     def writes(self) -> tuple[Change, ...]:

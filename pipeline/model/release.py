@@ -32,7 +32,7 @@ class InventoryEntry:
     """One owned object: what was applied (``content``) and what the server made of it.
 
     ``generation`` is 0 for kinds without one; then ``resource_version`` tells whether the object was
-    touched since.
+    touched since. A ``hook`` may have been deleted after it ran; its content is remembered.
     """
 
     ref: ObjectRef
@@ -42,11 +42,13 @@ class InventoryEntry:
     resource_version: str
     content: str
     origin: str = ""
+    hook: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What became of sending one change: ``applied``, ``unchanged``, ``deleted``, ``skipped``, ``failed``."""
+    """What became of sending one change: ``applied``, ``unchanged``, ``deleted``, ``left`` (deleted, and
+    still there), ``skipped``, ``failed``."""
 
     ref: ObjectRef
     result: str

@@ -2,129 +2,206 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
+from pipeline.core.rollout import RolloutDecision, is_available
+from pipeline.model.errors import InterruptedRunError, PipelineError
 from pipeline.model.events import ObjectApplied
-from pipeline.model.objects import Object, ObjectRef, get_path
-from pipeline.model.plan import Action, Change, Plan
+from pipeline.model.objects import Object, ObjectRef
+from pipeline.model.plan import Action, Change, Plan, Strength
 from pipeline.model.release import Applied
+from pipeline.run.gate import Gate, Inbox
+from pipeline.run.schedule import Schedule
+from pipeline.run.send import Sender
 from pipeline.run.session import Session
+from pipeline.run.targets import Target
+from pipeline.run.watch import RolloutResult, failed, timed_out
 
-WaitReady = Callable[[Change], str]
-"""Waits until an object is ready; returns why it is not, or an empty string."""
-
-_GONE_POLL_S = 0.2
-_GONE_WAIT_S = 60.0
+TargetOf = Callable[[Change, Object | None], Target | None]
+"""(change, what the write returned) → what is waited for; None where the object is not."""
 
 
 class ApplyFailedError(PipelineError):
-    """Some objects could not be written. ``applied`` tells what became of every change."""
+    """Some objects could not be written, or did not become what others need. ``applied`` tells what became
+    of every change, ``rollout`` why one that others wait for is not there."""
 
     def __init__(
-        self, message: str, applied: Sequence[Applied], interrupted: InterruptedRunError | None
+        self,
+        message: str,
+        applied: Sequence[Applied],
+        interrupted: InterruptedRunError | None = None,
+        rollout: RolloutResult | None = None,
     ) -> None:
         super().__init__(message)
         self.applied = tuple(applied)
         self.interrupted = interrupted
+        self.rollout = rollout
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A write ended, on a thread of the pool."""
+
+    ref: ObjectRef
+    future: Future[Applied]
 
 
 class Applier:
     """One pass over a plan's creations and updates. Deletions are for ``prune``.
 
-    A single loop decides and threads only send, so that results come in one order and no
-    lock is needed. After the first failure nothing more is started: the run will go back anyway.
+    A single loop decides; threads only send, and followers of the gate only look. After the first failure
+    nothing more is started, unless ``deploy.onError`` says to go on with what does not need it.
     """
 
-    def __init__(self, session: Session, plan: Plan, wait_ready: WaitReady) -> None:
+    def __init__(
+        self,
+        session: Session,
+        plan: Plan,
+        gate: Gate,
+        inbox: Inbox,
+        *,
+        target_of: TargetOf,
+        live: Mapping[ObjectRef, Object] | None = None,
+        budget_s: float = float("inf"),
+    ) -> None:
         self._session = session
-        self._plan = plan
-        self._wait_ready = wait_ready
+        self._gate = gate
+        self._inbox = inbox
+        self._target_of = target_of
+        self._sender = Sender(session, live or {})
+        self._until = session.clock.monotonic() + budget_s
         self._changes = {c.ref: c for c in plan.changes if c.action is not Action.DELETE}
-        self._waiting: dict[ObjectRef, int] = {}
-        self._dependents: dict[ObjectRef, list[ObjectRef]] = {}
+        self._schedule = Schedule(plan, self._changes)
+        self._running = 0
+        self._awaited: set[ObjectRef] = set()
         self._results: dict[ObjectRef, Applied] = {}
-        self._failed = False
+        self._failed: dict[ObjectRef, str] = {}
+        self._blocked: dict[ObjectRef, str] = {}
+        self._stopped = False
         self._interrupted: InterruptedRunError | None = None
-        for ref in self._changes:
-            needs = [n for n in plan.needs.get(ref, ()) if n in self._changes]
-            self._waiting[ref] = len(needs)
-            for need in needs:
-                self._dependents.setdefault(need, []).append(ref)
+        self._rollout: RolloutResult | None = None
 
     def run(self) -> tuple[Applied, ...]:
         """What became of every change, in the plan's order.
 
         Raises:
-            ApplyFailedError: a write was refused, or the run was interrupted.
+            ApplyFailedError: a write was refused, something that others wait for failed or did not get
+                there in time, or the run was interrupted.
         """
-        free = deque(sorted(ref for ref, count in self._waiting.items() if not count))
-        running: dict[Future[Applied], ObjectRef] = {}
         width = self._session.environment.deploy.parallelism
         with ThreadPoolExecutor(width, thread_name_prefix="apply") as pool:
-            while free or running:
-                while free and not self._failed:
-                    ref = free.popleft()
-                    change = self._changes[ref]
-                    if not change.writes and ref not in self._plan.ready_first:
-                        free.extend(self._release(ref))
-                        continue
-                    running[pool.submit(self._one, change)] = ref
-                if not running:
-                    break
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    free.extend(self._finish(running.pop(future), future))
+            self._start(pool, width)
+            while self._running or (self._awaited and not self._stopped):
+                self._turn()
+                self._start(pool, width)
         return self._summary()
+
+    def _turn(self) -> None:
+        """One look at what happened meanwhile."""
+        try:
+            self._session.hold()
+        except InterruptedRunError as error:
+            self._interrupted, self._stopped = error, True
+        for item in self._gate.wait():
+            if isinstance(item, _Sent):
+                self._running -= 1
+                self._finish(item)
+        decision = self._gate.judge() if self._gate.waiting else None
+        if decision is not None and decision.fatal and self._rollout is None:
+            self._fatal(decision)
+        self._release_awaited()
+        if self._awaited and not self._running and self._session.clock.monotonic() > self._until:
+            self._rollout = self._rollout or timed_out(self._session, self._gate, decision)
+            self._stopped = True
+
+    def _start(self, pool: ThreadPoolExecutor, width: int) -> None:
+        """Only as many as are sent at once: what becomes free meanwhile may be more urgent."""
+        while self._schedule and not self._stopped and self._running < width:
+            change = self._changes[self._schedule.next()]
+            if change.ref in self._blocked:
+                continue
+            if not change.writes:
+                self._done(change, None)
+                continue
+            self._running += 1
+            future = pool.submit(self._one, change)
+            future.add_done_callback(partial(self._tell_loop, change.ref))
+
+    def _tell_loop(self, ref: ObjectRef, future: Future[Applied]) -> None:
+        self._inbox.put(_Sent(ref, future))
 
     def _one(self, change: Change) -> Applied:
         started = self._session.clock.monotonic()
-        live = send(self._session, change) if change.writes else None
-        needed = change.ref in self._plan.ready_first and self._dependents.get(change.ref)
-        if needed and any(self._changes[d].writes for d in self._dependents[change.ref]):
-            if why := self._wait_ready(change):
-                return Applied(ref=change.ref, result="failed", message=why, live=live)
-            if change.ref.kind == "CustomResourceDefinition":
-                self._session.cluster.refresh()
+        live = self._sender.send(change)
         seconds = self._session.clock.monotonic() - started
-        result = "applied" if change.writes else "unchanged"
-        return Applied(ref=change.ref, result=result, seconds=seconds, live=live)
+        return Applied(ref=change.ref, result="applied", seconds=seconds, live=live)
 
-    def _finish(self, ref: ObjectRef, future: Future[Applied]) -> list[ObjectRef]:
-        change = self._changes[ref]
+    def _finish(self, sent: _Sent) -> None:
+        change = self._changes[sent.ref]
         try:
-            applied = future.result()
+            applied = sent.future.result()
         except InterruptedRunError as error:
-            self._interrupted, self._failed = error, True
-            applied = Applied(ref=ref, result="skipped", message=error.message)
+            self._interrupted, self._stopped = error, True
+            applied = Applied(ref=sent.ref, result="skipped", message=error.message)
         except PipelineError as error:
-            applied = Applied(ref=ref, result="failed", message=error.message)
-        self._results[ref] = applied
-        if change.writes:
-            self._session.tell(
-                ObjectApplied(
-                    ref, change.action, change.wave, applied.result, applied.seconds, applied.message
-                )
+            applied = Applied(ref=sent.ref, result="failed", message=error.message)
+            self._fail(sent.ref, "failed")
+        self._results[sent.ref] = applied
+        self._session.tell(
+            ObjectApplied(
+                sent.ref, change.action, change.wave, applied.result, applied.seconds, applied.message
             )
-        if applied.result not in ("applied", "unchanged"):
-            self._failed = True
-            return []
-        return self._release(ref)
+        )
+        if applied.result == "applied":
+            self._done(change, applied.live)
 
-    def _release(self, ref: ObjectRef) -> list[ObjectRef]:
-        free = []
-        for dependent in self._dependents.get(ref, ()):
-            self._waiting[dependent] -= 1
-            if not self._waiting[dependent]:
-                free.append(dependent)
-        return sorted(free)
+    def _done(self, change: Change, live: Object | None) -> None:
+        """The object is there; how far it is, the gate tells."""
+        target = self._target_of(change, live)
+        if target is not None:
+            self._gate.add([target])
+        self._schedule.reach(change.ref, Strength.EXISTS)
+        if self._gate.is_current(change.ref):
+            self._schedule.reach(change.ref, Strength.AVAILABLE, Strength.READY)
+        elif self._is_awaited(change.ref):
+            self._awaited.add(change.ref)
+
+    def _release_awaited(self) -> None:
+        for ref in sorted(self._awaited):
+            if self._gate.is_current(ref):
+                self._schedule.reach(ref, Strength.AVAILABLE, Strength.READY)
+                self._awaited.discard(ref)
+                if ref.kind == "CustomResourceDefinition":
+                    self._session.cluster.refresh()
+            elif self._schedule.awaited_as(ref, Strength.AVAILABLE) and is_available(self._gate.seen(ref)):
+                self._schedule.reach(ref, Strength.AVAILABLE)
+                if not self._is_awaited(ref):
+                    self._awaited.discard(ref)
+
+    def _fatal(self, decision: RolloutDecision) -> None:
+        self._rollout = failed(self._session, self._gate, decision)
+        for ref, _ in decision.fatal:
+            self._awaited.discard(ref)
+            self._fail(ref, "did not become ready")
+
+    def _fail(self, ref: ObjectRef, what: str) -> None:
+        self._failed.setdefault(ref, what)
+        if self._session.environment.deploy.on_error == "continue":
+            self._blocked = self._schedule.blocked_by(self._failed)
+            self._awaited = {r for r in self._awaited if self._is_awaited(r)}
+        else:
+            self._stopped = True
+
+    def _is_awaited(self, ref: ObjectRef) -> bool:
+        """Whether anything that can still go waits for more than the object's existence."""
+        return any(source not in self._blocked for source in self._schedule.waiting_for(ref))
 
     def _summary(self) -> tuple[Applied, ...]:
-        failed = [a for a in self._results.values() if a.result == "failed"]
+        blocked = self._schedule.blocked_by(self._failed)
         results = []
         for change in self._changes.values():
             if change.ref in self._results:
@@ -132,74 +209,14 @@ class Applier:
             elif not change.writes:
                 results.append(Applied(ref=change.ref, result="unchanged"))
             else:
-                results.append(
-                    Applied(ref=change.ref, result="skipped", message=self._why_skipped(change, failed))
-                )
-        if self._failed:
-            raise ApplyFailedError(f"{len(failed)} objects could not be applied", results, self._interrupted)
+                why = blocked.get(change.ref, "not started after the first failure")
+                results.append(Applied(ref=change.ref, result="skipped", message=why))
+        if self._failed or self._stopped:
+            count = sum(r.result == "failed" for r in results)
+            raise ApplyFailedError(
+                f"{count} objects could not be applied", results, self._interrupted, self._rollout
+            )
         return tuple(results)
-
-    def _why_skipped(self, change: Change, failed: Sequence[Applied]) -> str:
-        needs = self._plan.needs.get(change.ref, frozenset())
-        blocked = sorted(str(a.ref) for a in failed if a.ref in needs)
-        return f"needs {blocked[0]}, which failed" if blocked else "not started after the first failure"
-
-
-def send(session: Session, change: Change) -> Object:
-    """Write one object; returns what the server made of it."""
-    session.guard()
-    assert change.body is not None  # noqa: S101 - creations and updates have one
-    if change.action is Action.RECREATE:
-        session.cluster.delete(change.ref, change.api_version, uid=change.uid)
-        wait_gone(session, change)
-        session.guard()
-    return session.cluster.apply(change.body, force=change.force)
-
-
-def wait_gone(session: Session, change: Change) -> None:
-    """Until a deleted object is gone. Raises ApiError naming the finalizers that hold it, after a minute."""
-    until = session.clock.monotonic() + _GONE_WAIT_S
-    while True:
-        live = session.cluster.get(change.ref, change.api_version)
-        if live is None or (change.uid and get_path(live, "metadata", "uid") != change.uid):
-            return
-        if session.clock.monotonic() > until:
-            held = ", ".join(get_path(live, "metadata", "finalizers", default=[])) or "its pods or dependents"
-            raise ApiError(
-                f"delete {change.ref}: still there after {_GONE_WAIT_S:.0f} s, held by {held}", status=409
-            )
-        session.clock.sleep(_GONE_POLL_S)
-
-
-def prune(session: Session, changes: Sequence[Change]) -> tuple[Applied, ...]:
-    """Delete in the given order, one after the other, each only if it is still the object that was planned.
-
-    Raises:
-        ApplyFailedError: a deletion was refused, or the run was interrupted.
-    """
-    results: list[Applied] = []
-    for change in changes:
-        started = session.clock.monotonic()
-        applied = Applied(ref=change.ref, result="deleted")
-        stop: InterruptedRunError | None = None
-        try:
-            session.guard()
-            session.cluster.delete(change.ref, change.api_version, uid=change.uid)
-            wait_gone(session, change)
-        except InterruptedRunError as error:
-            stop, applied = error, replace(applied, result="skipped", message=error.message)
-        except PipelineError as error:
-            applied = replace(applied, result="failed", message=error.message)
-        applied = replace(applied, seconds=session.clock.monotonic() - started)
-        results.append(applied)
-        session.tell(
-            ObjectApplied(
-                change.ref, change.action, change.wave, applied.result, applied.seconds, applied.message
-            )
-        )
-        if applied.result != "deleted":
-            raise ApplyFailedError(f"delete {change.ref}: {applied.message}", results, stop)
-    return tuple(results)
 
 
 def written(results: Sequence[Applied]) -> Mapping[ObjectRef, Any]:

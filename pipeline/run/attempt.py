@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -10,20 +10,22 @@ from typing import Any
 
 from pipeline.core import lifecycle, planner
 from pipeline.core.desired import body_of
+from pipeline.core.hooks import HookEvent
 from pipeline.core.planner import Desired
 from pipeline.core.readiness import assess
 from pipeline.model.errors import InterruptedRunError, PipelineError
 from pipeline.model.events import Note, Recorded
 from pipeline.model.exit_codes import ExitCode
-from pipeline.model.objects import Object, ObjectRef, digest
-from pipeline.model.plan import Change
+from pipeline.model.objects import Manifest, Object, ObjectRef, digest
+from pipeline.model.plan import Action, Change
 from pipeline.model.release import InventoryEntry, Outcome, Phase, Release
 from pipeline.model.status import Cause, CauseCode, Status
 from pipeline.run import failure, inventory
 from pipeline.run.apply import written
 from pipeline.run.planning import Planned
+from pipeline.run.prune import LEFT
 from pipeline.run.session import Session
-from pipeline.run.watch import Target, watch_rollout
+from pipeline.run.targets import Target
 
 
 @dataclass(slots=True)
@@ -41,18 +43,19 @@ class Attempt:
     release: Release | None = None
     timed_out: bool = False
     _live: dict[ObjectRef, Object] = field(default_factory=dict)
+    _by_ref: dict[ObjectRef, Manifest] = field(default_factory=dict)
     _started: float = 0.0
     _writing_since: float = 0.0
 
     def look_back(self) -> None:
         """Read the records. What a run that died left open is taken over: its state before is ours."""
-        self._started = self.session.clock.monotonic()
+        self._started = self._started or self.session.clock.monotonic()
         self.latest = self.session.releases.latest()
         # Without any release, and where the newest one succeeded, there is nothing more to ask for.
         settled = self.latest is None or self.latest.phase is Phase.SUCCEEDED
         self.verified = self.latest if settled else self.session.releases.last_verified()
         self.owned = self.latest.inventory if self.latest else ()
-        if self.latest and self.latest.is_open:
+        if self.session.locked and self.latest and self.latest.is_open:
             self.session.tell(
                 Note(
                     f"release {self.latest.number} was left {self.latest.phase} by {self.latest.actor}; "
@@ -60,6 +63,19 @@ class Attempt:
                     warning=True,
                 )
             )
+
+    def is_overtaken(self) -> bool:
+        """Whether another run recorded something since we looked back."""
+        heads = self.session.releases.history()
+        newest = heads[0] if heads else None
+        return _moment(newest) != _moment(self.latest)
+
+    @property
+    def event(self) -> HookEvent:
+        """What this deploy is to hooks."""
+        if self.command == "rollback":
+            return HookEvent.ROLLBACK
+        return HookEvent.UPGRADE if self.verified else HookEvent.INSTALL
 
     @property
     def carried(self) -> dict[ObjectRef, Object | None]:
@@ -72,8 +88,17 @@ class Attempt:
         return bool(self.carried or (self.planned and self.planned.plan.writes))
 
     @property
+    def is_settled(self) -> bool:
+        """Nothing to write, and nothing to record: a look at the cluster's health is all there is to do."""
+        return not self.has_something_to_do and not self.needs_record
+
+    @property
     def plan_desired(self) -> tuple[Desired, ...]:
         return self.planned.desired if self.planned else ()
+
+    @property
+    def plan_changes(self) -> tuple[Change, ...]:
+        return self.planned.plan.changes if self.planned else ()
 
     @property
     def needs_record(self) -> bool:
@@ -103,7 +128,7 @@ class Attempt:
         number = self.latest.number + 1 if self.latest else 1
         environment, plan = self.session.environment, self.planned.plan
         rendered = tuple(body_of(d.manifest, environment) for d in self.planned.desired)
-        before = {c.ref: self.planned.live.get(c.ref) for c in plan.writes} | self.carried
+        before = {c.ref: self.planned.live.get(c.ref) for c in plan.writes if not _has_run(c)} | self.carried
         release = Release(
             application=environment.application,
             environment=environment.name,
@@ -164,7 +189,7 @@ class Attempt:
         """The new state stands: record what is owned now, and forget the oldest releases."""
         assert self.planned is not None  # noqa: S101
         self.outcome.exit_code = ExitCode.OK
-        self.end(Phase.SUCCEEDED, inventory.entries(self.planned, {**self.planned.live, **self._live}))
+        self.end(Phase.SUCCEEDED, self._owned_after(self.planned))
         self.verified = self.release
         try:
             self.session.releases.trim()
@@ -172,6 +197,14 @@ class Attempt:
             self.session.tell(
                 Note(f"old release records could not be removed: {error.message}", warning=True)
             )
+
+    def _owned_after(self, planned: Planned) -> tuple[InventoryEntry, ...]:
+        """What is desired and there; and what should be gone, and is held by its finalizers."""
+        known = {e.ref for e in self.owned if e.hook}
+        now = {**planned.live, **self._live}
+        left = {a.ref for a in self.outcome.applied if a.result == LEFT}
+        still = (e for e in self.owned if e.ref in left)
+        return planner.union(still, inventory.entries(planned, now, known))
 
     def fail(self) -> None:
         """What was applied stays: record what it is now, so that the next run knows what it owns.
@@ -223,22 +256,43 @@ class Attempt:
         """Remember what the server made of our writes."""
         self._live.update(written(self.outcome.applied))
 
-    def targets(self) -> list[Target]:
-        """What must become ready: all that was written, and what was kept and was healthy before.
+    def target_of(self, change: Change, live: Object | None) -> Target | None:
+        """What must become ready: all that is written, and what is kept and was healthy before.
 
-        What was broken before this deploy is said, and not held against it; where an interrupted
-        release is taken over, there is no telling, and everything must become ready.
+        What was broken before this deploy is said, and not held against it, unless something that is
+        written needs it; where an interrupted release is taken over, there is no telling, and everything
+        must become ready.
         """
         assert self.planned is not None  # noqa: S101
-        writes = {c.ref for c in self.planned.plan.writes}
-        found = []
-        for desired in self.planned.desired:
-            ref = desired.manifest.ref
-            since = self._writing_since if ref in writes else None
-            target = Target(manifest=desired.manifest, since=since, live=self._live.get(ref))
-            if ref in writes or self.carried or self._was_healthy(ref):
-                found.append(target)
-        return found
+        manifest = self.manifests[change.ref]
+        if change.writes:
+            return Target(manifest=manifest, since=self._writing_since, live=live)
+        before = self.planned.live.get(change.ref)
+        if change.hook or before is None:
+            return None  # a hook that does not run now
+        if self.carried or change.ref in self._needed_ready() or self._was_healthy(change.ref):
+            return Target(manifest=manifest, live=before)
+        return None
+
+    def targets(self) -> list[Target]:
+        """Everything, as it was last read: what is looked at where nothing is written."""
+        assert self.planned is not None  # noqa: S101
+        kept = [c for c in self.planned.plan.changes if c.ref in self.manifests and not c.hook]
+        return [Target(manifest=self.manifests[c.ref], live=self.planned.live.get(c.ref)) for c in kept]
+
+    def expected(self) -> list[Target]:
+        """All objects that may have to be waited for."""
+        return [Target(manifest=manifest) for manifest in self.manifests.values()]
+
+    @property
+    def manifests(self) -> Mapping[ObjectRef, Manifest]:
+        if not self._by_ref:
+            self._by_ref = {d.manifest.ref: d.manifest for d in self.plan_desired}
+        return self._by_ref
+
+    def _needed_ready(self) -> frozenset[ObjectRef]:
+        assert self.planned is not None  # noqa: S101
+        return self.planned.plan.ready_first
 
     def _was_healthy(self, ref: ObjectRef) -> bool:
         assert self.planned is not None  # noqa: S101
@@ -249,15 +303,6 @@ class Attempt:
         text = f"{ref} was {verdict.status} before this deploy and is not waited for: {verdict.message}"
         self.session.tell(Note(text, warning=True))
         return False
-
-    def wait_ready(self, change: Change) -> str:
-        """Until one object is ready, for those that declared that they need it."""
-        desired = next(d for d in self.plan_desired if d.manifest.ref == change.ref)
-        since = self._writing_since if change.writes else None
-        target = Target(manifest=desired.manifest, since=since)
-        result = watch_rollout(self.session, [target], budget_s=self.budget_left(), quiet=True)
-        self.outcome.causes += result.causes
-        return "" if result.ok else f"{change.ref} did not become ready"
 
     def target_of_rollback(self) -> str:
         if self.verified is None:
@@ -272,6 +317,15 @@ class Attempt:
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self.session.clock.now(), UTC).isoformat(timespec="seconds")
+
+
+def _has_run(change: Change) -> bool:
+    """A hook that is made anew: its last run is not to be repeated by a rollback."""
+    return bool(change.hook) and change.action is Action.RECREATE
+
+
+def _moment(release: Release | None) -> tuple[object, ...]:
+    return (release.number, release.phase, release.started, release.finished) if release else ()
 
 
 def _change_record(change: Change) -> dict[str, Any]:

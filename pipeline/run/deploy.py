@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from queue import SimpleQueue
 
+from pipeline.core.hooks import HookEvent
 from pipeline.core.secret_values import secret_values
 from pipeline.model.errors import (
     ApiError,
@@ -19,15 +21,18 @@ from pipeline.model.events import Planned as PlannedEvent
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Manifest
 from pipeline.model.plan import Action
-from pipeline.model.release import Outcome, Phase, Release
-from pipeline.model.status import Cause, CauseCode, Verdict
+from pipeline.model.release import Outcome, Phase, Release, RolloutEntry
+from pipeline.model.status import Cause, CauseCode, Status, Verdict
 from pipeline.ports import Reporter
-from pipeline.run import apply, checks, failure, namespace
+from pipeline.run import apply, checks, failure, hooks, namespace
 from pipeline.run.attempt import Attempt
-from pipeline.run.planning import make_plan, offline_plan
+from pipeline.run.gate import Gate, Inbox
+from pipeline.run.planning import Planned, check_order, make_plan
+from pipeline.run.prune import prune
 from pipeline.run.rollback import roll_back
 from pipeline.run.session import Session
-from pipeline.run.watch import Target, watch_rollout
+from pipeline.run.targets import Target
+from pipeline.run.watch import RolloutResult, finish, watch_rollout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,7 @@ def deploy(session: Session, request: Request, outcome: Outcome) -> None:
         PipelineError: nothing was written. After the first write every ending is in the outcome.
     """
     session.learn_secrets(secret_values(m.body for m in request.manifests))
-    offline_plan(session.environment, request.manifests, request.revision)  # cycles, before any write
+    check_order(session.environment, request.manifests, HookEvent.UPGRADE)  # before any write
     session.tell = _noting(outcome, session.tell)
     started = session.clock.monotonic()
     created = namespace.ensure(session, dry_run=request.dry_run)
@@ -65,18 +70,50 @@ def deploy(session: Session, request: Request, outcome: Outcome) -> None:
         if request.dry_run:
             attempt.look_back()
             _plan(attempt, request)
-        else:
-            session.lock.acquire(request.wait_lock_s)
-            try:
-                _locked(attempt, request)
-            finally:
-                session.lock.release()
+        elif created or not _is_settled(attempt, request):
+            _under_lock(attempt, request)
     except PipelineError:
         if created and outcome.release is None:
             namespace.remove_if_empty(session)
         raise
     finally:
         outcome.timings["total"] = round(session.clock.monotonic() - started, 3)
+
+
+def _is_settled(attempt: Attempt, request: Request) -> bool:
+    """Where nothing is to be done nothing is written: no lock either. True where that was the whole job.
+
+    A look without the lock may be overtaken by another run; then that one's result is the newer truth,
+    and a run that is seen at work is waited for.
+    """
+    session, outcome = attempt.session, attempt.outcome
+    if session.lock.holder() is not None:
+        return False
+    attempt.look_back()
+    if attempt.carried:
+        return False
+    _refuse_older(attempt, request)
+    _plan(attempt, request)
+    if not attempt.is_settled or not _is_healthy(attempt):
+        return False
+    outcome.rollout = _look_once(attempt)
+    session.tell(RolloutDone(outcome.rollout, True, 0.0))
+    outcome.timings["rollout"] = 0.0
+    outcome.release = attempt.verified
+    if not _check(attempt):
+        outcome.exit_code = ExitCode.FAILED
+    return True
+
+
+def _under_lock(attempt: Attempt, request: Request) -> None:
+    session = attempt.session
+    session.lock.acquire(request.wait_lock_s)
+    session.locked = True
+    try:
+        _locked(attempt, request)
+    finally:
+        session.locked = False
+        session.lock.release()
 
 
 def _noting(outcome: Outcome, tell: Reporter) -> Reporter:
@@ -91,9 +128,10 @@ def _noting(outcome: Outcome, tell: Reporter) -> Reporter:
 
 
 def _locked(attempt: Attempt, request: Request) -> None:
-    attempt.look_back()
-    _refuse_older(attempt, request)
-    _plan(attempt, request)
+    if attempt.planned is None or attempt.is_overtaken():
+        attempt.look_back()
+        _refuse_older(attempt, request)
+        _plan(attempt, request)
     try:
         if attempt.has_something_to_do:
             _write_and_verify(attempt)
@@ -128,11 +166,14 @@ def _plan(attempt: Attempt, request: Request) -> None:
             request.revision,
             attempt.owned,
             namespace_is_new=attempt.namespace_is_new,
+            event=attempt.event,
         )
     plan = attempt.planned.plan
     attempt.outcome.plan = plan
     session.learn_secrets(secret_values(attempt.planned.live.values()))
     session.tell(PlannedEvent(plan))
+    for warning in plan.warnings:
+        session.tell(Note(str(warning), warning=True))
     if request.expected and request.expected != plan.digest:
         raise PlanChangedError(
             f"the plan is now {plan.digest}, not {request.expected}",
@@ -142,8 +183,7 @@ def _plan(attempt: Attempt, request: Request) -> None:
 
 def _nothing_to_write(attempt: Attempt) -> None:
     """Nothing to do is only good news where everything is healthy."""
-    result = _watch(attempt, [Target(manifest=d.manifest) for d in attempt.plan_desired])
-    if not result:
+    if not _watch(attempt, attempt.targets()):
         attempt.outcome.exit_code = ExitCode.TIMED_OUT if attempt.timed_out else ExitCode.FAILED
         attempt.outcome.next_step = "nothing was changed, so there is nothing to roll back; see the causes"
         return
@@ -159,15 +199,28 @@ def _nothing_to_write(attempt: Attempt) -> None:
 
 def _write_and_verify(attempt: Attempt) -> None:
     attempt.begin(Phase.APPLYING)
-    if _apply(attempt) and _verify(attempt):
-        attempt.succeed()
-        return
+    inbox: Inbox = SimpleQueue()
+    gate = Gate(attempt.session, attempt.expected(), inbox)
+    try:
+        if _apply(attempt, gate, inbox) and _verify(attempt, gate):
+            hooks.tidy(attempt.session, attempt.plan_changes, frozenset())
+            attempt.succeed()
+            return
+    finally:
+        gate.stop()
     attempt.session.tell(Failed(attempt.outcome.causes))
+    _after_failure(attempt)
     if _stays(attempt):
         attempt.fail()
     else:
         attempt.save(Phase.FAILED)
         _go_back(attempt)
+
+
+def _after_failure(attempt: Attempt) -> None:
+    failed = frozenset(c.object for c in attempt.outcome.causes if c.object)
+    hooks.run_failure_hooks(attempt.session, attempt.plan_changes, attempt.manifests)
+    hooks.tidy(attempt.session, [c for c in attempt.plan_changes if c.ref in failed], failed)
 
 
 def _stays(attempt: Attempt) -> bool:
@@ -176,46 +229,84 @@ def _stays(attempt: Attempt) -> bool:
     return not policy.auto or (attempt.verified is None and policy.on_first_deploy == "keep")
 
 
-def _apply(attempt: Attempt) -> bool:
+def _apply(attempt: Attempt, gate: Gate, inbox: Inbox) -> bool:
     session, outcome = attempt.session, attempt.outcome
     assert attempt.planned is not None  # noqa: S101 - planned before anything is written
     with attempt.timed("apply"):
         try:
-            outcome.applied = apply.Applier(session, attempt.planned.plan, attempt.wait_ready).run()
+            outcome.applied = apply.Applier(
+                session,
+                attempt.planned.plan,
+                gate,
+                inbox,
+                target_of=attempt.target_of,
+                live=attempt.planned.live,
+                budget_s=attempt.budget_left(),
+            ).run()
         except apply.ApplyFailedError as error:
-            outcome.applied = error.applied
-            if error.interrupted:
-                raise error.interrupted from error
-            outcome.causes += failure.apply_causes(attempt.planned, error.applied)
+            _note_failure(attempt, attempt.planned, error)
     attempt.note_written()
     return not outcome.causes
 
 
-def _verify(attempt: Attempt) -> bool:
+def _note_failure(attempt: Attempt, planned: Planned, error: apply.ApplyFailedError) -> None:
+    outcome = attempt.outcome
+    outcome.applied = error.applied
+    if error.interrupted:
+        raise error.interrupted from error
+    outcome.causes += failure.apply_causes(planned, error.applied)
+    if error.rollout:
+        outcome.rollout = error.rollout.entries
+        outcome.causes += error.rollout.causes
+        attempt.timed_out = error.rollout.timed_out
+
+
+def _verify(attempt: Attempt, gate: Gate) -> bool:
     """Rollout, then prune, then checks: what is no longer wanted goes only when the new state stands."""
+    session = attempt.session
     attempt.save(Phase.VERIFYING)
-    if not _watch(attempt, attempt.targets()):
-        attempt.outcome.checks = checks.skip_checks(attempt.session, "rollout failed")
+    with attempt.timed("rollout"):
+        result = finish(session, gate, budget_s=attempt.budget_left())
+    if not _note_rollout(attempt, result):
+        attempt.outcome.checks = checks.skip_checks(session, "rollout failed")
         return False
     return _prune(attempt) and _check(attempt)
 
 
 def _watch(attempt: Attempt, targets: Sequence[Target]) -> bool:
-    session, outcome = attempt.session, attempt.outcome
     with attempt.timed("rollout"):
-        result = watch_rollout(session, targets, budget_s=attempt.budget_left())
-    session.tell(RolloutDone(result.entries, result.ok, outcome.timings["rollout"]))
+        result = watch_rollout(attempt.session, targets, budget_s=attempt.budget_left())
+    return _note_rollout(attempt, result)
+
+
+def _note_rollout(attempt: Attempt, result: RolloutResult) -> bool:
+    outcome = attempt.outcome
+    attempt.session.tell(RolloutDone(result.entries, result.ok, outcome.timings["rollout"]))
     outcome.rollout = result.entries
     outcome.causes += result.causes
     attempt.timed_out = result.timed_out
     return result.ok
 
 
+def _is_healthy(attempt: Attempt) -> bool:
+    """Whether everything is Current as it was just read."""
+    return all(entry.status.status is Status.CURRENT for entry in _look_once(attempt))
+
+
+def _look_once(attempt: Attempt) -> tuple[RolloutEntry, ...]:
+    gate = Gate(attempt.session, attempt.expected(), SimpleQueue(), quiet=True)
+    try:
+        gate.add(attempt.targets(), follow=False)
+        return gate.entries()
+    finally:
+        gate.stop()
+
+
 def _prune(attempt: Attempt) -> bool:
     assert attempt.planned is not None  # noqa: S101
     deletions = [c for c in attempt.planned.plan.changes if c.action is Action.DELETE]
     try:
-        attempt.outcome.applied += apply.prune(attempt.session, deletions)
+        attempt.outcome.applied += prune(attempt.session, deletions)
     except apply.ApplyFailedError as error:
         attempt.outcome.applied += error.applied
         if error.interrupted:

@@ -4,125 +4,226 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from pipeline.core import adoption, structural
+from pipeline.core.conflicts import Conflict, conflicts_of, controllers, is_taken, managers
 from pipeline.core.hints import HINTS
 from pipeline.core.planner import Desired, DryRun
 from pipeline.model.errors import ApiError, Problem
 from pipeline.model.objects import FieldPath, Manifest, Object, ObjectRef, digest, get_path
 from pipeline.model.status import CauseCode
+from pipeline.ports import Tried
 from pipeline.run.session import Session, in_parallel
-
-DEPLOY_TOOLS = re.compile(
-    r"^(kubectl\b.*|helm|Helm|argocd-.*|kustomize-controller|helm-controller|kapp.*|before-first-apply|pipeline)$"
-)
-"""Field managers that deploy: what they own is ours to take over. Controllers' fields are not."""
 
 NEVER_RECREATED = frozenset(
     {"Namespace", "CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim"}
 )
 
-_CONFLICTING_MANAGER = re.compile(r'conflict with "([^"]+)"')
+SUBSTITUTE = "default"
+"""The namespace in which objects are tried whose own does not exist yet: every cluster has it."""
+
+_RULES = "; its CEL rules are not evaluated"
+_IMMUTABLE_SHOWN = 3
 
 
 class DryRunner:
     """Sends the whole set as dry runs and makes a problem of each refusal."""
 
     def __init__(
-        self, session: Session, desired: Sequence[Desired], live: Mapping[ObjectRef, Object]
+        self,
+        session: Session,
+        desired: Sequence[Desired],
+        live: Mapping[ObjectRef, Object],
+        unsure: frozenset[ObjectRef] = frozenset(),
     ) -> None:
         self._session = session
         self._live = live
+        self._unsure = unsure
         self._new_namespaces = {
             d.manifest.ref.name
             for d in desired
             if d.manifest.ref.group_kind == ("", "Namespace") and d.manifest.ref not in live
         }
-        self._settle_own_namespace()
-        self._new_kinds = {
-            (get_path(d.body, "spec", "group"), get_path(d.body, "spec", "names", "kind"))
-            for d in desired
-            if d.manifest.ref.kind == "CustomResourceDefinition"
-        }
-
-    def _settle_own_namespace(self) -> None:
-        """The environment's namespace may be there though the plan is as if it were not, and the reverse."""
-        ref = ObjectRef("", "Namespace", "", self._session.environment.namespace)
-        try:
-            exists = self._session.cluster.get(ref, "v1") is not None
-        except ApiError:
-            return
-        if exists:
-            self._new_namespaces.discard(ref.name)
-        elif self._session.environment.create_namespace:
-            self._new_namespaces.add(ref.name)
+        self._schemas = structural.schemas(
+            d.body for d in desired if d.manifest.ref.kind == "CustomResourceDefinition"
+        )
 
     def run(self, desired: Sequence[Desired]) -> dict[ObjectRef, DryRun]:
+        if desired:
+            self._settle_namespaces(desired)
         results = in_parallel(self._session, self._one, list(desired))
         return {d.manifest.ref: result for d, result in zip(desired, results, strict=True)}
+
+    def _settle_namespaces(self, desired: Sequence[Desired]) -> None:
+        """The environment's namespace may be there though the plan is as if it were not, and the reverse;
+        of those that a list by our labels did not show, some may be there without them."""
+        own = ObjectRef("", "Namespace", "", self._session.environment.namespace)
+        names = {own, *(ref for ref in self._unsure if ref.group_kind == ("", "Namespace"))}
+        for ref in sorted(names):
+            try:
+                exists = self._session.cluster.get(ref, "v1") is not None
+            except ApiError:
+                continue
+            if exists:
+                self._new_namespaces.discard(ref.name)
+            elif ref == own and self._session.environment.create_namespace:
+                self._new_namespaces.add(ref.name)
 
     def _one(self, desired: Desired) -> DryRun:
         self._session.stay()
         manifest = desired.manifest
         if self._session.cluster.resource(manifest.api_version, manifest.ref.kind) is None:
-            return self._unserved(manifest)
+            return self._unserved(desired)
         if manifest.ref.namespace in self._new_namespaces:
-            return self._in_a_new_namespace(desired)
+            return self._elsewhere(desired)
+        live = self._live.get(manifest.ref)
         try:
-            return DryRun(result=self._session.cluster.apply(desired.body, dry_run=True))
+            tried = self._session.cluster.try_apply(desired.body)
         except ApiError as error:
-            return self._refused(desired, error)
+            return self._refused(desired, error, live)
+        return self._accepted(desired, tried, live)
 
-    def _unserved(self, manifest: Manifest) -> DryRun:
-        if manifest.ref.group_kind in self._new_kinds:
-            return DryRun(note="not verified by the server: its kind is created by this plan")
-        return DryRun(
-            problem=Problem(
-                code="unknown-kind",
-                message=f"{manifest.ref}: the server has no such kind in {manifest.api_version}",
-                hint="correct apiVersion or kind, or install the CustomResourceDefinition first",
-                origin=manifest.origin_of(("kind",)),
-                object=manifest.ref,
+    def _accepted(
+        self, desired: Desired, tried: Tried, live: Object | None, *, force: bool = False
+    ) -> DryRun:
+        """``live`` is read late where a list by our labels could not show it."""
+        if live is None and not tried.created:
+            live = self._session.cluster.get(desired.manifest.ref, desired.manifest.api_version)
+        found = DryRun(result=tried.result, live=live, force=force, warnings=tried.warnings)
+        if live is None or adoption.adopt(live, tried.result) is None:
+            return found
+        after = self._after_adoption(desired, live, tried.result)
+        return replace(found, result=after, takes_over=True, note=adoption.note(live, after))
+
+    def _after_adoption(self, desired: Desired, live: Object, applied: Object) -> Object:
+        """What remains once other tools' shares are ours: the server fills in the defaults of what goes."""
+        after = adoption.predicted(applied, live)
+        operations = adoption.trial(live, after)
+        if not operations:
+            return after
+        try:
+            return self._session.cluster.patch(
+                desired.manifest.ref,
+                desired.manifest.api_version,
+                operations,
+                content_type="application/json-patch+json",
+                dry_run=True,
             )
+        except ApiError:
+            return after  # told by the apply itself, if it matters
+
+    # --- where the server cannot be asked as it will be
+
+    def _unserved(self, desired: Desired) -> DryRun:
+        manifest = desired.manifest
+        schema = self._schemas.get((manifest.api_version, manifest.ref.kind))
+        if schema is not None:
+            return self._by_schema(desired, schema, "its kind is created by this plan")
+        problem = Problem(
+            code="unknown-kind",
+            message=f"{manifest.ref}: the server has no such kind in {manifest.api_version}",
+            hint="correct apiVersion or kind, or install the CustomResourceDefinition first",
+            origin=manifest.origin_of(("kind",)),
+            object=manifest.ref,
+        )
+        return DryRun(problems=(problem,))
+
+    def _by_schema(self, desired: Desired, schema: Object, why: str) -> DryRun:
+        problems = structural.violations(desired.manifest, schema, desired.body)
+        rules = _RULES if structural.has_rules(schema) else ""
+        return DryRun(
+            problems=tuple(problems), note=f"verified against the schema, not by the server: {why}{rules}"
         )
 
-    def _in_a_new_namespace(self, desired: Desired) -> DryRun:
+    def _elsewhere(self, desired: Desired) -> DryRun:
         """Verify in a namespace that exists, under a name that does not."""
-        meta = desired.body["metadata"]
-        name = f"dry-run-{digest(desired.body)[7:19]}"
-        body = {**desired.body, "metadata": {**meta, "namespace": "default", "name": name}}
         try:
-            self._session.cluster.apply(body, dry_run=True)
+            tried = self._session.cluster.try_apply(_renamed(desired.body, SUBSTITUTE))
         except ApiError as error:
             if error.status == 403:
-                return DryRun(note="not verified by the server: its namespace is created by this plan")
-            return self._refused(desired, error)
-        return DryRun(note="verified in another namespace: its own is created by this plan")
+                # What may not be there, by right or by policy, may be right where it belongs.
+                note = "not verified by the server: its namespace is created by this plan"
+                return DryRun(note=note, warnings=_of_policy(error))
+            return self._refused(desired, error, None)
+        note = "verified in another namespace: its own is created by this plan"
+        return DryRun(note=note, warnings=tried.warnings)
 
-    def _refused(self, desired: Desired, error: ApiError) -> DryRun:
+    # --- refusals
+
+    def _refused(self, desired: Desired, error: ApiError, live: Object | None) -> DryRun:
+        manifest = desired.manifest
         if error.status == 409 and error.reason == "Conflict" and error.causes:
-            return self._conflict(desired, error)
+            return self._conflict(desired, error, live)
         if error.is_about_immutability:
-            return self._immutable(desired, error)
-        return DryRun(problem=_problem(desired.manifest, CauseCode.APPLY_REJECTED, error))
+            return self._immutable(desired, error, live)
+        schema = self._schemas.get((manifest.api_version, manifest.ref.kind))
+        if (
+            schema is not None
+            and error.status in (400, 422, 500)
+            and error.reason in ("Invalid", "BadRequest")
+        ):
+            # The definition in the cluster is the old one; what counts is the one of this plan.
+            return replace(self._by_schema(desired, schema, "its definition changes in this plan"), live=live)
+        return DryRun(problems=(_problem(manifest, CauseCode.APPLY_REJECTED, error),), live=live)
 
-    def _conflict(self, desired: Desired, error: ApiError) -> DryRun:
-        managers = sorted({m for _, _, text in error.causes for m in _CONFLICTING_MANAGER.findall(text)})
-        others = [m for m in managers if not DEPLOY_TOOLS.match(m)]
-        if others and self._session.environment.allow.conflicts != "take":
-            return DryRun(problem=_problem(desired.manifest, CauseCode.FIELD_CONFLICT, error))
+    def _conflict(self, desired: Desired, error: ApiError, live: Object | None) -> DryRun:
+        if live is None:
+            live = self._session.cluster.get(desired.manifest.ref, desired.manifest.api_version)
+        conflicts = conflicts_of(error, desired.body, live)
+        others = controllers(conflicts)
+        if (others or not conflicts) and not is_taken(
+            desired.body, self._session.environment.allow.conflicts
+        ):
+            return DryRun(problems=(_conflict_problem(desired.manifest, others, error),), live=live)
         try:
-            result = self._session.cluster.apply(desired.body, dry_run=True, force=True)
+            tried = self._session.cluster.try_apply(desired.body, force=True)
         except ApiError as again:
-            return self._refused(desired, again)
-        return DryRun(result=result, force=True, note=f"takes fields over from {', '.join(managers)}")
+            return self._refused(desired, again, live)
+        found = self._accepted(desired, tried, live, force=True)
+        taken = f"takes fields over from {managers(conflicts)}"
+        return found if found.note else replace(found, note=taken)
 
-    def _immutable(self, desired: Desired, error: ApiError) -> DryRun:
+    def _immutable(self, desired: Desired, error: ApiError, live: Object | None) -> DryRun:
         ref = desired.manifest.ref
         annotations = get_path(desired.body, "metadata", "annotations", default={})
-        allowed = ref.kind == "Job" or annotations.get("pipeline/recreate") == "allowed"
+        allowed = ref.kind == "Job" or desired.hook or annotations.get("pipeline/recreate") == "allowed"
         if not allowed or ref.kind in NEVER_RECREATED:
-            return DryRun(problem=_problem(desired.manifest, CauseCode.IMMUTABLE_FIELD, error))
-        return DryRun(result=desired.body, recreate=True, note=f"replaced: {error.message}")
+            return DryRun(problems=(_problem(desired.manifest, CauseCode.IMMUTABLE_FIELD, error),), live=live)
+        try:
+            # The new one must be acceptable before the old one goes.
+            self._session.cluster.try_apply(_renamed(desired.body, ref.namespace))
+        except ApiError as again:
+            return DryRun(problems=(_problem(desired.manifest, CauseCode.APPLY_REJECTED, again),), live=live)
+        fields = list(dict.fromkeys(field for _, field, _ in error.causes if field))[:_IMMUTABLE_SHOWN]
+        note = f"replaced, as {', '.join(fields) or 'what changes'} is immutable"
+        return DryRun(result=desired.body, recreate=True, note=note, live=live)
+
+
+def _renamed(body: Object, namespace: str) -> Object:
+    """The object under a name that nobody has."""
+    meta = {**body["metadata"], "name": f"dry-run-{digest(body)[7:19]}"}
+    if namespace:
+        meta["namespace"] = namespace
+    return {**body, "metadata": meta}
+
+
+def _of_policy(error: ApiError) -> tuple[str, ...]:
+    """What an admission policy says; a missing right is no news of the object."""
+    if "admission webhook" in error.message or "denied the request" in error.message:
+        return (f"tried in namespace {SUBSTITUTE}: {error.message}",)
+    return ()
+
+
+def _conflict_problem(manifest: Manifest, conflicts: Sequence[Conflict], error: ApiError) -> Problem:
+    said = "; ".join(str(conflict) for conflict in conflicts) or error.message
+    return Problem(
+        code=str(CauseCode.FIELD_CONFLICT),
+        message=f"{manifest.ref}: {said}",
+        hint=HINTS[CauseCode.FIELD_CONFLICT],
+        origin=manifest.origin_of(conflicts[0].at if conflicts else ()),
+        object=manifest.ref,
+    )
 
 
 def _problem(manifest: Manifest, code: CauseCode, error: ApiError) -> Problem:

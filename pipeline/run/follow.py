@@ -1,9 +1,9 @@
-"""Follows a kind in a namespace: one list, then one watch, again and again, into one queue."""
+"""Follows a kind in a namespace, or in all: one list, then one watch, again and again."""
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pipeline.model.errors import ApiError, PipelineError
@@ -15,7 +15,7 @@ _BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 8.0
 
 Key = tuple[str, str, str]
-"""(group, kind, namespace) of what is followed."""
+"""(group, kind, namespace) of what is followed; an empty namespace stands for all of them."""
 
 
 @dataclass(slots=True)
@@ -24,6 +24,7 @@ class Followed:
 
     resource: ResourceType
     namespace: str
+    selector: str = ""
     objects: dict[tuple[str, str], Object] = field(default_factory=dict)
     synced: bool = False
     forbidden: str = ""
@@ -48,7 +49,12 @@ class Follower:
     """
 
     def __init__(
-        self, cluster: Cluster, clock: Clock, key: Key, followed: Followed, updates: queue.Queue[Update]
+        self,
+        cluster: Cluster,
+        clock: Clock,
+        key: Key,
+        followed: Followed,
+        updates: Callable[[Update], None],
     ) -> None:
         self._cluster = cluster
         self._clock = clock
@@ -75,7 +81,7 @@ class Follower:
                 backoff = _BACKOFF_S
             except ApiError as error:
                 if error.status in (403, 404):
-                    self._updates.put(Update(self._key, forbidden=error.message))
+                    self._updates(Update(self._key, forbidden=error.message))
                     return
                 self._ended.wait(0 if error.status == 410 else backoff)
             except PipelineError:
@@ -83,8 +89,9 @@ class Follower:
             backoff = min(backoff * 2, _LONGEST_BACKOFF_S)
 
     def _list_and_watch(self) -> None:
-        items, version = self._cluster.list(self._followed.resource, self._followed.namespace)
-        self._updates.put(Update(self._key, objects=tuple(items), replace=True))
+        followed = self._followed
+        items, version = self._cluster.list(followed.resource, followed.namespace, followed.selector)
+        self._updates(Update(self._key, objects=tuple(items), replace=True))
         while not self._ended.is_set():
             started = self._clock.monotonic()
             version = self._watch(version)
@@ -94,15 +101,20 @@ class Follower:
                 return
 
     def _watch(self, version: str) -> str:
+        followed = self._followed
         self._stream = self._cluster.watch(
-            self._followed.resource, self._followed.namespace, version, timeout_s=_WATCH_S
+            followed.resource,
+            followed.namespace,
+            version,
+            timeout_s=_WATCH_S,
+            selector=followed.selector,
         )
         if self._ended.is_set():
             self._stream.close()
         for kind, obj in self._stream:
             version = str(get_path(obj, "metadata", "resourceVersion", default=version))
             if kind != "BOOKMARK":
-                self._updates.put(Update(self._key, objects=(obj,), deleted=kind == "DELETED"))
+                self._updates(Update(self._key, objects=(obj,), deleted=kind == "DELETED"))
         return version
 
 

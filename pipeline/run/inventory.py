@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import replace
 
 from pipeline.model.objects import Object, ObjectRef, get_path
 from pipeline.model.release import InventoryEntry
 from pipeline.run.planning import Planned
 
 
-def entries(planned: Planned, live: Mapping[ObjectRef, Object]) -> tuple[InventoryEntry, ...]:
-    """One entry for each desired object that exists in ``live``."""
+def entries(
+    planned: Planned, live: Mapping[ObjectRef, Object], known: Container[ObjectRef] = ()
+) -> tuple[InventoryEntry, ...]:
+    """One entry for each desired object that exists in ``live``, and for each hook that ran."""
     found = []
+    ran = {c.ref for c in planned.plan.writes if c.hook}
     for desired in planned.desired:
         ref = desired.manifest.ref
-        if obj := live.get(ref):
+        obj = live.get(ref)
+        if obj is not None or ref in ran or (desired.hook and ref in known):
             entry = InventoryEntry(
                 ref=ref,
                 api_version=desired.manifest.api_version,
@@ -23,21 +28,19 @@ def entries(planned: Planned, live: Mapping[ObjectRef, Object]) -> tuple[Invento
                 resource_version="",
                 content=desired.content,
                 origin=str(desired.manifest.origin),
+                hook=desired.hook is not None,
             )
-            found.append(refreshed(entry, obj))
+            found.append(refreshed(entry, obj) if obj is not None else entry)
     return tuple(sorted(found, key=lambda e: e.ref))
 
 
 def refreshed(entry: InventoryEntry, live: Object) -> InventoryEntry:
     """The entry with the identity and version of the live object."""
-    return InventoryEntry(
-        ref=entry.ref,
-        api_version=entry.api_version,
+    return replace(
+        entry,
         uid=str(get_path(live, "metadata", "uid", default="")),
         generation=int(get_path(live, "metadata", "generation", default=0)),
         resource_version=str(get_path(live, "metadata", "resourceVersion", default="")),
-        content=entry.content,
-        origin=entry.origin,
     )
 
 

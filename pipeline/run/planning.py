@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.core import desired as core_desired
-from pipeline.core import planner
+from pipeline.core import graph, planner
+from pipeline.core.hooks import HookEvent, HookPhase, hook_of
 from pipeline.core.planner import Desired, World
 from pipeline.model.environment import Environment
 from pipeline.model.errors import ApiError, InvalidError, PreflightError, Problem
@@ -14,8 +15,11 @@ from pipeline.model.objects import Manifest, Object, ObjectRef, digest
 from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import InventoryEntry
 from pipeline.run.dry_run import DryRunner
+from pipeline.run.live import look, read_each
+from pipeline.run.permissions import Missing, missing_permissions
 from pipeline.run.preconditions import missing_references
-from pipeline.run.session import Session, read_live
+from pipeline.run.predict import predictions
+from pipeline.run.session import Session, in_parallel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,15 +31,29 @@ class Planned:
     desired: tuple[Desired, ...]
 
 
-def offline_plan(environment: Environment, manifests: Sequence[Manifest], revision: str) -> Plan:
+def offline_plan(
+    environment: Environment,
+    manifests: Sequence[Manifest],
+    revision: str,
+    event: HookEvent = HookEvent.INSTALL,
+) -> Plan:
     """The plan for an empty cluster: graph and waves, nothing compared."""
     world = World(
-        environment=environment, revision=revision, desired=_desired(environment, manifests), offline=True
+        environment=environment,
+        revision=revision,
+        desired=_desired(environment, manifests),
+        event=event,
+        offline=True,
     )
     plan, problems = planner.build(world)
     if plan is None:
         raise InvalidError(f"plan {environment.name}: {len(problems)} problems", problems=problems)
     return plan
+
+
+def check_order(environment: Environment, manifests: Sequence[Manifest], event: HookEvent) -> None:
+    """Whether the set can be ordered at all. Raises InvalidError with every cycle and malformed order."""
+    graph.waves(graph.needs(manifests, default_namespace=environment.namespace, event=event))
 
 
 def make_plan(
@@ -45,6 +63,7 @@ def make_plan(
     inventory: Iterable[InventoryEntry],
     *,
     namespace_is_new: bool = False,
+    event: HookEvent = HookEvent.UPGRADE,
 ) -> Planned:
     """Everything that the cluster would refuse is found here, before the first write.
 
@@ -54,17 +73,25 @@ def make_plan(
     Raises:
         PreflightError: with every problem at once.
     """
-    world = _look(session, manifests, revision, inventory, namespace_is_new)
+    world = _look(session, manifests, revision, inventory, namespace_is_new, event)
     plan, problems = planner.build(world)
     written = [d for d in world.desired if d.manifest.ref in world.dry_runs]
-    problems += tuple(missing_references(session, world.desired, written))
+    missing = _permissions(session, world, plan)
+    problems = tuple(p for p in problems if not _is_told_by(missing, p))
+    problems += missing.problems + tuple(missing_references(session, world.desired, written))
+    foreseen = predictions(session, world.desired, written, world.live)
+    problems += tuple(p for p in foreseen if not p.warning)
+    if plan is not None and not problems:
+        problems += tuple(_refused_deletions(session, plan.changes))
     if plan is None or problems:
         count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
         raise PreflightError(
-            f"plan {session.environment.name}: {count}, nothing was written", problems=problems
+            f"plan {session.environment.name}: {count}, nothing was written",
+            problems=problems,
+            hint=f"grant what is missing: {missing.hint}" if missing.hint else "",
         )
-    _try_deletions(session, plan.changes)
-    return Planned(plan=plan, live=world.live, desired=tuple(world.desired))
+    warnings = (*plan.warnings, *(p for p in foreseen if p.warning))
+    return Planned(plan=replace(plan, warnings=warnings), live=_live(world), desired=tuple(world.desired))
 
 
 def _look(
@@ -73,32 +100,59 @@ def _look(
     revision: str,
     inventory: Iterable[InventoryEntry],
     namespace_is_new: bool,
+    event: HookEvent,
 ) -> World:
     """Read what is live, and dry-run what may not be as it was left."""
     desired = _desired(session.environment, manifests)
     owned = {entry.ref: entry for entry in inventory}
     api_versions = {ref: e.api_version for ref, e in owned.items()}
     api_versions |= {d.manifest.ref: d.manifest.api_version for d in desired}
-    live = read_live(session, api_versions)
+    seen = look(session, api_versions)
+    live = seen.objects
+    # Of what is owned and not seen the labels may have been taken off: it must be looked at by itself.
+    live |= read_each(session, {ref: api_versions[ref] for ref in seen.unsure if ref in owned})
     if namespace_is_new:
         live.pop(ObjectRef("", "Namespace", "", session.environment.namespace), None)
     desired = _with_live_replicas(desired, live)
-    unsure = [
-        d for d in desired if not planner.unchanged(d, owned.get(d.manifest.ref), live.get(d.manifest.ref))
-    ]
+    unsure = _to_try(desired, owned, live, event)
     return World(
         environment=session.environment,
         revision=revision,
         desired=desired,
         inventory=owned,
         live=live,
-        dry_runs=DryRunner(session, desired, live).run(unsure),
+        dry_runs=DryRunner(session, desired, live, seen.unsure).run(unsure),
+        event=event,
     )
+
+
+def _to_try(
+    desired: Sequence[Desired],
+    owned: Mapping[ObjectRef, InventoryEntry],
+    live: Mapping[ObjectRef, Object],
+    event: HookEvent,
+) -> list[Desired]:
+    """What is not as it was left; where that is anything, the hooks that then run, too."""
+    plain = [d for d in desired if d.hook is None]
+    unsure = [
+        d for d in plain if not planner.unchanged(d, owned.get(d.manifest.ref), live.get(d.manifest.ref))
+    ]
+    running = [d for d in desired if planner.hook_phase(d, event) not in (None, HookPhase.FAIL)]
+    wanted = {d.manifest.ref for d in desired}
+    others = any(d.manifest.ref not in owned or owned[d.manifest.ref].content != d.content for d in running)
+    if unsure or others or any(ref not in wanted and ref in live for ref in owned):
+        unsure += running
+    return unsure
+
+
+def _live(world: World) -> dict[ObjectRef, Object]:
+    late = {ref: dry.live for ref, dry in world.dry_runs.items() if dry.live is not None}
+    return {**late, **world.live}
 
 
 def _desired(environment: Environment, manifests: Sequence[Manifest]) -> tuple[Desired, ...]:
     bodies = [(m, core_desired.body_of(m, environment)) for m in manifests]
-    return tuple(Desired(manifest=m, body=body, content=digest(body)) for m, body in bodies)
+    return tuple(Desired(manifest=m, body=body, content=digest(body), hook=hook_of(m)) for m, body in bodies)
 
 
 def _with_live_replicas(desired: Sequence[Desired], live: Mapping[ObjectRef, Object]) -> tuple[Desired, ...]:
@@ -111,20 +165,44 @@ def _with_live_replicas(desired: Sequence[Desired], live: Mapping[ObjectRef, Obj
     )
 
 
-def _try_deletions(session: Session, changes: Sequence[Change]) -> None:
+def _permissions(session: Session, world: World, plan: Plan | None) -> Missing:
+    """What the writes need and we may not do; where there is no plan, of everything that was tried."""
+    if plan is not None:
+        writes: Sequence[Change] = plan.writes
+    else:
+        writes = [
+            Change(
+                ref=d.manifest.ref,
+                action=Action.UPDATE if d.manifest.ref in world.live else Action.CREATE,
+                api_version=d.manifest.api_version,
+                origin=d.manifest.origin,
+                body=d.body,
+            )
+            for d in world.desired
+            if d.manifest.ref in world.dry_runs
+        ]
+    return missing_permissions(session, writes, session.cluster.resource) if writes else Missing()
+
+
+def _is_told_by(missing: Missing, problem: Problem) -> bool:
+    """A dry run that was refused for want of a right, which is told once for the kind and namespace."""
+    if problem.object is None or "cannot" not in problem.message or "resource" not in problem.message:
+        return False
+    told = {(a.group, a.namespace) for a in missing.accesses}
+    return (problem.object.group, problem.object.namespace) in told
+
+
+def _refused_deletions(session: Session, changes: Sequence[Change]) -> Iterable[Problem]:
     """A deletion that is not permitted must be known before the first write, too."""
-    problems = []
-    for change in changes:
-        if change.action not in (Action.DELETE, Action.RECREATE):
-            continue
+
+    def ask(change: Change) -> Problem | None:
+        session.stay()
         try:
             session.cluster.delete(change.ref, change.api_version, uid=change.uid, dry_run=True)
         except ApiError as error:
             message = f"delete {change.ref}: {error.message}"
-            problems.append(
-                Problem(code="delete-refused", message=message, hint=error.hint, object=change.ref)
-            )
-    if problems:
-        raise PreflightError(
-            f"plan {session.environment.name}: {len(problems)} deletions are refused", problems=problems
-        )
+            return Problem(code="delete-refused", message=message, hint=error.hint, object=change.ref)
+        return None
+
+    going = [c for c in changes if c.action in (Action.DELETE, Action.RECREATE)]
+    return [problem for problem in in_parallel(session, ask, going) if problem]

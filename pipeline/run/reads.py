@@ -14,8 +14,9 @@ from pipeline.model.release import Phase, Release
 from pipeline.model.status import Status
 from pipeline.model.views import EnvironmentStatus, FieldDrift, ObjectDrift
 from pipeline.run.job import recorded_manifest
+from pipeline.run.live import read_live
 from pipeline.run.planning import Planned, make_plan
-from pipeline.run.session import Session, read_live
+from pipeline.run.session import Session
 
 _HEALTH = {
     Status.FAILED: "degraded",
@@ -60,7 +61,11 @@ def drift(session: Session, release: Release | None) -> tuple[ObjectDrift, ...]:
     except PreflightError as error:
         refs = [p.object for p in error.problems if p.object]
         return tuple(ObjectDrift(ref, ()) for ref in refs)
-    return tuple(_object_drift(change, planned.live.get(change.ref)) for change in planned.plan.writes)
+    return tuple(
+        _object_drift(change, planned.live.get(change.ref))
+        for change in planned.plan.writes
+        if not change.hook
+    )
 
 
 def _drift_plan(session: Session, release: Release) -> Planned:
@@ -84,7 +89,7 @@ def _object_drift(change: Change, live: Object | None) -> ObjectDrift:
 
 
 def _health(session: Session, release: Release) -> str:
-    owned = {e.ref: e.api_version for e in release.inventory}
+    owned = {e.ref: e.api_version for e in release.inventory if not e.hook}
     live: dict[ObjectRef, Object] = read_live(session, owned)
     rules = session.environment.rollout.rules
     seen = {assess(live.get(ref), rules=rules).status for ref in owned}

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from pipeline.core import planner
+from pipeline.core import adoption
 from pipeline.core import rollback as core_rollback
+from pipeline.core.desired import is_ours
+from pipeline.core.pruning import NEVER_PRUNED
 from pipeline.core.readiness import assess
 from pipeline.core.rollback import Before
 from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
@@ -16,10 +18,12 @@ from pipeline.model.objects import Manifest, Object, ObjectRef, Origin, get_path
 from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import Difference, InventoryEntry, Release
 from pipeline.model.status import Status
-from pipeline.run import apply
+from pipeline.run import send
 from pipeline.run.inventory import refreshed
-from pipeline.run.session import Session, in_parallel, read_live
-from pipeline.run.watch import Target, watch_rollout
+from pipeline.run.live import read_live
+from pipeline.run.session import Session, in_parallel
+from pipeline.run.targets import Target
+from pipeline.run.watch import watch_rollout
 
 _MANAGED_FIELDS = "application/merge-patch+json"
 
@@ -101,11 +105,11 @@ def _undo(session: Session, change: Change, before: Before) -> ObjectApplied:
     try:
         if change.action is Action.DELETE:
             session.cluster.delete(change.ref, change.api_version, uid=change.uid)
-            apply.wait_gone(session, change)
+            send.wait_gone(session, change)
         elif change.action is Action.CREATE:
             _bring_back(session, change, before.objects[change.ref] or {})
         else:
-            _restore(session, change)
+            _restore(session, change, before.objects[change.ref] or {})
     except InterruptedRunError:
         raise
     except PipelineError as error:
@@ -115,26 +119,33 @@ def _undo(session: Session, change: Change, before: Before) -> ObjectApplied:
     return ObjectApplied(change.ref, change.action, change.wave, result, seconds, problem)
 
 
-def _restore(session: Session, change: Change) -> None:
+def _restore(session: Session, change: Change, then: Object) -> None:
     """Apply the old fields; where the server says that a field is immutable, replace the object."""
     assert change.body is not None  # noqa: S101 - updates have one
     try:
         session.cluster.apply(change.body, force=True, strict=False)
+        if adoption.tools_of(then):
+            _give_back(session, change, then)
     except ApiError as error:
-        if not error.is_about_immutability or change.ref.kind in planner.NEVER_PRUNED:
+        if not error.is_about_immutability or change.ref.kind in NEVER_PRUNED:
             raise
         session.cluster.delete(change.ref, change.api_version, uid=change.uid)
-        apply.wait_gone(session, change)
+        send.wait_gone(session, change)
         session.guard()
         session.cluster.apply(change.body, force=True, strict=False)
 
 
 def _bring_back(session: Session, change: Change, then: Object) -> None:
-    """Create a deleted object again, whole, and give its fields back to those who owned them."""
+    """Create a deleted object again, whole."""
     assert change.body is not None  # noqa: S101 - creations have one
-    apply.wait_gone(session, change)
+    send.wait_gone(session, change)
     session.guard()
     session.cluster.create(change.body)
+    _give_back(session, change, then)
+
+
+def _give_back(session: Session, change: Change, then: Object) -> None:
+    """Those who owned the fields own them again."""
     managers = get_path(then, "metadata", "managedFields", default=[])
     owners = [m for m in managers if not m.get("subresource")]
     if owners:
@@ -151,7 +162,8 @@ def _gate(session: Session, plan: Plan, before: Before) -> tuple[str, ...]:
         if then is None or assess(then).status is not Status.CURRENT:
             continue
         manifest = Manifest(change.ref, then, Origin("the state before the deploy"))
-        targets.append(Target(manifest=manifest, since=since))
+        labelled = is_ours(then, session.environment)
+        targets.append(Target(manifest=manifest, since=since, labelled=labelled))
     result = watch_rollout(session, targets, budget_s=session.environment.deploy.timeout_s)
     if result.ok:
         return ()

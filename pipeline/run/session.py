@@ -9,8 +9,7 @@ from typing import TypeVar
 
 from pipeline.core.known import Known
 from pipeline.model.environment import Environment
-from pipeline.model.errors import ApiError, InterruptedRunError
-from pipeline.model.objects import Object, ObjectRef
+from pipeline.model.errors import InterruptedRunError
 from pipeline.ports import Clock, Cluster, Lock, Prober, Releases, Reporter
 
 T = TypeVar("T")
@@ -38,21 +37,32 @@ class Session:
     redact: Callable[..., None] = lambda *_: None
     bind: Callable[..., None] = lambda **_: None
     secrets: set[str] = field(default_factory=set)
+    locked: bool = False
+    _known: Known | None = None
 
     def learn_secrets(self, values: frozenset[str]) -> None:
         """These values must not be shown from now on: not in causes, not by the log."""
+        if values <= self.secrets:
+            return
         self.secrets |= values
+        self._known = None
         self.redact(*values)
 
     def hide(self, *texts: str) -> list[str]:
         """The texts of a cluster or an application, without secrets, to be shown."""
-        known = Known(self.secrets)
-        return [known.remove(text) for text in texts]
+        self._known = self._known or Known(self.secrets)
+        return [self._known.remove(text) for text in texts]
 
     def guard(self) -> None:
-        """Before every write and in every wait: InterruptedRunError after a signal or without the lock."""
+        """Before every write: InterruptedRunError after a signal or without the lock."""
         self.stay()
         self.lock.check()
+
+    def hold(self) -> None:
+        """In every wait: as ``guard`` where this run holds the lock, else as ``stay``."""
+        self.stay()
+        if self.locked:
+            self.lock.check()
 
     def stay(self) -> None:
         """As ``guard``, for the phases that hold no lock."""
@@ -72,42 +82,3 @@ def in_parallel(session: Session, work: Callable[[T], R], items: list[T]) -> lis
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-_FEW = 4
-"""Up to so many objects of a kind are read one by one: a list would move all that others have of it."""
-
-
-def read_live(session: Session, wanted: dict[ObjectRef, str]) -> dict[ObjectRef, Object]:
-    """The live objects among ``wanted`` (ref → apiVersion): one list a kind and namespace where many are
-    wanted, else one GET each. Kinds that the server does not serve have no live objects.
-    """
-    groups: dict[tuple[str, str, str], list[ObjectRef]] = {}
-    for ref, api_version in wanted.items():
-        groups.setdefault((api_version, ref.kind, ref.namespace), []).append(ref)
-    found: dict[ObjectRef, Object] = {}
-    for objects in in_parallel(
-        session, lambda item: _read_group(session, item[0], item[1]), list(groups.items())
-    ):
-        found |= objects
-    return found
-
-
-def _read_group(
-    session: Session, key: tuple[str, str, str], refs: list[ObjectRef]
-) -> dict[ObjectRef, Object]:
-    api_version, kind, namespace = key
-    resource = session.cluster.resource(api_version, kind)
-    if resource is None:
-        return {}
-    if len(refs) > _FEW:
-        try:
-            items, _ = session.cluster.list(resource, namespace)
-        except ApiError as error:
-            if error.status != 403:
-                raise
-        else:
-            by_ref = {ObjectRef.of(item): item for item in items}
-            return {ref: by_ref[ref] for ref in refs if ref in by_ref}
-    read = ((ref, session.cluster.get(ref, api_version)) for ref in refs)
-    return {ref: obj for ref, obj in read if obj is not None}

@@ -1,15 +1,20 @@
 """The apply loop: an object goes as soon as what it needs is there, and nothing starts after a failure."""
 
+import queue
 import threading
 import time
+from collections import defaultdict
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from pipeline.core.edges import milestone
 from pipeline.model.environment import Deploy, Environment
 from pipeline.model.errors import ApiError, InterruptedRunError
 from pipeline.model.objects import ObjectRef
-from pipeline.model.plan import Action, Change, Plan
+from pipeline.model.plan import Action, Change, Plan, Strength
+from pipeline.model.status import ObjectStatus, Status
 from pipeline.run.apply import Applier, ApplyFailedError
 from pipeline.run.session import Session
 
@@ -22,8 +27,8 @@ def ref(name):
     return ObjectRef("", "ConfigMap", "demo", name)
 
 
-def plan(needs, *, keep=(), ready=()):
-    """``needs``: name → names that come before it."""
+def plan(needs, *, keep=(), ready=(), available=()):
+    """``needs``: name → names that come before it; those in ``ready`` must be ready before what needs them."""
     changes = tuple(
         Change(
             ref=ref(name),
@@ -33,14 +38,48 @@ def plan(needs, *, keep=(), ready=()):
         )
         for name in needs
     )
-    edges = {ref(name): frozenset(ref(n) for n in before) for name, before in needs.items()}
-    return Plan(
-        environment="dev",
-        revision="r",
-        changes=changes,
-        needs=edges,
-        ready_first=frozenset(ref(name) for name in ready),
-    )
+
+    def strength(name):
+        if name in ready:
+            return Strength.READY
+        return Strength.AVAILABLE if name in available else Strength.EXISTS
+
+    edges = {ref(name): {ref(n): strength(n) for n in before} for name, before in needs.items()}
+    return Plan(environment="dev", revision="r", changes=changes, needs=edges)
+
+
+class Gate:
+    """The gate as the loop sees it. ``ready`` says of an object's name whether it is Current by now."""
+
+    def __init__(self, inbox, ready=lambda name: True):
+        self._inbox, self._ready, self._added = inbox, ready, []
+        self.manifests, self.fatal, self.unseen, self.elapsed_s = {}, (), [], 1.0
+        self.statuses = defaultdict(lambda: ObjectStatus(Status.IN_PROGRESS))
+
+    def add(self, targets):
+        self._added += targets
+
+    @property
+    def waiting(self):
+        return [r for r in self._added if not self._ready(r.name)]
+
+    def is_current(self, of):
+        return of not in self._added or self._ready(of.name)
+
+    def seen(self, of):
+        return None
+
+    def entries(self):
+        return ()
+
+    def wait(self):
+        try:
+            return [self._inbox.get(timeout=0.01)]
+        except queue.Empty:
+            return []
+
+    def judge(self):
+        return SimpleNamespace(fatal=self.fatal, pending=())
 
 
 class Server:
@@ -65,10 +104,10 @@ class Server:
         return body
 
 
-def run(a_plan, server, *, wait_ready=lambda change: "", guard=lambda: None):
+def run(a_plan, server, *, ready=lambda name: True, guard=lambda: None, environment=ENV, fatal=()):
     events = []
     session = Session(
-        environment=ENV,
+        environment=environment,
         cluster=server,
         releases=None,
         lock=SimpleNamespace(check=guard),
@@ -76,9 +115,14 @@ def run(a_plan, server, *, wait_ready=lambda change: "", guard=lambda: None):
         clock=time,
         tell=events.append,
         stopped=lambda: False,
+        locked=True,
     )
+    inbox = queue.SimpleQueue()
+    gate = Gate(inbox, ready)
+    gate.fatal = fatal
     try:
-        return Applier(session, a_plan, wait_ready).run(), events
+        applier = Applier(session, a_plan, gate, inbox, target_of=lambda change, live: change.ref, budget_s=2)
+        return applier.run(), events
     except ApplyFailedError as error:
         return error, events
 
@@ -123,32 +167,83 @@ def test_nothing_is_started_after_the_first_failure():
 
 
 def test_a_declared_need_waits_until_the_object_is_ready():
-    server, order = Server(), []
+    server, looks = Server(), []
 
-    def wait_ready(change):
-        order.append(("ready", change.ref.name, list(server.applied)))
-        return ""
+    def ready(name):
+        looks.append(list(server.applied))
+        return name != "a" or len(looks) > 20
 
-    run(plan({"b": "a", "a": ""}, ready="a"), server, wait_ready=wait_ready)
-    assert order == [("ready", "a", ["a"])]
+    run(plan({"b": "a", "a": ""}, ready="a"), server, ready=ready)
+    assert ["a"] in looks[20:]  # ready, and b not sent before
+    assert all(applied in ([], ["a"]) for applied in looks[:21])
     assert server.applied == ["a", "b"]
 
 
-def test_an_object_that_does_not_become_ready_stops_those_that_wait_for_it():
+def test_an_inferred_need_does_not_wait_for_what_somebody_else_wants_ready():
     server = Server()
-    error, _ = run(plan({"b": "a", "a": ""}, ready="a"), server, wait_ready=lambda change: "it is not ready")
-    assert results(error.applied) == {"a": "failed", "b": "skipped"}
+    a_plan = plan({"a": "", "b": "a", "c": "a"}, ready="a")
+    needs = {**a_plan.needs, ref("c"): {ref("a"): Strength.EXISTS}}
+    run(replace(a_plan, needs=needs), server, ready=lambda name: name != "a" or "c" in server.applied)
+    assert server.applied == ["a", "c", "b"]
+
+
+def test_an_object_that_does_not_become_ready_in_time_stops_those_that_wait_for_it():
+    server = Server()
+    error, _ = run(plan({"b": "a", "a": ""}, ready="a"), server, ready=lambda name: False)
+    assert results(error.applied) == {"a": "applied", "b": "skipped"}
+    assert error.rollout.timed_out
     assert server.applied == ["a"]
 
 
 def test_an_unchanged_object_is_waited_for_where_that_was_declared():
-    asked = []
-    run(
-        plan({"b": "a", "a": ""}, keep="a", ready="a"),
-        Server(),
-        wait_ready=lambda c: asked.append(c.ref.name) or "",
+    server, looks = Server(), []
+
+    def ready(name):
+        looks.append(list(server.applied))
+        return name != "a" or len(looks) > 20
+
+    run(plan({"b": "a", "a": ""}, keep="a", ready="a"), server, ready=ready)
+    assert len(looks) > 20
+    assert server.applied == ["b"]
+
+
+def test_a_milestone_is_passed_as_soon_as_all_that_leads_to_it_is_ready():
+    server = Server()
+    a_plan = plan({"a": "", "b": "", "c": ""})
+    stone = milestone("wave 0 done")
+    needs = {stone: {ref("a"): Strength.READY, ref("b"): Strength.READY}, ref("c"): {stone: Strength.EXISTS}}
+    run(replace(a_plan, needs=needs), server)
+    assert server.applied[-1] == "c"
+
+
+GOING_ON = replace(ENV, deploy=Deploy(parallelism=1, on_error="continue"))
+
+
+def test_by_policy_what_does_not_need_the_failed_object_goes_on():
+    server = Server(refuse="a")
+    error, _ = run(plan({"a": "", "b": "a", "c": "b", "z": ""}), server, environment=GOING_ON)
+    assert results(error.applied) == {"a": "failed", "b": "skipped", "c": "skipped", "z": "applied"}
+    messages = {a.ref.name: a.message for a in error.applied}
+    assert messages["c"] == messages["b"] == "needs /ConfigMap/demo/a, which failed"
+
+
+def test_by_policy_nobody_waits_for_what_only_skipped_objects_need():
+    server = Server(refuse="a")
+    error, _ = run(
+        plan({"a": "", "r": "", "b": ["a", "r"]}, ready="r"),
+        server,
+        environment=GOING_ON,
+        ready=lambda name: name != "r",
     )
-    assert asked == ["a"]
+    assert results(error.applied) == {"a": "failed", "r": "applied", "b": "skipped"}
+    assert error.rollout is None
+
+
+def test_the_longest_way_goes_first():
+    server = Server()
+    narrow = replace(ENV, deploy=Deploy(parallelism=1))
+    run(plan({"a": "", "b": "", "z": "", "y": "z", "x": "y"}), server, environment=narrow)
+    assert server.applied[0] == "z"
 
 
 def test_a_lost_lock_stops_the_writes():

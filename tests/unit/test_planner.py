@@ -135,7 +135,20 @@ def test_a_namesake_that_is_another_object_is_not_deleted():
     assert [c.action for c in plan.changes] == [Action.KEEP]
 
 
-@pytest.mark.parametrize(("key", "value"), list(planner.KEPT_BY_ANNOTATION.items()))
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("pipeline/prune", "keep"),
+        ("helm.sh/resource-policy", "keep"),
+        ("argocd.argoproj.io/sync-options", "Validate=false,Prune=false"),
+        ("argocd.argoproj.io/sync-options", "Delete=confirm"),
+        ("kapp.k14s.io/delete-strategy", "orphan"),
+        ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
+        ("cli-utils.sigs.k8s.io/on-remove", "keep"),
+        ("client.lifecycle.config.k8s.io/deletion", "detach"),
+        ("kluctl.io/skip-delete", "true"),
+    ],
+)
 def test_an_annotation_protects_from_pruning(key, value):
     old = settings("old")
     one = settings()
@@ -190,7 +203,9 @@ def test_all_refusals_are_told_at_once():
     from pipeline.model.errors import Problem
 
     one, two = settings("a"), settings("b")
-    dry = {d.manifest.ref: DryRun(problem=Problem(code="x", message=d.manifest.ref.name)) for d in (one, two)}
+    dry = {
+        d.manifest.ref: DryRun(problems=(Problem(code="x", message=d.manifest.ref.name),)) for d in (one, two)
+    }
     _, problems = build(one, two, dry=dry)
     assert [p.message for p in problems] == ["a", "b"]
 

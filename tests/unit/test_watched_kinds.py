@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.model.objects import ObjectRef
-from pipeline.run.watch import explained_by
+from pipeline.run.targets import explained_by
 
 
 @pytest.mark.parametrize(

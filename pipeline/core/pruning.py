@@ -1,0 +1,139 @@
+"""What is deleted because nobody wants it any more, in which order, and what never is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from pipeline.core import graph
+from pipeline.core.desired import foreign_owner, is_ours
+from pipeline.model.environment import Environment
+from pipeline.model.errors import InvalidError, Problem
+from pipeline.model.objects import Manifest, Object, ObjectRef, Origin, get_path
+from pipeline.model.plan import Action, Change, Reversible
+from pipeline.model.release import InventoryEntry
+
+NEVER_PRUNED: Final = frozenset(
+    {"Namespace", "CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim"}
+)
+"""Deleting one of these deletes what is in it, too: a person does that."""
+
+PROTECTED_NAMESPACES: Final = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
+"""Nothing is deleted there unless the environment names the namespace, by itself and not by ``*``."""
+
+
+def _is(wanted: str) -> Callable[[str], bool]:
+    return lambda value: value.strip().lower() == wanted
+
+
+def _has_option(*options: str) -> Callable[[str], bool]:
+    return lambda value: any(part.strip() in options for part in value.split(","))
+
+
+KEPT_BY_ANNOTATION: Final[Mapping[str, Callable[[str], bool]]] = {
+    "pipeline/prune": _is("keep"),
+    "helm.sh/resource-policy": _is("keep"),
+    "argocd.argoproj.io/sync-options": _has_option(
+        "Prune=false", "Prune=confirm", "Delete=false", "Delete=confirm"
+    ),
+    "kapp.k14s.io/delete-strategy": _is("orphan"),
+    "kustomize.toolkit.fluxcd.io/prune": _is("disabled"),
+    "cli-utils.sigs.k8s.io/on-remove": _is("keep"),
+    "client.lifecycle.config.k8s.io/deletion": _is("detach"),
+    "kluctl.io/skip-delete": _is("true"),
+}
+"""Annotations of every ecosystem that protect an object from being pruned."""
+
+
+def deletions(
+    environment: Environment,
+    wanted: frozenset[ObjectRef],
+    inventory: Mapping[ObjectRef, InventoryEntry],
+    live: Mapping[ObjectRef, Object],
+    wave: int,
+) -> tuple[list[Change], list[Change]]:
+    """(objects to delete, from wave ``wave`` on, objects that stay though nobody wants them, and why)."""
+    if not environment.prune.enabled:
+        return [], []
+    going, staying = [], []
+    for ref, entry in inventory.items():
+        obj = live.get(ref)
+        if ref in wanted or obj is None or _is_another(entry, obj):
+            continue
+        change = Change(
+            ref=ref,
+            action=Action.DELETE,
+            api_version=entry.api_version,
+            wave=wave,
+            reason="no longer in the repository",
+            uid=str(get_path(obj, "metadata", "uid", default="")),
+            reversible=Reversible.ONE_WAY if ref.kind == "Job" else Reversible.EXACT,
+        )
+        if reason := _stays(entry, obj, environment):
+            staying.append(replace(change, action=Action.KEEP, note=f"left in the cluster: {reason}"))
+        else:
+            going.append(change)
+    return _in_order(going, live, wave), staying
+
+
+def guard(environment: Environment, owned: int, going: Sequence[Change]) -> list[Problem]:
+    """Refuse to delete much at once: an empty render or a wrong path looks just like that."""
+    prune = environment.prune
+    count = len(going)
+    percent = 100 * count / owned if owned else 0
+    # A share says little of a handful: losing one of three objects is no accident.
+    over_share = percent > prune.max_percent and count > 3
+    if count <= prune.max_deletions and not over_share:
+        return []
+    names = ", ".join(str(c.ref) for c in going[:3]) + (", …" if count > 3 else "")
+    return [
+        Problem(
+            code="mass-deletion",
+            message=f"this would delete {count} of {owned} objects of {environment.name} ({names})",
+            hint=f"if that is meant, raise prune.maxDeletions ({prune.max_deletions}) or "
+            f"prune.maxPercent ({prune.max_percent}) in {environment.path}",
+        )
+    ]
+
+
+def _is_another(entry: InventoryEntry, live: Object) -> bool:
+    """Somebody made it anew. A run that died may have created ours without learning its uid: then our
+    labels must tell."""
+    return bool(entry.uid) and get_path(live, "metadata", "uid") != entry.uid
+
+
+def _stays(entry: InventoryEntry, live: Object, environment: Environment) -> str:
+    """Why the object is not deleted; empty where it is."""
+    ref = entry.ref
+    if owner := foreign_owner(live, environment):
+        return f"it belongs to {owner} now"
+    if not is_ours(live, environment):
+        return "its labels of this environment were taken off"
+    if ref.kind in NEVER_PRUNED:
+        return f"a {ref.kind} is never pruned"
+    named = {environment.namespace, *environment.allow.namespaces}
+    if ref.namespace in PROTECTED_NAMESPACES and ref.namespace not in named:
+        return f"nothing is pruned in {ref.namespace} unless allow.namespaces names it"
+    annotations = get_path(live, "metadata", "annotations", default={})
+    for key, keeps in KEPT_BY_ANNOTATION.items():
+        if keeps(str(annotations.get(key, ""))):
+            return f"annotation {key}: {annotations[key]}"
+    return ""
+
+
+def _in_order(going: Sequence[Change], live: Mapping[ObjectRef, Object], first: int) -> list[Change]:
+    """Users before what they use, by the references of the live objects."""
+    bare = [Manifest(c.ref, _without_annotations(live[c.ref]), Origin("the cluster")) for c in going]
+    try:
+        waves: Iterable[Sequence[ObjectRef]] = graph.delete_waves(graph.needs(bare, default_namespace=""))
+    except InvalidError:  # they need each other: any order is as good
+        return list(going)
+    level = {ref: n for n, wave in enumerate(waves, first) for ref in wave}
+    return [replace(c, wave=level.get(c.ref, first)) for c in going]
+
+
+def _without_annotations(obj: Object) -> Object:
+    """Orders that were declared are about applying, and name what may not be among these."""
+    meta = {key: value for key, value in obj["metadata"].items() if key != "annotations"}
+    return {**obj, "metadata": meta}

@@ -1,0 +1,308 @@
+"""The rollout gate: follows what is waited for, judges it, and knows what is not Current yet.
+
+One loop, the caller's, decides; followers only put what they see into the inbox. Targets may be added
+while the gate is at work, as soon as each is written.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from pipeline.core import rollout
+from pipeline.core.desired import owner_selector
+from pipeline.core.readiness import exists_is_enough
+from pipeline.core.rollout import WORKLOADS, RolloutDecision, RolloutLog, Snapshot
+from pipeline.model.errors import PipelineError
+from pipeline.model.events import Note, RolloutProgress
+from pipeline.model.objects import Manifest, Object, ObjectRef, ResourceType
+from pipeline.model.release import RolloutEntry
+from pipeline.model.status import ObjectStatus, Status
+from pipeline.run.follow import Followed, Follower, Key, Update, take_in
+from pipeline.run.session import Session
+from pipeline.run.targets import Facts, Target, companions
+
+TICK_S = 0.25
+"""How often the clock alone is asked: grace that runs out makes no event."""
+
+_WIDE = 3
+"""In more namespaces than this a kind is followed in all of them at once, where that is allowed."""
+
+_MANY = 50
+"""More targets than this that wait are looked into one by one only after a while: most come up by
+themselves, and following the pods and events of hundreds costs the control plane more than us."""
+
+_PATIENCE_S = 2.0
+_TOLD_EACH_S = 0.5
+
+_STARTING = ObjectStatus(Status.IN_PROGRESS, "NotObserved", "has not been seen in the cluster yet")
+
+Inbox = queue.SimpleQueue[object]
+
+
+class Gate:
+    """``expected`` are all objects that may become targets: they decide how wide to look."""
+
+    def __init__(
+        self,
+        session: Session,
+        expected: Iterable[Target],
+        inbox: Inbox,
+        *,
+        quiet: bool = False,
+    ) -> None:
+        self._session = session
+        self._inbox = inbox
+        self._quiet = quiet
+        self._facts = Facts(session)
+        self.manifests: dict[ObjectRef, Manifest] = {}
+        self._targets: dict[ObjectRef, rollout.Target] = {}
+        self._active: set[ObjectRef] = set()
+        self.statuses: dict[ObjectRef, ObjectStatus] = {}
+        self._settled: dict[ObjectRef, float] = {}
+        self._followed: dict[Key, Followed] = {}
+        self._followers: list[Follower] = []
+        self._log = RolloutLog()
+        self._told: tuple[float, Mapping[ObjectRef, ObjectStatus]] = (float("-inf"), {})
+        self._started = session.clock.monotonic()
+        self._due = 0.0
+        self._waits_since: float | None = None
+        self._wide, self._labelled = _scopes(expected)
+
+    # --- targets
+
+    def add(self, targets: Sequence[Target], *, follow: bool = True) -> None:
+        """Wait for these, too. What is Current as it was last read is settled without being followed;
+        kinds that are ready as soon as they exist are not waited for. ``follow=False``: one look only."""
+        rules = self._session.environment.rollout.rules
+        now = self._session.cluster.server_time()
+        for target in targets:
+            if exists_is_enough(target.manifest.body, rules):
+                continue
+            ref = target.ref
+            self.manifests[ref] = target.manifest
+            self._targets[ref] = self._facts.core_target(target)
+            self.statuses[ref] = self._first_look(target, now)
+            if self.statuses[ref].status is Status.CURRENT:
+                self._settle(ref)
+            else:
+                self._active.add(ref)
+                if follow:
+                    self._follow_target(target)
+        if follow:
+            self._follow_companions()
+
+    def is_current(self, ref: ObjectRef) -> bool:
+        """True also for what is not waited for."""
+        return ref not in self._active
+
+    def seen(self, ref: ObjectRef) -> Object | None:
+        """The object as a follower last saw it."""
+        followed = self._of(ref)
+        return followed.objects.get((ref.namespace, ref.name)) if followed else None
+
+    @property
+    def waiting(self) -> list[ObjectRef]:
+        return sorted(self._active)
+
+    def _first_look(self, target: Target, now: float) -> ObjectStatus:
+        if target.live is None:
+            return _STARTING
+        one = replace(self._targets[target.ref], generation=0)
+        snapshot = Snapshot(objects={target.ref: target.live})
+        looked = rollout.step([one], snapshot, RolloutLog(), self._session.environment.rollout, now)
+        return looked.statuses[target.ref]
+
+    # --- following
+
+    def _follow_target(self, target: Target) -> None:
+        resource = self._session.cluster.resource(target.manifest.api_version, target.ref.kind)
+        if resource is None:
+            self._session.tell(
+                Note(f"{target.ref} is not watched: the server has no such kind", warning=True)
+            )
+            return
+        self._follow(resource, target.ref.namespace, ours=True)
+
+    def _follow_companions(self) -> None:
+        """What explains those that wait; of very many only after a while."""
+        waiting = [ref for ref in self._active if ref.group_kind in WORKLOADS or ref.namespace]
+        if not waiting:
+            self._waits_since = None
+            return
+        now = self._session.clock.monotonic()
+        if self._waits_since is None:
+            self._waits_since = now
+        if len(waiting) > _MANY and now - self._waits_since < _PATIENCE_S:
+            return
+        for resource, namespaces in companions(waiting).items():
+            for namespace in namespaces:
+                self._follow(resource, namespace, ours=False)
+
+    def _follow(self, resource: ResourceType, namespace: str, *, ours: bool) -> None:
+        wide = not namespace or (resource.group, resource.kind) in self._wide
+        key = (resource.group, resource.kind, "" if wide else namespace)
+        if wide and namespace and (found := self._followed.get(key)) and found.forbidden:
+            key = (resource.group, resource.kind, namespace)
+        if key in self._followed:
+            return
+        selector = owner_selector(self._session.environment) if ours and wide and self._labelled else ""
+        followed = Followed(resource, key[2], selector)
+        self._followed[key] = followed
+        follower = Follower(self._session.cluster, self._session.clock, key, followed, self._inbox.put)
+        self._followers.append(follower)
+        follower.start()
+
+    def _narrow(self, key: Key) -> None:
+        """All namespaces at once may not be looked into: those of the targets may."""
+        resource = self._followed[key].resource
+        own = (resource.group, resource.kind)
+        for ref in self._targets:
+            companion = any(r.kind == resource.kind for r in companions([ref]))
+            if ref.namespace and (ref.group_kind == own or companion):
+                self._follow(resource, ref.namespace, ours=ref.group_kind == own)
+
+    # --- the loop's part
+
+    def take_in(self, update: Update) -> None:
+        """What a follower saw."""
+        followed = self._followed[update.key]
+        take_in(followed, update)
+        if update.forbidden and followed.resource.namespaced and not update.key[2]:
+            self._narrow(update.key)
+            return
+        if update.replace:
+            group_kind = update.key[:2]
+            self._active |= {
+                ref for ref in self._targets if ref.group_kind == group_kind and self._is_followed(ref)
+            }
+        for obj in update.objects:
+            ref = ObjectRef.of(obj) if "kind" in obj else None
+            if ref in self._targets:
+                self._active.add(ref)
+
+    def wait(self, longest_s: float = TICK_S) -> list[object]:
+        """Everything that arrived, after at most so many seconds; updates are taken in, the rest returned."""
+        others: list[object] = []
+        with suppress(queue.Empty):
+            item = self._inbox.get(timeout=max(longest_s, 0.001))
+            while True:
+                if isinstance(item, Update):
+                    self.take_in(item)
+                else:
+                    others.append(item)
+                item = self._inbox.get_nowait()
+        return others
+
+    def judge(self) -> RolloutDecision | None:
+        """The verdicts of now, on all that is not settled; None where the last ones are too recent.
+
+        Judging hundreds takes time that the followers need: a fifth of it at most.
+        """
+        clock = self._session.clock
+        started = clock.monotonic()
+        if started < self._due:
+            return None
+        self._follow_companions()
+        now = self._session.cluster.server_time()
+        targets = [self._targets[ref] for ref in self.waiting if self._is_synced(ref)]
+        policy = self._session.environment.rollout
+        decision = rollout.step(targets, self._snapshot(targets), self._log, policy, now)
+        self._log = decision.log
+        for ref, status in decision.statuses.items():
+            self.statuses[ref] = status
+            if status.status is Status.CURRENT:
+                self._settle(ref)
+            else:
+                self._settled.pop(ref, None)
+        self._due = clock.monotonic() + min(TICK_S, 4 * (clock.monotonic() - started))
+        self._tell()
+        return decision
+
+    def stop(self) -> None:
+        for follower in self._followers:
+            follower.stop()
+
+    @property
+    def elapsed_s(self) -> float:
+        return self._session.clock.monotonic() - self._started
+
+    @property
+    def unseen(self) -> list[str]:
+        """Kinds that the cluster has not listed yet."""
+        return sorted({key[1] for key, followed in self._followed.items() if not followed.synced})
+
+    def entries(self) -> tuple[RolloutEntry, ...]:
+        elapsed = self.elapsed_s
+        return tuple(
+            RolloutEntry(ref=ref, status=status, seconds=round(self._settled.get(ref, elapsed), 3))
+            for ref, status in self.statuses.items()
+        )
+
+    # --- inside
+
+    def _settle(self, ref: ObjectRef) -> None:
+        self._active.discard(ref)
+        self._settled.setdefault(ref, self.elapsed_s)
+
+    def _of(self, ref: ObjectRef) -> Followed | None:
+        """What follows the object: its own namespace before all of them."""
+        own = self._followed.get((ref.group, ref.kind, ref.namespace))
+        return own or self._followed.get((ref.group, ref.kind, ""))
+
+    def _is_followed(self, ref: ObjectRef) -> bool:
+        return self._of(ref) is not None
+
+    def _is_synced(self, ref: ObjectRef) -> bool:
+        followed = self._of(ref)
+        return followed is None or followed.synced
+
+    def _snapshot(self, targets: Sequence[rollout.Target]) -> Snapshot:
+        return Snapshot(
+            objects={t.ref: obj for t in targets if (obj := self._object(t.ref)) is not None},
+            replica_sets=self._all("apps", "ReplicaSet"),
+            pods=self._all("", "Pod"),
+            events=self._all("", "Event"),
+            controller_revisions=self._all("apps", "ControllerRevision"),
+        )
+
+    def _object(self, ref: ObjectRef) -> Object | None:
+        followed = self._of(ref)
+        if followed is None:
+            return None
+        if followed.forbidden:
+            # No right to list or watch, but perhaps to get: slower, not blind.
+            with suppress(PipelineError):
+                return self._session.cluster.get(ref, followed.resource.api_version)
+        return followed.objects.get((ref.namespace, ref.name))
+
+    def _all(self, group: str, kind: str) -> list[Object]:
+        found: list[Object] = []
+        for key, followed in self._followed.items():
+            if key[:2] == (group, kind):
+                found += followed.objects.values()
+        return found
+
+    def _tell(self) -> None:
+        at, told = self._told
+        now = self._session.clock.monotonic()
+        if self._quiet or self.statuses == told:
+            return
+        if len(self.statuses) > _MANY and now - at < _TOLD_EACH_S:
+            return
+        self._told = now, dict(self.statuses)
+        self._session.tell(RolloutProgress(tuple(self.statuses.items()), self.elapsed_s))
+
+
+def _scopes(expected: Iterable[Target]) -> tuple[frozenset[tuple[str, str]], bool]:
+    """(kinds in so many namespaces that they are followed in all, whether all objects carry our labels)."""
+    namespaces: dict[tuple[str, str], set[str]] = {}
+    labelled = True
+    for target in expected:
+        labelled = labelled and target.labelled
+        namespaces.setdefault(target.ref.group_kind, set()).add(target.ref.namespace)
+        for resource in companions([target.ref]):
+            namespaces.setdefault((resource.group, resource.kind), set()).add(target.ref.namespace)
+    return frozenset(kind for kind, names in namespaces.items() if len(names) > _WIDE), labelled

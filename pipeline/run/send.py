@@ -1,0 +1,150 @@
+"""Writes one object: applies it, takes it over from another deploy tool first, or replaces it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.core import adoption, diff, fields
+from pipeline.core.rollback import creatable
+from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
+from pipeline.model.events import Note
+from pipeline.model.objects import Object, ObjectRef, get_path
+from pipeline.model.plan import Action, Change, FieldChange
+from pipeline.run.session import Session
+
+GONE_WAIT_S = 60.0
+"""How long a deleted object may take to go; what holds it is named then."""
+
+_GONE_POLL_S = 0.2
+_CONFLICTS = 10
+"""How often a write meets another one at the same object before it is given up (kapp's number)."""
+
+_MERGE_PATCH = "application/merge-patch+json"
+
+
+class StillThereError(ApiError):
+    """A deletion was accepted, and the object is still there. ``held_by`` names its finalizers."""
+
+    def __init__(self, ref: ObjectRef, held_by: Sequence[str]) -> None:
+        self.held_by = tuple(held_by)
+        what = f"its finalizers {', '.join(held_by)}" if held_by else "its pods or dependents"
+        super().__init__(
+            f"delete {ref}: still there after {GONE_WAIT_S:.0f} s, held by {what}",
+            status=409,
+            hint="is the controller at work that has to remove the finalizer?" if held_by else "",
+        )
+
+
+class Sender:
+    """``live`` are the objects as they were read for the plan."""
+
+    def __init__(self, session: Session, live: Mapping[ObjectRef, Object]) -> None:
+        self._session = session
+        self._live = live
+
+    def send(self, change: Change) -> Object:
+        """What the server made of the object. Raises ApiError, UnreachableError, InterruptedRunError."""
+        self._session.guard()
+        assert change.body is not None  # noqa: S101 - creations and updates have one
+        if change.action is Action.RECREATE:
+            return self._recreate(change, change.body)
+        if change.takes_over:
+            self._take_over(change)
+            self._session.guard()
+        return self._apply(change, change.body)
+
+    def _apply(self, change: Change, body: Object) -> Object:
+        for _ in range(_CONFLICTS):
+            try:
+                return self._session.cluster.apply(body, force=change.force)
+            except ApiError as error:
+                if error.status != 409:
+                    raise
+                self._still_as_planned(change, body, error)
+                self._session.guard()
+        return self._session.cluster.apply(body, force=change.force)
+
+    def _still_as_planned(self, change: Change, body: Object, error: ApiError) -> None:
+        """After a conflict: go on only where the write would still do what the plan said (re-diff guard)."""
+        live = self._session.cluster.get(change.ref, change.api_version)
+        tried = self._session.cluster.try_apply(body, force=change.force)  # raises where it conflicts still
+        now = diff.diff(live, tried.result) if live is not None else ()
+        planned = () if change.action is Action.CREATE else change.fields
+        if live is not None and _without_masks(now) == _without_masks(planned):
+            return
+        raise ApiError(
+            f"{error.message}; the object is no longer as it was when this was planned",
+            status=409,
+            reason=error.reason,
+            causes=error.causes,
+            hint="deploy again: the new plan shows what would change now",
+        )
+
+    def _take_over(self, change: Change) -> None:
+        """Merge other tools' shares into ours, so that the apply takes away what the manifest lacks."""
+        live = self._live.get(change.ref)
+        for _ in range(_CONFLICTS):
+            assert change.body is not None  # noqa: S101
+            applied = self._session.cluster.try_apply(change.body, force=True).result
+            patch = adoption.adoption_patch(live, applied) if live is not None else None
+            if patch is None:
+                return
+            try:
+                self._session.cluster.patch(change.ref, change.api_version, patch, content_type=_MERGE_PATCH)
+                return
+            except ApiError as error:
+                if error.status != 409:
+                    raise
+            self._session.guard()
+            live = self._session.cluster.get(change.ref, change.api_version)
+
+    def _recreate(self, change: Change, body: Object) -> Object:
+        """Delete, wait, create; where that fails the old object comes back."""
+        session = self._session
+        orphan = change.ref.group_kind == ("apps", "StatefulSet")  # its pods go on serving
+        session.cluster.delete(change.ref, change.api_version, uid=change.uid, orphan=orphan)
+        wait_gone(session, change)
+        session.guard()
+        try:
+            return session.cluster.apply(body, force=change.force)
+        except InterruptedRunError:
+            raise
+        except PipelineError as error:
+            raise self._brought_back(change, error) from error
+
+    def _brought_back(self, change: Change, error: PipelineError) -> PipelineError:
+        old = self._live.get(change.ref)
+        if old is None:
+            return error
+        try:
+            self._session.cluster.create(creatable(fields.clean(old)))
+        except PipelineError as again:
+            self._session.tell(Note(f"{change.ref} could not be brought back: {again.message}", warning=True))
+            return error
+        return ApiError(
+            f"replace {change.ref}: {error.message}; the old object is back",
+            status=error.status if isinstance(error, ApiError) else 500,
+            hint=error.hint,
+        )
+
+
+def wait_gone(session: Session, change: Change) -> None:
+    """Until a deleted object is gone. Raises StillThereError naming the finalizers that hold it, after a
+    minute."""
+    until = session.clock.monotonic() + GONE_WAIT_S
+    while True:
+        live = session.cluster.get(change.ref, change.api_version)
+        if live is None or (change.uid and get_path(live, "metadata", "uid") != change.uid):
+            return
+        if session.clock.monotonic() > until:
+            raise StillThereError(change.ref, get_path(live, "metadata", "finalizers", default=[]))
+        session.clock.sleep(_GONE_POLL_S)
+
+
+def _without_masks(found: Sequence[FieldChange]) -> list[tuple[str, str, object, object]]:
+    """Masked values have numbers that count from one in each comparison: their paths must do."""
+    return [(f.path, f.op, _plain(f.before), _plain(f.after)) for f in found]
+
+
+def _plain(value: object) -> object:
+    return "<masked>" if isinstance(value, str) and value.startswith("<masked") else value
