@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.cli.screen import Screen
+from pipeline.core.predict.apis import api_problems
+from pipeline.core.predict.size import size_problems
 from pipeline.model.environment import Environment
-from pipeline.model.errors import InvalidError, PipelineError, Problem, UsageError
+from pipeline.model.errors import InvalidError, PipelineError, PreflightError, Problem, UsageError
+from pipeline.model.events import Note
 from pipeline.model.exit_codes import ExitCode
+from pipeline.model.objects import Manifest
 from pipeline.model.status import Status
 from pipeline.model.views import EnvironmentChanges, EnvironmentStatus
 from pipeline.report import document, tables
@@ -80,14 +84,31 @@ def _plan(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     environment = workspace.environment(_one_environment(args), revision)
     if args.offline:
         manifests = workspace.render(environment, revision, lambda *_: None)
+        _tell_apis(app, environment, api_problems(manifests, target=args.target_version), InvalidError)
         plan = offline_plan(environment, manifests, revision)
     else:
         session = app.session(environment)
         manifests = workspace.render(environment, revision, job.scope_of(session))
+        if args.target_version:
+            server = session.cluster.version()
+            problems = api_problems(manifests, target=args.target_version, server=server)
+            _tell_apis(app, environment, problems, PreflightError)
         latest = session.releases.latest()
         plan = make_plan(session, manifests, revision, latest.inventory if latest else ()).plan
     screen.show_plan(plan, environment.name)
     return ExitCode.OK
+
+
+def _tell_apis(
+    app: App, environment: Environment, found: Iterable[Problem], refusal: type[PipelineError]
+) -> None:
+    """What a version of Kubernetes has against the set: warnings are told, an error ends the command."""
+    problems = list(found)
+    if any(not p.warning for p in problems):
+        noun = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise refusal(f"plan {environment.name}: {noun}, nothing was written", problems=problems)
+    for problem in problems:
+        app.tell(Note(str(problem), warning=True))
 
 
 def _render(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
@@ -119,13 +140,29 @@ def _validate(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     except InvalidError as error:
         problems += document.error_problems(error)
     for environment in environments:
-        try:
-            manifests = workspace.render(environment, revision, lambda *_: None)
-            offline_plan(environment, manifests, revision)
-        except InvalidError as error:
-            problems += [p for p in document.error_problems(error) if p not in problems]
+        found = _problems_of(workspace, environment, revision, args.target_version)
+        problems += [p for p in found if p not in problems]
     screen.show_problems(problems)
-    return ExitCode.INVALID if problems else ExitCode.OK
+    return ExitCode.INVALID if any(not p.warning for p in problems) else ExitCode.OK
+
+
+def _problems_of(workspace: Workspace, environment: Environment, revision: str, target: str) -> list[Problem]:
+    """Of one environment. What was read is judged by itself, too, though the set may be refused."""
+    manifests: list[Manifest] = []
+
+    def read(path: str, content: bytes) -> Sequence[Manifest]:
+        loaded = workspace.manifests(path, content)
+        manifests.extend(loaded)
+        return loaded
+
+    problems: list[Problem] = []
+    try:
+        rendered = replace(workspace, manifests=read).render(environment, revision, lambda *_: None)
+        offline_plan(environment, rendered, revision)
+    except InvalidError as error:
+        problems += document.error_problems(error)
+    warnings = [p for m in manifests for p in size_problems(m) if p.warning]
+    return [*problems, *warnings, *api_problems(manifests, target=target)]
 
 
 def _changes(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:

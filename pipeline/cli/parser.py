@@ -29,6 +29,7 @@ _MEANINGS = {
 }
 
 _DURATION = re.compile(r"^(?=.)(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?$")
+_VERSION = re.compile(r"^v?(1\.[1-9]?[0-9])(?:\.[0-9]+)?$")
 
 
 def build() -> argparse.ArgumentParser:
@@ -106,6 +107,14 @@ def duration(text: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
+def version(text: str) -> str:
+    """``1.34``, ``v1.34.2`` → ``1.34``: a removal is a matter of the minor version. Empty stays empty."""
+    match = _VERSION.match(text)
+    if text and not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is no version of Kubernetes such as 1.34")
+    return match.group(1) if match else ""
+
+
 def _global_options(parser: argparse.ArgumentParser, *, suppress: bool) -> None:
     group = parser
     option(
@@ -165,9 +174,11 @@ def _reading(add: _Adder) -> None:
     flag(render, "--show-secrets", help="do not mask Secret values")
     validate = add("validate", "every problem of every environment at once, offline")
     _revision(validate)
+    _target_version(validate, "tell which APIs this version of Kubernetes no longer serves")
     plan = add("plan", "what a deploy would do: order, field diffs, what can be undone, digest")
     _revision(plan)
     flag(plan, "--offline", help="without a cluster, as if it were empty")
+    _target_version(plan, "tell what an upgrade of the cluster to this version would refuse")
     add("status", "what runs where, and how healthy it is")
     add("history", "the releases of an environment, newest first")
     add("diff", "drift: live objects against the last verified release; exit 1 where there is some")
@@ -201,6 +212,10 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
 
 def _revision(parser: argparse.ArgumentParser) -> None:
     option(parser, "--revision", default="HEAD", metavar="REV", help="the commit (default: HEAD)")
+
+
+def _target_version(parser: argparse.ArgumentParser, text: str) -> None:
+    option(parser, "--target-version", parse=version, metavar="1.N", help=text)
 
 
 def _eks(add: _Adder) -> None:

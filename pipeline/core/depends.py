@@ -1,46 +1,46 @@
-"""The orders that people declare with annotations on an object."""
+"""Dependencies that people declare, object by object, with annotations."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator
 
+from pipeline.core.edges import Edge
+from pipeline.core.lookup import Lookup
 from pipeline.model.errors import Problem
 from pipeline.model.objects import FieldPath, Manifest, ObjectRef, get_path
+from pipeline.model.plan import Strength
 
 
-class Known(Protocol):
-    """The set in which declared dependencies must be."""
+def declared(lookup: Lookup, problems: list[Problem]) -> Iterator[Edge]:
+    """The edge of each declared dependency. What cannot be followed is added to ``problems``."""
+    for manifest in lookup.manifests:
+        annotations = get_path(manifest.body, "metadata", "annotations")
+        if not isinstance(annotations, dict):
+            continue
+        for annotation in _FORMATS:
+            if annotation in annotations:
+                yield from _dependencies(manifest, annotation, annotations[annotation], lookup, problems)
 
-    manifests: Sequence[Manifest]
 
-    def find(self, ref: ObjectRef) -> ObjectRef | None:
-        """The reference as the set writes it, or None."""
-
-
-def declared(
-    manifest: Manifest, known: Known, problems: list[Problem]
-) -> Iterator[tuple[FieldPath, ObjectRef]]:
-    """(path of the annotation, object of the set) for each declared dependency.
-
-    What cannot be followed is added to ``problems``.
-    """
-    annotations = get_path(manifest.body, "metadata", "annotations", default={})
-    if not isinstance(annotations, dict):
-        return
-    for annotation, (parse, form) in _FORMATS.items():
-        path = ("metadata", "annotations", annotation)
-        for text in _entries(annotations.get(annotation)):
-            target = parse(text)
-            if target is None:
-                problems.append(_malformed(manifest, path, text, form))
-                continue
-            found = known.find(target)
-            if found is None:
-                problems.append(_unknown(manifest, path, target, known))
-            else:
-                yield path, found
+def _dependencies(
+    manifest: Manifest, annotation: str, value: object, lookup: Lookup, problems: list[Problem]
+) -> Iterator[Edge]:
+    parse, form = _FORMATS[annotation]
+    path = ("metadata", "annotations", annotation)
+    why = f"declares with {annotation} that it needs"
+    for text in _entries(value):
+        target = parse(text)
+        if target is None:
+            problems.append(_malformed(manifest, path, text, form))
+            continue
+        found = lookup.find(target)
+        if found is not None:
+            yield Edge(manifest.ref, found, why, Strength.READY, manifest.origin_of(path), annotation)
+        elif lookup.idle(target) is not None:
+            problems.append(_idle(manifest, path, target))
+        else:
+            problems.append(_unknown(manifest, path, target, lookup))
 
 
 def parse_cli_utils(text: str) -> ObjectRef | None:
@@ -90,7 +90,17 @@ def _malformed(manifest: Manifest, path: FieldPath, text: str, form: str) -> Pro
     )
 
 
-def _unknown(manifest: Manifest, path: FieldPath, target: ObjectRef, known: Known) -> Problem:
+def _idle(manifest: Manifest, path: FieldPath, target: ObjectRef) -> Problem:
+    return Problem(
+        code="depends-on-idle",
+        message=f"{manifest.ref}: {path[-1]}: {target} is a hook that does not run in this deploy",
+        origin=manifest.origin_of(path),
+        hint="depend on an object that every deploy writes, or give the hook a phase that runs",
+        object=manifest.ref,
+    )
+
+
+def _unknown(manifest: Manifest, path: FieldPath, target: ObjectRef, known: Lookup) -> Problem:
     near = nearest(target, (m.ref for m in known.manifests if m.ref != manifest.ref))
     return Problem(
         code="depends-on-unknown",

@@ -59,6 +59,11 @@ class FieldSet:
         }
         return cls("." in tree or not tree, children)
 
+    def tree(self) -> Object:
+        """As FieldsV1, to be read by the server; what is empty in it is left out."""
+        children = {key: child.tree() for key, child in self.children.items() if child}
+        return {".": {}, **children} if self.member and children else children
+
     @property
     def is_leaf(self) -> bool:
         return self.member and not self.children
@@ -126,6 +131,20 @@ def extract(obj: Object, fields: FieldSet) -> Object:
         "metadata": {**identity, **rest},
         **{key: value for key, value in result.items() if key not in ("apiVersion", "kind", "metadata")},
     }
+
+
+def prune(value: Json, given_up: FieldSet, kept: FieldSet) -> Json:
+    """``value`` without the fields of ``given_up``, which somebody owned, but for those in ``kept``.
+
+    As a server-side apply takes away what its manager owned and no longer wants: a field that is to go goes
+    with all that is in it, defaults included, and a list item by its key (structured-merge-diff,
+    ``merge.Updater.prune``). ``value`` is not changed.
+    """
+    if isinstance(value, dict):
+        return _prune_fields(value, given_up, kept)
+    if isinstance(value, list):
+        return _prune_items(value, given_up, kept)
+    return value
 
 
 def owning(obj: Object, path: FieldPath) -> tuple[Manager, ...]:
@@ -227,6 +246,34 @@ def _pick_items(value: list[Json], fields: FieldSet, everyone: FieldSet) -> list
                 picked.append(part)
             break
     return picked
+
+
+def _prune_fields(value: Object, given_up: FieldSet, kept: FieldSet) -> Object:
+    left = {}
+    for key, item in value.items():
+        step = f"f:{key}"
+        child, others = given_up.children.get(step, _NOTHING), kept.children.get(step, _NOTHING)
+        if not child:
+            left[key] = item
+        elif others:  # a field with owned ones in it counts as owned itself
+            left[key] = prune(item, child, others)
+    return left
+
+
+def _prune_items(value: list[Json], given_up: FieldSet, kept: FieldSet) -> list[Json]:
+    left = []
+    selectors = _selectors(given_up)
+    for index, item in enumerate(value):
+        step = next(_steps(item, index, selectors), "")
+        child, others = given_up.children.get(step, _NOTHING), kept.children.get(step, _NOTHING)
+        if not child:
+            left.append(item)
+        elif others or not child.member:
+            part = prune(item, child, others)
+            # What an item is called stays as long as the item does.
+            keys = [key for key in selectors[step] if key in item] if step.startswith("k:") else []
+            left.append({**{key: item[key] for key in keys}, **part} if keys else part)
+    return left
 
 
 def _owns(value: Json, path: FieldPath, fields: FieldSet, everyone: FieldSet) -> bool:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from pipeline.core.predict.size import size_problems
 from pipeline.core.references import pod_spec_path
 from pipeline.core.removed import removed
 from pipeline.core.schema import kind_of, nearest, shown
@@ -37,6 +38,7 @@ def problems_of(manifest: Manifest) -> list[Problem]:
         *_data(manifest),
         *_selector(manifest),
         *_pods(manifest),
+        *size_problems(manifest),
     ]
 
 

@@ -1,12 +1,22 @@
-"""API versions that Kubernetes has removed, and what replaces them.
+"""API versions that Kubernetes has removed or is going to remove, and what replaces them.
 
-Source: the deprecated API migration guide of Kubernetes, and for flow control and admission policies
-the removal versions of the API lifecycle (``prerelease_lifecycle_gen.go``).
+Sources: the deprecated API migration guide of Kubernetes, and for what it does not name the versions that
+the server itself acts on (k8s.io/api v0.36.3, ``zz_generated.prerelease-lifecycle.go``; for Endpoints the
+comment in ``core/v1/types.go``). A removal after 1.36 is what is announced there.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
+
+NEWEST: Final = "1.36"
+"""The newest version of Kubernetes whose facts are in here."""
+
+# Every server that is still looked after lacks what was removed up to here; for what was removed later it
+# depends on the server, and ``fate`` tells.
+_LACKED_BY_ALL: Final = (1, 32)
 
 _POD_SECURITY = (
     "Pod Security Admission: label the namespace pod-security.kubernetes.io/enforce: restricted (or baseline)"
@@ -18,6 +28,15 @@ class Removed:
     """``since`` is the first version of Kubernetes that no longer serves it."""
 
     since: str
+    instead: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deprecated:
+    """Still served. ``removed_in`` is empty where no removal is announced."""
+
+    since: str
+    removed_in: str
     instead: str
 
 
@@ -109,6 +128,39 @@ _REMOVED: dict[tuple[str, str], tuple[str, str]] = {
         "1.34",
         "admissionregistration.k8s.io/v1",
     ),
+    ("admissionregistration.k8s.io/v1alpha1", "ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding"): (
+        "1.32",
+        "admissionregistration.k8s.io/v1",
+    ),
+    ("storage.k8s.io/v1alpha1", "VolumeAttributesClass"): ("1.35", "storage.k8s.io/v1"),
+}
+
+_CLAIMS = "DeviceClass ResourceClaim ResourceClaimTemplate ResourceSlice"
+
+_DEPRECATED: dict[tuple[str, str], tuple[str, str, str]] = {
+    # (apiVersion, kinds): (since, removed in, instead)
+    ("v1", "Endpoints"): ("1.33", "", "discovery.k8s.io/v1 EndpointSlice"),
+    ("flowcontrol.apiserver.k8s.io/v1beta3", "FlowSchema PriorityLevelConfiguration"): (
+        "1.29",
+        "1.32",
+        "flowcontrol.apiserver.k8s.io/v1",
+    ),
+    ("admissionregistration.k8s.io/v1beta1", "ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding"): (
+        "1.31",
+        "1.34",
+        "admissionregistration.k8s.io/v1",
+    ),
+    ("storage.k8s.io/v1alpha1", "VolumeAttributesClass"): ("1.32", "1.35", "storage.k8s.io/v1"),
+    ("storage.k8s.io/v1beta1", "VolumeAttributesClass"): ("1.34", "1.37", "storage.k8s.io/v1"),
+    ("networking.k8s.io/v1beta1", "IPAddress ServiceCIDR"): ("1.34", "1.37", "networking.k8s.io/v1"),
+    ("resource.k8s.io/v1beta1", _CLAIMS): ("1.35", "1.38", "resource.k8s.io/v1"),
+    ("resource.k8s.io/v1beta2", _CLAIMS): ("1.36", "1.39", "resource.k8s.io/v1"),
+    ("admissionregistration.k8s.io/v1alpha1", "MutatingAdmissionPolicy MutatingAdmissionPolicyBinding"): (
+        "1.35",
+        "1.38",
+        "admissionregistration.k8s.io/v1beta1",
+    ),
+    ("certificates.k8s.io/v1alpha1", "ClusterTrustBundle"): ("1.34", "1.37", "certificates.k8s.io/v1beta1"),
 }
 
 _BY_KIND = {
@@ -118,6 +170,44 @@ _BY_KIND = {
 }
 
 
+_DEPRECATED_BY_KIND = {
+    (api_version, kind): Deprecated(since=since, removed_in=removed_in, instead=instead)
+    for (api_version, kinds), (since, removed_in, instead) in _DEPRECATED.items()
+    for kind in kinds.split()
+}
+
+_VERSION = re.compile(r"v?([0-9]{1,3})\.([0-9]{1,3})(?![0-9])")
+
+
+def minor(version: str) -> tuple[int, int] | None:
+    """``v1.34.2-eks-1`` → (1, 34); None for what is no version."""
+    match = _VERSION.match(version)
+    return (int(match[1]), int(match[2])) if match else None
+
+
 def removed(api_version: str, kind: str) -> Removed | None:
     """What became of an API that no supported version of Kubernetes serves; None for all others."""
-    return _BY_KIND.get((api_version, kind))
+    gone = _BY_KIND.get((api_version, kind))
+    return gone if gone is not None and _reached(gone.since, _LACKED_BY_ALL) else None
+
+
+def fate(api_version: str, kind: str, target: str) -> Removed | Deprecated | None:
+    """What Kubernetes ``target`` (``1.34``, ``v1.34.2``) makes of an API; None where it is in good order.
+
+    None too where ``target`` is no version.
+    """
+    at = minor(target)
+    if at is None:
+        return None
+    gone = _BY_KIND.get((api_version, kind))
+    if gone is not None and _reached(gone.since, at):
+        return gone
+    old = _DEPRECATED_BY_KIND.get((api_version, kind))
+    if old is None or not _reached(old.since, at):
+        return None
+    return Removed(old.removed_in, old.instead) if _reached(old.removed_in, at) else old
+
+
+def _reached(version: str, at: tuple[int, int]) -> bool:
+    own = minor(version)
+    return own is not None and own <= at

@@ -11,7 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import decisions, deploys, recovery, requests, startup
+from tests.bench import decisions, deploys, engine, recovery, requests, scale, startup
+from tests.bench.chain import Course
 from tests.bench.measure import MOST_PAIRS, Comparison, table
 from tests.bench.sides import Lab
 from tests.cluster.build import cluster_binary
@@ -21,7 +22,10 @@ from tests.cluster.local import LocalCluster
 FULL = ((10, 20.0), (100, 30.0), (300, 40.0))
 QUICK = ((10, 5.0), (100, 5.0))
 LATEST_S = 170.0
-"""No size is begun later: the whole stays below four minutes, on a slow machine with fewer lines."""
+"""No size is begun later: this part stays below four minutes, on a slow machine with fewer lines."""
+ENGINE_S = 540.0
+"""No side of the engine's comparison begins later, so that all of it stays below fifteen minutes."""
+ENGINE_QUICK_S = 120.0
 
 
 def main() -> int:
@@ -39,6 +43,11 @@ def main() -> int:
         _with_cluster(kubectl, QUICK if arguments.quick else FULL, pairs, started + LATEST_S)
     else:
         print(f"The end-to-end comparisons are skipped: there is no {arguments.kubectl} on the PATH.\n")
+    _engine(quick=arguments.quick)
+    if arguments.git:
+        print(scale.git())
+    if arguments.large:
+        print(scale.large(Course(namespaces=scale.LARGE_NAMESPACES)))
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
     print(f"Done in {time.monotonic() - started:.0f} s; load at the end: {load}.")
     return 0
@@ -65,6 +74,14 @@ def _with_cluster(kubectl: str, sizes: tuple[tuple[int, float], ...], pairs: int
                 tell(f"Deploys of {count} objects", deploys.compare(lab, count, pairs, budget_s))
 
 
+def _engine(*, quick: bool) -> None:
+    """Every tool with 1,025 objects; without the slow ones and the distance where it is to be quick."""
+    course, far_s = Course(), 0.0 if quick else engine.ROUND_TRIP_S
+    sides = engine.available(engine.QUICK if quick else engine.ORDER)
+    budget_s = ENGINE_QUICK_S if quick else ENGINE_S
+    print(engine.report(engine.compare(sides, course, far_s=far_s, budget_s=budget_s), course, far_s))
+
+
 def _context() -> str:
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
     return (
@@ -77,8 +94,10 @@ def _context() -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="two pairs of the smaller sizes; about a minute and a half"
+        "--quick", action="store_true", help="two pairs of the smaller sizes, few peers; three minutes"
     )
+    parser.add_argument("--large", action="store_true", help="also 10,004 objects, by us alone; minutes")
+    parser.add_argument("--git", action="store_true", help="also 100,000 manifests in git, 10 changed")
     parser.add_argument(
         "--kubectl", default="kubectl", help="which kubectl to compare with (default: on the PATH)"
     )

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 OURS, PEER = "bench-pipeline", "bench-kubectl"
 
@@ -14,6 +18,48 @@ POLICY = {
     "omitStages": ["ResponseStarted", "ResponseComplete", "Panic"],
     "rules": [{"level": "Metadata", "users": [OURS, PEER]}],
 }
+
+WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+DRY_RUN = "dryRun=All"
+# Asked by a POST, and nothing is stored.
+REVIEWS = frozenset(
+    {
+        "selfsubjectreviews",
+        "selfsubjectaccessreviews",
+        "selfsubjectrulesreviews",
+        "subjectaccessreviews",
+        "tokenreviews",
+    }
+)
+
+
+@dataclass(slots=True)
+class Counts:
+    """Requests of one user. ``writes`` are to objects: no dry runs, no questions, and not ``own``.
+
+    ``own`` are the tool's records: leases, and all that is in the namespace of its records.
+    """
+
+    total: int = 0
+    writes: int = 0
+    own: int = 0
+    dry_runs: int = 0
+    verbs: Counter[str] = field(default_factory=Counter)
+    reads: Counter[str] = field(default_factory=Counter)
+
+    def add(self, event: dict[str, Any], home: str) -> None:
+        verb, target = event["verb"], event.get("objectRef", {})
+        resource = target.get("resource", "")
+        self.total += 1
+        self.verbs[verb] += 1
+        if verb not in WRITES or resource in REVIEWS:
+            self.reads[f"{verb} {resource or 'discovery'}"] += 1
+        elif DRY_RUN in event["requestURI"]:
+            self.dry_runs += 1
+        elif resource == "leases" or (home and target.get("namespace") == home):
+            self.own += 1
+        else:
+            self.writes += 1
 
 
 class Audit:
@@ -32,11 +78,19 @@ class Audit:
 
     def take(self) -> dict[str, int]:
         """Requests by user since the last call."""
+        return {user: counts.total for user, counts in self.counts().items()}
+
+    def counts(self, home: str = "") -> dict[str, Counts]:
+        """What each user asked since the last call; ``home`` is the namespace of its records."""
+        found = {OURS: Counts(), PEER: Counts()}
+        for event in self._events():
+            found[event["user"]["username"]].add(event, home)
+        return found
+
+    def _events(self) -> Iterator[dict[str, Any]]:
         with self._log.open() as log:
             log.seek(self._read_to)
             lines = log.read()
             self._read_to = log.tell()
-        counts = {OURS: 0, PEER: 0}
         for line in lines.splitlines():
-            counts[json.loads(line)["user"]["username"]] += 1
-        return counts
+            yield json.loads(line)

@@ -312,6 +312,68 @@ def test_a_workload_without_containers_is_told() -> None:
     assert _told(_head("batch/v1", "Job") + "spec: {template: {spec: {}}}") == [("no-containers", 4)]
 
 
+# --- sizes
+
+
+MIB = 1024 * 1024
+
+
+def _sized(kind: str, field: str, size: int, api_version: str = "v1") -> str:
+    return _head(api_version, kind) + f"{field}: {{a: {'x' * (size // 2)}, b: {'x' * (size - size // 2)}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (_sized("ConfigMap", "data", MIB), []),
+        (_sized("ConfigMap", "data", MIB + 1), [("data-too-large", 4)]),
+        (_sized("Secret", "stringData", MIB + 1), [("data-too-large", 4)]),
+        # 4 characters of base64 are 3 bytes.
+        (_sized("Secret", "data", MIB * 4 // 3 // 8 * 8), []),
+        (_sized("Secret", "data", MIB * 4 // 3 // 8 * 8 + 8), [("data-too-large", 4)]),
+        (_sized("ConfigMap", "data", 4 * MIB), [("data-too-large", 4)]),
+        (_sized("Widget", "spec", MIB - 200, "example.com/v1"), []),
+        (_sized("Widget", "spec", MIB, "example.com/v1"), [("object-large", 3)]),
+        (_sized("Widget", "spec", 3 * MIB // 2, "example.com/v1"), [("object-too-large", 3)]),
+        (_sized("Widget", "spec", 3 * MIB, "example.com/v1"), [("object-too-large", 3)]),
+    ],
+    ids=lambda value: value[:60] if isinstance(value, str) else None,
+)
+def test_objects_that_are_too_large_to_be_stored_are_told(text: str, told: list[tuple[str, int]]) -> None:
+    assert _told(text) == told
+
+
+def test_the_limit_that_is_broken_is_named() -> None:
+    (stored,) = _check(_sized("Widget", "spec", 2 * MIB, "example.com/v1"))
+    (sent,) = _check(_sized("Widget", "spec", 4 * MIB, "example.com/v1"))
+    (large,) = _check(_sized("Widget", "spec", MIB, "example.com/v1"))
+    assert "it has 2.0 MiB as JSON, etcd takes 1.5 MiB" in stored.message
+    assert "it has 4.0 MiB as JSON, the API server takes 3 MiB" in sent.message
+    assert (stored.warning, sent.warning, large.warning) == (False, False, True)
+
+
+def test_the_size_is_counted_in_bytes() -> None:
+    text = _head("v1", "ConfigMap") + f"data: {{a: {'é' * (MIB // 2 + 1)}}}\n"
+    assert _told(text) == [("data-too-large", 4)]
+
+
+@pytest.mark.parametrize(
+    ("size", "told"), [(256 * 1024 - 1, []), (256 * 1024, [("annotations-too-large", 3)])]
+)
+def test_annotations_are_limited_in_total(size: int, told: list[tuple[str, int]]) -> None:
+    assert _told(_head("v1", "ConfigMap", more=f", annotations: {{a: {'x' * size}}}")) == told
+
+
+def test_a_small_object_is_not_written_out_to_learn_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise AssertionError("serialised")
+
+    text = CONFIG + f"data: {{a: {'x' * 100_000}}}\n"
+    manifests = _load(text)
+    monkeypatch.setattr("pipeline.core.predict.size.json.dumps", refuse)
+    assert check(manifests, EVERYTHING) == []
+
+
 # --- keys
 
 

@@ -1,0 +1,167 @@
+"""kapp's change groups and rules: "upsert after upserting GROUP".
+
+Rules and built-in groups: kapp's documentation (apply ordering) and its default configuration. Of the
+default rules none is taken over: references tell better what has to wait. Rules about deletions are
+checked and order nothing here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline.core.edges import Edge, milestone
+from pipeline.core.lookup import Lookup
+from pipeline.model.errors import Problem
+from pipeline.model.objects import Manifest, ObjectRef, Origin, get_path
+from pipeline.model.plan import Strength
+
+_GROUP = "kapp.k14s.io/change-group"
+_RULE = "kapp.k14s.io/change-rule"
+_BUILT_IN = "change-groups.kapp.k14s.io/"
+_RBAC = "rbac.authorization.k8s.io"
+
+_BUILT_IN_KINDS: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): ("crds",),
+    ("", "Namespace"): ("namespaces",),
+    ("storage.k8s.io", "StorageClass"): ("storage-class",),
+    ("", "PersistentVolume"): ("storage",),
+    ("", "PersistentVolumeClaim"): ("storage",),
+    (_RBAC, "ClusterRole"): ("rbac-roles", "rbac"),
+    (_RBAC, "Role"): ("rbac-roles", "rbac"),
+    (_RBAC, "ClusterRoleBinding"): ("rbac-role-bindings", "rbac"),
+    (_RBAC, "RoleBinding"): ("rbac-role-bindings", "rbac"),
+    ("networking.k8s.io", "NetworkPolicy"): ("pod-related",),
+    ("", "ResourceQuota"): ("pod-related",),
+    ("", "LimitRange"): ("pod-related",),
+    ("policy", "PodDisruptionBudget"): ("pod-related",),
+    ("scheduling.k8s.io", "PriorityClass"): ("pod-related",),
+    ("node.k8s.io", "RuntimeClass"): ("pod-related",),
+    ("", "ServiceAccount"): ("pod-related", "serviceaccount"),
+    ("", "Secret"): ("pod-related",),
+    ("", "ConfigMap"): ("pod-related",),
+    ("kappctrl.k14s.io", "App"): ("appcr",),
+    ("packaging.carvel.dev", "PackageInstall"): ("packageinstall",),
+}
+"""Groups by kind (kapp 0.60, ``changeGroupBindings``), with its slips corrected: there PodDisruptionBudget
+counts in v1beta1 only, and StorageClass in a group that does not exist."""
+
+
+class _Order(StrEnum):
+    AFTER = "after"
+    BEFORE = "before"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """``holder`` goes before or after ``group``, as the annotation at ``origin`` says."""
+
+    holder: ObjectRef
+    order: _Order
+    group: str
+    annotation: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class _Membership:
+    """``annotation`` is empty for a group that an object is in by its kind."""
+
+    ref: ObjectRef
+    annotation: str
+    origin: Origin
+
+
+def grouped(lookup: Lookup, problems: list[Problem]) -> Iterator[Edge]:
+    """The edges that change rules ask for: by milestones, as edges between all members would be a product."""
+    rules = [rule for m in lookup.manifests for rule in _rules(m, problems)]
+    wanted = {rule.group for rule in rules}
+    members: dict[str, list[_Membership]] = defaultdict(list)
+    for manifest in lookup.manifests:
+        for group, membership in _memberships(manifest, problems):
+            if group in wanted:
+                members[group].append(membership)
+    for group in sorted(wanted & set(members)):
+        after, before = (
+            {r.holder: r for r in rules if (r.group, r.order) == (group, order)}
+            for order in (_Order.AFTER, _Order.BEFORE)
+        )
+        yield from _after(group, after, members[group])
+        yield from _before(group, before, members[group])
+
+
+def _after(group: str, rules: Mapping[ObjectRef, _Rule], members: list[_Membership]) -> Iterator[Edge]:
+    # Who is in the group that it waits for waits for the others: those that do not wait for it themselves.
+    others = [member for member in members if member.ref not in rules]
+    insiders = {member.ref for member in members}
+    everyone, rest = milestone(f"change-group {group} done"), milestone(f"rest of change-group {group} done")
+    for rule in rules.values():
+        target = rest if rule.holder in insiders else everyone
+        why = f"comes by {rule.annotation} after {group}"
+        yield Edge(rule.holder, target, why, Strength.READY, rule.origin, rule.annotation)
+    groups = {
+        everyone: members if any(holder not in insiders for holder in rules) else [],
+        rest: others if any(holder in insiders for holder in rules) else [],
+    }
+    for done, held in groups.items():
+        for member in held:
+            yield Edge(done, member.ref, "holds", Strength.READY, member.origin, member.annotation)
+
+
+def _before(group: str, rules: Mapping[ObjectRef, _Rule], members: list[_Membership]) -> Iterator[Edge]:
+    done = milestone(f"all before change-group {group} done")
+    for member in members:
+        if rules and member.ref not in rules:
+            how = f"by {member.annotation} " if member.annotation else ""
+            why = f"is {how}in {group}, after all that come before it"
+            yield Edge(member.ref, done, why, Strength.READY, member.origin, member.annotation)
+    for rule in rules.values():
+        why = f"holds by {rule.annotation}"
+        yield Edge(done, rule.holder, why, Strength.READY, rule.origin, rule.annotation)
+
+
+def _memberships(manifest: Manifest, problems: list[Problem]) -> Iterator[tuple[str, _Membership]]:
+    ref = manifest.ref
+    names = [f"{_BUILT_IN}{name}" for name in _BUILT_IN_KINDS.get(ref.group_kind, ())]
+    if ref.group_kind == ("", "Namespace"):
+        names.append(f"{_BUILT_IN}namespaces-{ref.name}")
+    for name in names:
+        yield name, _Membership(ref, "", manifest.origin)
+    for annotation, value in _annotated(manifest, _GROUP):
+        origin = manifest.origin_of(("metadata", "annotations", annotation))
+        if isinstance(value, str) and len(value.split()) == 1:
+            yield value.strip(), _Membership(ref, annotation, origin)
+        else:
+            message = f"{ref}: {annotation}: {value!r} is not the name of a group"
+            problems.append(_malformed(manifest, message, origin, "write one name, such as example.com/db"))
+
+
+def _rules(manifest: Manifest, problems: list[Problem]) -> Iterator[_Rule]:
+    for annotation, value in _annotated(manifest, _RULE):
+        origin = manifest.origin_of(("metadata", "annotations", annotation))
+        match value.split() if isinstance(value, str) else ():
+            case ["upsert", ("after" | "before") as order, "upserting", group]:
+                yield _Rule(manifest.ref, _Order(order), group, annotation, origin)
+            case ["upsert" | "delete", "after" | "before", "upserting" | "deleting", _]:
+                pass
+            case _:
+                message = f"{manifest.ref}: {annotation}: {value!r} is not a rule"
+                hint = 'write "upsert after upserting GROUP" or "upsert before upserting GROUP"'
+                problems.append(_malformed(manifest, message, origin, hint))
+
+
+def _annotated(manifest: Manifest, annotation: str) -> Iterator[tuple[str, object]]:
+    """The annotation, and those with a suffix: one object may be in several groups and have several rules."""
+    annotations = get_path(manifest.body, "metadata", "annotations")
+    if isinstance(annotations, dict):
+        for key, value in annotations.items():
+            if isinstance(key, str) and (key == annotation or key.startswith(f"{annotation}.")):
+                yield key, value
+
+
+def _malformed(manifest: Manifest, message: str, origin: Origin, hint: str) -> Problem:
+    return Problem(
+        code="change-rule-malformed", message=message, origin=origin, hint=hint, object=manifest.ref
+    )
