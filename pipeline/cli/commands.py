@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,31 +84,36 @@ def _plan(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     environment = workspace.environment(_one_environment(args), revision)
     if args.offline:
         manifests = workspace.render(environment, revision, lambda *_: None)
-        _tell_apis(app, environment, api_problems(manifests, target=args.target_version), InvalidError)
+        warnings = _of_target(environment, manifests, args.target_version, "")
         plan = offline_plan(environment, manifests, revision)
     else:
         session = app.session(environment)
         manifests = workspace.render(environment, revision, job.scope_of(session))
-        if args.target_version:
-            server = session.cluster.version()
-            problems = api_problems(manifests, target=args.target_version, server=server)
-            _tell_apis(app, environment, problems, PreflightError)
+        target = args.target_version
+        # What the server itself has against the set, make_plan tells.
+        warnings = _of_target(environment, manifests, target, session.cluster.version()) if target else []
         latest = session.releases.latest()
         plan = make_plan(session, manifests, revision, latest.inventory if latest else ()).plan
+    plan = replace(plan, warnings=(*plan.warnings, *(p for p in warnings if p not in plan.warnings)))
+    for warning in plan.warnings:
+        app.tell(Note(str(warning), warning=True))
     screen.show_plan(plan, environment.name)
     return ExitCode.OK
 
 
-def _tell_apis(
-    app: App, environment: Environment, found: Iterable[Problem], refusal: type[PipelineError]
-) -> None:
-    """What a version of Kubernetes has against the set: warnings are told, an error ends the command."""
-    problems = list(found)
+def _of_target(
+    environment: Environment, manifests: Sequence[Manifest], target: str, server: str
+) -> list[Problem]:
+    """What a version of Kubernetes has against the set: warnings; an error ends the command.
+
+    Without a server it is the manifests that are wrong, else the cluster that refuses.
+    """
+    problems = list(api_problems(manifests, target=target, server=server))
     if any(not p.warning for p in problems):
         noun = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise refusal(f"plan {environment.name}: {noun}, nothing was written", problems=problems)
-    for problem in problems:
-        app.tell(Note(str(problem), warning=True))
+        message = f"plan {environment.name}: {noun}, nothing was written"
+        raise (PreflightError if server else InvalidError)(message, problems=problems)
+    return problems
 
 
 def _render(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:

@@ -76,13 +76,17 @@ class _Membership:
 
 def grouped(lookup: Lookup, problems: list[Problem]) -> Iterator[Edge]:
     """The edges that change rules ask for: by milestones, as edges between all members would be a product."""
-    rules = [rule for m in lookup.manifests for rule in _rules(m, problems)]
+    rules: list[_Rule] = []
+    joined: list[tuple[str, _Membership]] = []
+    for manifest, annotations in lookup.annotated:
+        rules += _rules(manifest, annotations, problems)
+        joined += _joined(manifest, annotations, problems)
     wanted = {rule.group for rule in rules}
+    if any(group.startswith(_BUILT_IN) for group in wanted):
+        joined += (membership for manifest in lookup.manifests for membership in _built_in(manifest))
     members: dict[str, list[_Membership]] = defaultdict(list)
-    for manifest in lookup.manifests:
-        for group, membership in _memberships(manifest, problems):
-            if group in wanted:
-                members[group].append(membership)
+    for group, membership in joined:
+        members[group].append(membership)
     for group in sorted(wanted & set(members)):
         after, before = (
             {r.holder: r for r in rules if (r.group, r.order) == (group, order)}
@@ -122,24 +126,32 @@ def _before(group: str, rules: Mapping[ObjectRef, _Rule], members: list[_Members
         yield Edge(done, rule.holder, why, Strength.READY, rule.origin, rule.annotation)
 
 
-def _memberships(manifest: Manifest, problems: list[Problem]) -> Iterator[tuple[str, _Membership]]:
+def _built_in(manifest: Manifest) -> Iterator[tuple[str, _Membership]]:
     ref = manifest.ref
-    names = [f"{_BUILT_IN}{name}" for name in _BUILT_IN_KINDS.get(ref.group_kind, ())]
-    if ref.group_kind == ("", "Namespace"):
-        names.append(f"{_BUILT_IN}namespaces-{ref.name}")
+    names = _BUILT_IN_KINDS.get((ref.group, ref.kind), ())
+    if "namespaces" in names:
+        names = (*names, f"namespaces-{ref.name}")
+    if "crds" in names:
+        group, kind = (get_path(manifest.body, "spec", *at) for at in (("group",), ("names", "kind")))
+        names = (*names, f"crds-{group}-{kind}")
     for name in names:
-        yield name, _Membership(ref, "", manifest.origin)
-    for annotation, value in _annotated(manifest, _GROUP):
+        yield f"{_BUILT_IN}{name}", _Membership(ref, "", manifest.origin)
+
+
+def _joined(
+    manifest: Manifest, annotations: Mapping[str, object], problems: list[Problem]
+) -> Iterator[tuple[str, _Membership]]:
+    for annotation, value in _suffixed(annotations, _GROUP):
         origin = manifest.origin_of(("metadata", "annotations", annotation))
         if isinstance(value, str) and len(value.split()) == 1:
-            yield value.strip(), _Membership(ref, annotation, origin)
+            yield value.strip(), _Membership(manifest.ref, annotation, origin)
         else:
-            message = f"{ref}: {annotation}: {value!r} is not the name of a group"
+            message = f"{manifest.ref}: {annotation}: {value!r} is not the name of a group"
             problems.append(_malformed(manifest, message, origin, "write one name, such as example.com/db"))
 
 
-def _rules(manifest: Manifest, problems: list[Problem]) -> Iterator[_Rule]:
-    for annotation, value in _annotated(manifest, _RULE):
+def _rules(manifest: Manifest, annotations: Mapping[str, object], problems: list[Problem]) -> Iterator[_Rule]:
+    for annotation, value in _suffixed(annotations, _RULE):
         origin = manifest.origin_of(("metadata", "annotations", annotation))
         match value.split() if isinstance(value, str) else ():
             case ["upsert", ("after" | "before") as order, "upserting", group]:
@@ -152,13 +164,11 @@ def _rules(manifest: Manifest, problems: list[Problem]) -> Iterator[_Rule]:
                 problems.append(_malformed(manifest, message, origin, hint))
 
 
-def _annotated(manifest: Manifest, annotation: str) -> Iterator[tuple[str, object]]:
+def _suffixed(annotations: Mapping[str, object], annotation: str) -> Iterator[tuple[str, object]]:
     """The annotation, and those with a suffix: one object may be in several groups and have several rules."""
-    annotations = get_path(manifest.body, "metadata", "annotations")
-    if isinstance(annotations, dict):
-        for key, value in annotations.items():
-            if isinstance(key, str) and (key == annotation or key.startswith(f"{annotation}.")):
-                yield key, value
+    for key, value in annotations.items():
+        if key == annotation or (isinstance(key, str) and key.startswith(f"{annotation}.")):
+            yield key, value
 
 
 def _malformed(manifest: Manifest, message: str, origin: Origin, hint: str) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 
 from pipeline.core.edges import Edge, Softness, is_milestone, order
 from pipeline.model.errors import InvalidError, Problem
@@ -16,82 +17,89 @@ def give_way(by_source: BySource) -> tuple[Edge, ...]:
 
     The softest go first, and others only as far as cycles are left. Linear.
     """
+    sources = list(by_source)
+    targets = numbered(sources, by_source)
     dropped: list[Edge] = []
-    stuck = unordered(by_source)
+    stuck = unordered(targets, range(len(sources)))
     for softness in (Softness.COVERAGE, Softness.DEFAULT, Softness.REFERENCE):
         if not stuck:
             break
-        component = components(by_source, stuck)
-        for source in stuck:
-            kept: list[Edge] = []
-            for edge in by_source[source]:
-                yields = edge.soft >= softness and component.get(edge.target) == component[source]
-                (dropped if yields else kept).append(edge)
-            by_source[source] = kept
-        stuck = unordered(by_source, stuck)
+        component = components(targets, stuck)
+        for number in stuck:
+            edges = by_source[sources[number]]
+            inner = component[number]
+            gone = [
+                edge.soft >= softness and component.get(target) == inner
+                for edge, target in zip(edges, targets[number], strict=True)
+            ]
+            if any(gone):
+                dropped += compress(edges, gone)
+                kept = [not leaves for leaves in gone]
+                by_source[sources[number]] = list(compress(edges, kept))
+                targets[number] = list(compress(targets[number], kept))
+        stuck = unordered(targets, stuck)
     return tuple(dropped)
 
 
-def unordered(by_source: BySource, among: Iterable[ObjectRef] | None = None) -> list[ObjectRef]:
-    """The sources that cannot be put in order: members of cycles, and what needs them."""
-    waiting = dict.fromkeys(by_source if among is None else among, 0)
-    dependents: dict[ObjectRef, list[ObjectRef]] = {}
+def numbered(sources: Sequence[ObjectRef], by_source: Mapping[ObjectRef, Sequence[Edge]]) -> list[list[int]]:
+    """The targets of each source as positions among them, -1 for others. Numbers are quicker than names."""
+    position = {ref: number for number, ref in enumerate(sources)}
+    return [[position.get(edge.target, -1) for edge in by_source.get(ref, ())] for ref in sources]
+
+
+def unordered(targets: Sequence[Sequence[int]], among: Iterable[int]) -> list[int]:
+    """Those that cannot be put in order: members of cycles, and what needs them. Others count as ordered."""
+    waiting = dict.fromkeys(among, 0)
+    dependents: dict[int, list[int]] = {}
     for source in waiting:
-        for edge in by_source[source]:
-            # A target that needs nothing, or is in order already, keeps nobody waiting.
-            if edge.target in waiting:
+        for target in targets[source]:
+            if target in waiting:
                 waiting[source] += 1
-                dependents.setdefault(edge.target, []).append(source)
-    free = [ref for ref, count in waiting.items() if not count]
+                dependents.setdefault(target, []).append(source)
+    free = [number for number, count in waiting.items() if not count]
     while free:
         for source in dependents.get(free.pop(), ()):
             waiting[source] -= 1
             if not waiting[source]:
                 free.append(source)
-    return [ref for ref, count in waiting.items() if count]
+    return [number for number, count in waiting.items() if count]
 
 
-def components(by_source: BySource, members: Iterable[ObjectRef]) -> Mapping[ObjectRef, int]:
+def components(targets: Sequence[Sequence[int]], members: Iterable[int]) -> Mapping[int, int]:
     """The strongly connected component of each member (Tarjan 1972, without recursion). Linear."""
     inside = dict.fromkeys(members)
-    index: dict[ObjectRef, int] = {}
-    low: dict[ObjectRef, int] = {}
-    component: dict[ObjectRef, int] = {}
-    open_refs: list[ObjectRef] = []
+    index: dict[int, int] = {}
+    low: dict[int, int] = {}
+    component: dict[int, int] = {}
+    unclosed: list[int] = []
     for root in inside:
-        if root in index:
-            continue
-        walk = [(root, iter(by_source.get(root, ())))]
+        walk = [] if root in index else [(root, iter(targets[root]))]
         while walk:
-            ref, edges = walk[-1]
-            if ref not in index:
-                index[ref] = low[ref] = len(index)
-                open_refs.append(ref)
-            for edge in edges:
-                target = edge.target
+            source, rest = walk[-1]
+            if source not in index:
+                index[source] = low[source] = len(index)
+                unclosed.append(source)
+            for target in rest:
                 if target not in inside or target in component:
                     continue
                 if target not in index:
-                    walk.append((target, iter(by_source.get(target, ()))))
+                    walk.append((target, iter(targets[target])))
                     break
-                low[ref] = min(low[ref], index[target])
+                low[source] = min(low[source], index[target])
             else:
                 walk.pop()
                 if walk:
                     parent = walk[-1][0]
-                    low[parent] = min(low[parent], low[ref])
-                if low[ref] == index[ref]:
-                    _close(ref, open_refs, component)
+                    low[parent] = min(low[parent], low[source])
+                if low[source] == index[source]:
+                    _close(source, unclosed, component)
     return component
 
 
-def _close(root: ObjectRef, open_refs: list[ObjectRef], component: dict[ObjectRef, int]) -> None:
-    number = len(component)
-    while True:
-        ref = open_refs.pop()
-        component[ref] = number
-        if ref == root:
-            return
+def _close(root: int, unclosed: list[int], component: dict[int, int]) -> None:
+    """Everything above ``root`` on the stack is one component with it, called by its number."""
+    while root not in component:
+        component[unclosed.pop()] = root
 
 
 def cycles_among(

@@ -8,16 +8,13 @@ from collections.abc import Callable, Iterator
 from pipeline.core.edges import Edge
 from pipeline.core.lookup import Lookup
 from pipeline.model.errors import Problem
-from pipeline.model.objects import FieldPath, Manifest, ObjectRef, get_path
+from pipeline.model.objects import FieldPath, Manifest, ObjectRef
 from pipeline.model.plan import Strength
 
 
 def declared(lookup: Lookup, problems: list[Problem]) -> Iterator[Edge]:
     """The edge of each declared dependency. What cannot be followed is added to ``problems``."""
-    for manifest in lookup.manifests:
-        annotations = get_path(manifest.body, "metadata", "annotations")
-        if not isinstance(annotations, dict):
-            continue
+    for manifest, annotations in lookup.annotated:
         for annotation in _FORMATS:
             if annotation in annotations:
                 yield from _dependencies(manifest, annotation, annotations[annotation], lookup, problems)

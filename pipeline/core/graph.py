@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 
 from pipeline.core.change_groups import grouped
-from pipeline.core.cycles import BySource, cycles_among, cyclic, give_way
+from pipeline.core.cycles import BySource, cycles_among, cyclic, give_way, numbered
 from pipeline.core.depends import declared
 from pipeline.core.edges import Edge, Softness, is_milestone, order
 from pipeline.core.hooks import HookEvent
@@ -53,8 +55,8 @@ class Needs:
     def by_source(self) -> Mapping[ObjectRef, tuple[Edge, ...]]:
         """The edges of every object and milestone that needs another."""
         grouped: BySource = {}
-        for edge in self.edges:
-            grouped.setdefault(edge.source, []).append(edge)
+        for source, edges in groupby(self.edges, key=attrgetter("source")):
+            grouped.setdefault(source, []).extend(edges)
         return {ref: tuple(edges) for ref, edges in grouped.items()}
 
     @cached_property
@@ -88,7 +90,7 @@ def needs(
             f"order the objects: {len(problems)} declared orders cannot be followed", problems=problems
         )
     milestones = sorted(filter(is_milestone, by_source), key=order)
-    edges = {ref: list(targets.values()) for ref, targets in by_source.items()}
+    edges = {ref: list(targets.values()) for ref, targets in by_source.items() if targets}
     gave_way = give_way(edges)
     objects = tuple(m.ref for m in lookup.manifests)
     return Needs(
@@ -116,10 +118,15 @@ def _edges(lookup: Lookup, hooks: Hooks, problems: list[Problem]) -> Iterator[Ed
 def _merged(edges: Iterable[Edge]) -> dict[ObjectRef, dict[ObjectRef, Edge]]:
     """One edge for each source and target: the strongest, and soft only if all are."""
     merged: dict[ObjectRef, dict[ObjectRef, Edge]] = {}
+    source: ObjectRef | None = None
+    known: dict[ObjectRef, Edge] = {}
     for edge in edges:
-        if edge.source is edge.target or edge.source == edge.target:
+        # Edges come in runs of one source, and hashing that costs more than comparing identities.
+        if edge.source is not source:
+            source = edge.source
+            known = merged.setdefault(source, {})
+        if edge.target == source:
             continue
-        known = merged.setdefault(edge.source, {})
         other = known.setdefault(edge.target, edge)
         if other is not edge:
             known[edge.target] = _stronger(other, edge)
@@ -142,39 +149,39 @@ def waves(needs: Needs) -> tuple[tuple[ObjectRef, ...], ...]:
     Raises:
         InvalidError: objects need each other; each cycle is named with its edges, in order.
     """
-    waiting = dict.fromkeys((*needs.objects, *needs.milestones), 0)
-    dependents: dict[ObjectRef, list[ObjectRef]] = {}
-    for edge in needs.edges:
-        waiting[edge.source] += 1
-        dependents.setdefault(edge.target, []).append(edge.source)
-    points = set(needs.milestones)
-    free = [ref for ref, count in waiting.items() if not count]
-    wave = [ref for ref in free if ref not in points]
-    wave += _freed(points.intersection(free), waiting, dependents, points)
+    nodes = (*needs.objects, *needs.milestones)
+    targets = numbered(nodes, needs.by_source)
+    waiting = [len(numbers) for numbers in targets]
+    dependents: list[list[int]] = [[] for _ in nodes]
+    for source, numbers in enumerate(targets):
+        for target in numbers:
+            dependents[target].append(source)
+    first_point = len(needs.objects)
+    free = [number for number, count in enumerate(waiting) if not count]
+    wave = [number for number in free if number < first_point]
+    wave += _freed([number for number in free if number >= first_point], waiting, dependents, first_point)
     result: list[tuple[ObjectRef, ...]] = []
     while wave:
-        result.append(tuple(sorted(wave, key=order)))
-        wave = _freed(wave, waiting, dependents, points)
-    stuck = [ref for ref, count in waiting.items() if count]
+        # The objects are sorted, so their numbers are.
+        result.append(tuple(nodes[number] for number in sorted(wave)))
+        wave = _freed(wave, waiting, dependents, first_point)
+    stuck = [nodes[number] for number, count in enumerate(waiting) if count]
     if stuck:
         raise cyclic(cycles(needs, stuck))
     return tuple(result)
 
 
 def _freed(
-    done: Iterable[ObjectRef],
-    waiting: dict[ObjectRef, int],
-    dependents: Mapping[ObjectRef, Sequence[ObjectRef]],
-    points: Set[ObjectRef],
-) -> list[ObjectRef]:
+    done: list[int], waiting: list[int], dependents: Sequence[Sequence[int]], first_point: int
+) -> list[int]:
     """The objects that wait for nothing more once ``done`` are; through milestones, which take no time."""
-    found: list[ObjectRef] = []
+    found: list[int] = []
     pending = list(done)
     while pending:
-        for source in dependents.get(pending.pop(), ()):
+        for source in dependents[pending.pop()]:
             waiting[source] -= 1
             if not waiting[source]:
-                (pending if source in points else found).append(source)
+                (found if source < first_point else pending).append(source)
     return found
 
 

@@ -30,6 +30,7 @@ class Lookup:
             self._by_key.setdefault(self._key(manifest.ref), manifest)
         # Sorted, so that whatever is built from it does not depend on the order of files.
         self.manifests: Sequence[Manifest] = sorted(self._by_key.values(), key=lambda m: order(m.ref))
+        self.annotated = [(m, found) for m in self.manifests if (found := annotations_of(m))]
         self.by_kind: Mapping[tuple[str, str], list[Manifest]] = _grouped(self.manifests)
         self.definitions: Mapping[tuple[str, str], Manifest] = {
             (str(get_path(m.body, "spec", "group")), str(get_path(m.body, "spec", "names", "kind"))): m
@@ -98,6 +99,12 @@ class Lookup:
     def _key(self, ref: ObjectRef) -> Key:
         namespace = "" if ref.namespace == self.default_namespace else ref.namespace
         return ref.group, ref.kind, namespace, ref.name
+
+
+def annotations_of(manifest: Manifest) -> Mapping[str, object]:
+    """The annotations of an object, whatever their values are; empty where they are no mapping."""
+    annotations = get_path(manifest.body, "metadata", "annotations")
+    return annotations if isinstance(annotations, dict) else {}
 
 
 def pod_metadata(spec: FieldPath) -> FieldPath:

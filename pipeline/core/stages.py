@@ -112,42 +112,48 @@ def staged(lookup: Lookup, hooks: Hooks, problems: list[Problem]) -> Iterator[Ed
         if stage is not stages[-1]:
             why = f"comes after {earlier.label}"
             yield Edge(stage.done, earlier.done, why, Strength.READY, stage.origin, "", chained)
-        for member in stage.members:
-            yield _waiting(member, stage, earlier, chained)
-            if before_main and stage.phase is HookPhase.MAIN and not (starts_main or member.annotation):
-                # Where its own wave has to give way, what runs before all waves need not.
-                yield _waiting(member, stage, before_main[0], Softness.DEFAULT)
+        yield from _waiting(stage.members, stage, earlier, chained)
+        if before_main and stage.phase is HookPhase.MAIN and not starts_main:
+            # Where its own wave has to give way, what runs before all waves need not.
+            by_default = [member for member in stage.members if member.annotation is None]
+            yield from _waiting(by_default, stage, before_main[0], Softness.DEFAULT)
 
 
 def _holding(stage: _Stage) -> Iterator[Edge]:
+    done = stage.done
     for member in stage.members:
         soft = Softness.NONE if member.annotation else Softness.DEFAULT
         annotation = member.annotation or ""
-        yield Edge(stage.done, member.ref, "holds", Strength.READY, member.origin, annotation, soft)
+        yield Edge(done, member.ref, "holds", Strength.READY, member.origin, annotation, soft)
 
 
-def _waiting(member: _Member, stage: _Stage, earlier: _Stage, soft: Softness) -> Edge:
-    soft = soft if member.annotation else Softness.DEFAULT
-    why = f"{stage.membership(member.annotation)}, after {earlier.label}"
-    annotation = member.annotation or ""
-    return Edge(member.ref, earlier.done, why, Strength.READY, member.origin, annotation, soft)
+def _waiting(members: Sequence[_Member], stage: _Stage, earlier: _Stage, soft: Softness) -> Iterator[Edge]:
+    done, label = earlier.done, earlier.label
+    whys = {
+        annotation: f"{stage.membership(annotation)}, after {label}"
+        for annotation in {member.annotation for member in members}
+    }
+    for member in members:
+        gives_way = soft if member.annotation else Softness.DEFAULT
+        annotation = member.annotation
+        why = whys[annotation]
+        yield Edge(member.ref, done, why, Strength.READY, member.origin, annotation or "", gives_way)
 
 
 def _stages(lookup: Lookup, hooks: Hooks, problems: list[Problem]) -> list[_Stage]:
     waves = _sync_waves(lookup, problems)
-    apart = {ref: hook for ref, (hook, phase) in hooks.running.items() if phase is not HookPhase.MAIN}
+    apart = {ref for ref, (_, phase) in hooks.running.items() if phase is not HookPhase.MAIN}
     in_waves = any(ref not in apart for ref in waves)
     if not in_waves and not apart:
         return []
     members: dict[tuple[HookPhase, int], list[_Member]] = defaultdict(list)
     for manifest in lookup.manifests:
-        hook = apart.get(manifest.ref)
-        annotation: str | None = None
-        if hook is not None:
-            key, annotation = (hooks.running[manifest.ref][1], hook.weight), hook.annotation
-        else:
-            key = (HookPhase.MAIN, waves.get(manifest.ref, 0))
-            annotation = SYNC_WAVE if manifest.ref in waves else None
+        key, annotation = (HookPhase.MAIN, 0), None
+        if manifest.ref in apart:
+            hook, phase = hooks.running[manifest.ref]
+            key, annotation = (phase, hook.weight), hook.annotation
+        elif (wave := waves.get(manifest.ref)) is not None:
+            key, annotation = (HookPhase.MAIN, wave), SYNC_WAVE
         origin = (
             manifest.origin_of(("metadata", "annotations", annotation)) if annotation else manifest.origin
         )
@@ -163,9 +169,8 @@ def _stages(lookup: Lookup, hooks: Hooks, problems: list[Problem]) -> list[_Stag
 def _sync_waves(lookup: Lookup, problems: list[Problem]) -> dict[ObjectRef, int]:
     """The wave of every object that names one; what is no integer is added to ``problems``."""
     waves: dict[ObjectRef, int] = {}
-    for manifest in lookup.manifests:
-        annotations = get_path(manifest.body, "metadata", "annotations")
-        if not isinstance(annotations, dict) or SYNC_WAVE not in annotations:
+    for manifest, annotations in lookup.annotated:
+        if SYNC_WAVE not in annotations:
             continue
         wave = integer(annotations[SYNC_WAVE])
         if wave is None:

@@ -264,7 +264,9 @@ class Attempt:
         must become ready.
         """
         assert self.planned is not None  # noqa: S101
-        manifest = self.manifests[change.ref]
+        manifest = self.manifests.get(change.ref)
+        if manifest is None:
+            return None  # kept though nobody wants it any more
         if change.writes:
             return Target(manifest=manifest, since=self._writing_since, live=live)
         before = self.planned.live.get(change.ref)

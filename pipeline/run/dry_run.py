@@ -28,7 +28,10 @@ _IMMUTABLE_SHOWN = 3
 
 
 class DryRunner:
-    """Sends the whole set as dry runs and makes a problem of each refusal."""
+    """Sends the whole set as dry runs and makes a problem of each refusal.
+
+    ``unsure`` may be live though nobody saw them; ``as_if_absent`` were made by this very run.
+    """
 
     def __init__(
         self,
@@ -36,7 +39,9 @@ class DryRunner:
         desired: Sequence[Desired],
         live: Mapping[ObjectRef, Object],
         unsure: frozenset[ObjectRef] = frozenset(),
+        as_if_absent: frozenset[ObjectRef] = frozenset(),
     ) -> None:
+        self._as_if_absent = as_if_absent
         self._session = session
         self._live = live
         self._unsure = unsure
@@ -88,7 +93,7 @@ class DryRunner:
         self, desired: Desired, tried: Tried, live: Object | None, *, force: bool = False
     ) -> DryRun:
         """``live`` is read late where a list by our labels could not show it."""
-        if live is None and not tried.created:
+        if live is None and not tried.created and desired.manifest.ref not in self._as_if_absent:
             live = self._session.cluster.get(desired.manifest.ref, desired.manifest.api_version)
         found = DryRun(result=tried.result, live=live, force=force, warnings=tried.warnings)
         if live is None or adoption.adopt(live, tried.result) is None:

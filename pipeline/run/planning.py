@@ -111,8 +111,10 @@ def _look(
     live = seen.objects
     # Of what is owned and not seen the labels may have been taken off: it must be looked at by itself.
     live |= read_each(session, {ref: api_versions[ref] for ref in seen.unsure if ref in owned})
-    if namespace_is_new:
-        live.pop(ObjectRef("", "Namespace", "", session.environment.namespace), None)
+    own = ObjectRef("", "Namespace", "", session.environment.namespace)
+    absent = frozenset({own}) if namespace_is_new else frozenset()
+    for ref in absent:
+        live.pop(ref, None)
     desired = _with_live_replicas(desired, live)
     unsure = _to_try(desired, owned, live, event)
     return World(
@@ -121,7 +123,7 @@ def _look(
         desired=desired,
         inventory=owned,
         live=live,
-        dry_runs=DryRunner(session, desired, live, seen.unsure).run(unsure),
+        dry_runs=DryRunner(session, desired, live, seen.unsure, absent).run(unsure),
         event=event,
     )
 

@@ -233,6 +233,23 @@ def test_a_service_that_selects_pods_of_the_cluster_is_in_order(place: Workspace
     assert _foresee(place, service) == ()
 
 
+def test_a_deploy_whose_pods_a_quota_refuses_writes_nothing(place: Workspace) -> None:
+    _apply(place, _quota("pods: '0'"))
+    place.manifest("web.yaml", DEPLOYMENT)
+    place.commit()
+    refused(place, 21, at("web.yaml", 13), "none of its pods can be created", "ResourceQuota/compute")
+
+
+def test_a_plan_tells_what_may_go_wrong_and_goes_on(place: Workspace) -> None:
+    place.manifest("web.yaml", DEPLOYMENT.replace(":1.21", ""))
+    place.commit()
+    result = place.run("plan", "-e", "dev")
+    assert result.code == 0, str(result)
+    assert (
+        f"{at('web.yaml', 12)}: Deployment/web: the image nginx has neither tag nor digest" in result.stderr
+    )
+
+
 # --- versions of Kubernetes
 
 

@@ -25,8 +25,8 @@ QUOTA = (
 )
 RANGE = (
     "apiVersion: v1\nkind: LimitRange\nmetadata: {name: r, namespace: demo}\n"
-    "spec: {limits: [{type: Container, max: {cpu: 1}, maxLimitRequestRatio: {cpu: 2}}, {type: Pod, min: {cpu: 1}},"
-    " {type: PersistentVolumeClaim, max: {storage: 1}}]}\n"
+    "spec: {limits: [{type: Container, max: {cpu: 1}, maxLimitRequestRatio: {cpu: 2}},"
+    " {type: Pod, min: {cpu: 1}}, {type: PersistentVolumeClaim, max: {storage: 1}}]}\n"
 )
 SET = read(WEB, JOB, HPA, SERVICE, BUDGET, CLAIM, CRD, QUOTA, RANGE)
 STANDING = read(LIVE, WEB, QUOTA, RANGE)
@@ -89,5 +89,6 @@ def _put(body: Any, path: tuple[Any, ...], value: Any) -> None:
             body = body[step]
         except (KeyError, IndexError, TypeError):
             return
-    if isinstance(body, dict) or (isinstance(body, list) and path[-1] < len(body)):
-        body[path[-1]] = copy.deepcopy(value)
+    step = path[-1]
+    if isinstance(body, dict) or (isinstance(body, list) and isinstance(step, int) and step < len(body)):
+        body[step] = copy.deepcopy(value)
