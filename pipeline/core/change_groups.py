@@ -8,7 +8,7 @@ checked and order nothing here.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -78,9 +78,9 @@ def grouped(lookup: Lookup, problems: list[Problem]) -> Iterator[Edge]:
     """The edges that change rules ask for: by milestones, as edges between all members would be a product."""
     rules: list[_Rule] = []
     joined: list[tuple[str, _Membership]] = []
-    for manifest, annotations in lookup.annotated:
-        rules += _rules(manifest, annotations, problems)
-        joined += _joined(manifest, annotations, problems)
+    for manifest, notes in lookup.annotated:
+        rules += _rules(manifest, notes, problems)
+        joined += _joined(manifest, notes, problems)
     wanted = {rule.group for rule in rules}
     if any(group.startswith(_BUILT_IN) for group in wanted):
         joined += (membership for manifest in lookup.manifests for membership in _built_in(manifest))
@@ -98,29 +98,38 @@ def grouped(lookup: Lookup, problems: list[Problem]) -> Iterator[Edge]:
 
 def _after(group: str, rules: Mapping[ObjectRef, _Rule], members: list[_Membership]) -> Iterator[Edge]:
     # Who is in the group that it waits for waits for the others: those that do not wait for it themselves.
-    others = [member for member in members if member.ref not in rules]
-    insiders = {member.ref for member in members}
-    everyone, rest = milestone(f"change-group {group} done"), milestone(f"rest of change-group {group} done")
-    for rule in rules.values():
-        target = rest if rule.holder in insiders else everyone
-        why = f"comes by {rule.annotation} after {group}"
-        yield Edge(rule.holder, target, why, Strength.READY, rule.origin, rule.annotation)
-    groups = {
-        everyone: members if any(holder not in insiders for holder in rules) else [],
-        rest: others if any(holder in insiders for holder in rules) else [],
-    }
-    for done, held in groups.items():
-        for member in held:
-            yield Edge(done, member.ref, "holds", Strength.READY, member.origin, member.annotation)
+    insiders = {member.ref for member in members}.intersection(rules)
+    rest = [member for member in members if member.ref not in insiders]
+    outsiders = [holder for holder in rules if holder not in insiders]
+    yield from _waiting(outsiders, rules, members, milestone(f"change-group {group} done"))
+    yield from _waiting(insiders, rules, rest, milestone(f"rest of change-group {group} done"))
+
+
+def _waiting(
+    holders: Collection[ObjectRef],
+    rules: Mapping[ObjectRef, _Rule],
+    members: Sequence[_Membership],
+    done: ObjectRef,
+) -> Iterator[Edge]:
+    if not holders or not members:
+        return
+    for holder in sorted(holders):
+        rule = rules[holder]
+        why = f"comes by {rule.annotation} after {rule.group}"
+        yield Edge(holder, done, why, Strength.READY, rule.origin, rule.annotation)
+    for member in members:
+        yield Edge(done, member.ref, "holds", Strength.READY, member.origin, member.annotation)
 
 
 def _before(group: str, rules: Mapping[ObjectRef, _Rule], members: list[_Membership]) -> Iterator[Edge]:
     done = milestone(f"all before change-group {group} done")
-    for member in members:
-        if rules and member.ref not in rules:
-            how = f"by {member.annotation} " if member.annotation else ""
-            why = f"is {how}in {group}, after all that come before it"
-            yield Edge(member.ref, done, why, Strength.READY, member.origin, member.annotation)
+    waiting = [member for member in members if member.ref not in rules]
+    if not waiting or not rules:
+        return
+    for member in waiting:
+        how = f"by {member.annotation} " if member.annotation else ""
+        why = f"is {how}in {group}, after all that come before it"
+        yield Edge(member.ref, done, why, Strength.READY, member.origin, member.annotation)
     for rule in rules.values():
         why = f"holds by {rule.annotation}"
         yield Edge(done, rule.holder, why, Strength.READY, rule.origin, rule.annotation)

@@ -14,10 +14,10 @@ from pipeline.model.plan import Strength
 
 def declared(lookup: Lookup, problems: list[Problem]) -> Iterator[Edge]:
     """The edge of each declared dependency. What cannot be followed is added to ``problems``."""
-    for manifest, annotations in lookup.annotated:
+    for manifest, notes in lookup.annotated:
         for annotation in _FORMATS:
-            if annotation in annotations:
-                yield from _dependencies(manifest, annotation, annotations[annotation], lookup, problems)
+            if annotation in notes:
+                yield from _dependencies(manifest, annotation, notes[annotation], lookup, problems)
 
 
 def _dependencies(

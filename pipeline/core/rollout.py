@@ -125,6 +125,19 @@ def step(
     )
 
 
+def status_of(
+    target: Target, obj: Object | None, log: RolloutLog, policy: Rollout, now: float
+) -> ObjectStatus:
+    """The readiness of one target, as ``step`` judges it, without what speaks against it."""
+    return _status(target, obj, log, policy, now)
+
+
+def settled(log: RolloutLog, ref: ObjectRef, status: ObjectStatus) -> RolloutLog:
+    """The log with a run that ended well: it may be cleaned up before the next look."""
+    ended = _finished({ref: status}, log)
+    return log if ended == log.finished else replace(log, finished=ended)
+
+
 def pending_causes(decision: RolloutDecision) -> list[tuple[ObjectRef, Evidence]]:
     """Why each target that is not Current is not, for the report when the time budget is over."""
     return list(decision.pending)

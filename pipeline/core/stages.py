@@ -169,10 +169,10 @@ def _stages(lookup: Lookup, hooks: Hooks, problems: list[Problem]) -> list[_Stag
 def _sync_waves(lookup: Lookup, problems: list[Problem]) -> dict[ObjectRef, int]:
     """The wave of every object that names one; what is no integer is added to ``problems``."""
     waves: dict[ObjectRef, int] = {}
-    for manifest, annotations in lookup.annotated:
-        if SYNC_WAVE not in annotations:
+    for manifest, notes in lookup.annotated:
+        if SYNC_WAVE not in notes:
             continue
-        wave = integer(annotations[SYNC_WAVE])
+        wave = integer(notes[SYNC_WAVE])
         if wave is None:
             problems.append(not_an_integer(manifest, SYNC_WAVE, "sync-wave-malformed"))
         else:

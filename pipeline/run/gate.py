@@ -9,7 +9,6 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from pipeline.core import rollout
 from pipeline.core.desired import owner_selector
@@ -35,6 +34,13 @@ _MANY = 50
 themselves, and following the pods and events of hundreds costs the control plane more than us."""
 
 _PATIENCE_S = 2.0
+"""So long without any of them becoming Current, """
+_LONGEST_S = 10.0
+"""or so long in all."""
+
+_LOOK_EACH_S = 0.25
+"""How often many are judged as a whole; a tenth of the time at most goes into it."""
+
 _TOLD_EACH_S = 0.5
 
 _STARTING = ObjectStatus(Status.IN_PROGRESS, "NotObserved", "has not been seen in the cluster yet")
@@ -60,6 +66,7 @@ class Gate:
         self.manifests: dict[ObjectRef, Manifest] = {}
         self._targets: dict[ObjectRef, rollout.Target] = {}
         self._active: set[ObjectRef] = set()
+        self._changed: set[ObjectRef] = set()
         self.statuses: dict[ObjectRef, ObjectStatus] = {}
         self._settled: dict[ObjectRef, float] = {}
         self._followed: dict[Key, Followed] = {}
@@ -69,6 +76,7 @@ class Gate:
         self._started = session.clock.monotonic()
         self._due = 0.0
         self._waits_since: float | None = None
+        self._progressed = float("-inf")
         self._wide, self._labelled = _scopes(expected)
 
     # --- targets
@@ -110,10 +118,8 @@ class Gate:
     def _first_look(self, target: Target, now: float) -> ObjectStatus:
         if target.live is None:
             return _STARTING
-        one = replace(self._targets[target.ref], generation=0)
-        snapshot = Snapshot(objects={target.ref: target.live})
-        looked = rollout.step([one], snapshot, RolloutLog(), self._session.environment.rollout, now)
-        return looked.statuses[target.ref]
+        policy = self._session.environment.rollout
+        return rollout.status_of(self._targets[target.ref], target.live, self._log, policy, now)
 
     # --- following
 
@@ -135,7 +141,8 @@ class Gate:
         now = self._session.clock.monotonic()
         if self._waits_since is None:
             self._waits_since = now
-        if len(waiting) > _MANY and now - self._waits_since < _PATIENCE_S:
+        quiet_s = now - max(self._waits_since, self._progressed)
+        if len(waiting) > _MANY and quiet_s < _PATIENCE_S and now - self._waits_since < _LONGEST_S:
             return
         for resource, namespaces in companions(waiting).items():
             for namespace in namespaces:
@@ -175,13 +182,14 @@ class Gate:
             return
         if update.replace:
             group_kind = update.key[:2]
-            self._active |= {
-                ref for ref in self._targets if ref.group_kind == group_kind and self._is_followed(ref)
-            }
+            again = {ref for ref in self._targets if ref.group_kind == group_kind and self._is_followed(ref)}
+            self._active |= again
+            self._changed |= again
         for obj in update.objects:
             ref = ObjectRef.of(obj) if "kind" in obj else None
             if ref in self._targets:
                 self._active.add(ref)
+                self._changed.add(ref)
 
     def wait(self, longest_s: float = TICK_S) -> list[object]:
         """Everything that arrived, after at most so many seconds; updates are taken in, the rest returned."""
@@ -199,12 +207,15 @@ class Gate:
     def judge(self) -> RolloutDecision | None:
         """The verdicts of now, on all that is not settled; None where the last ones are too recent.
 
-        Judging hundreds takes time that the followers need: a fifth of it at most.
+        Of many the whole picture takes time that the followers need: in between only what changed is asked
+        whether it is Current.
         """
         clock = self._session.clock
         started = clock.monotonic()
-        if started < self._due:
+        if started < self._due and len(self._active) > _MANY:
+            self._judge_changed()
             return None
+        self._changed.clear()
         self._follow_companions()
         now = self._session.cluster.server_time()
         targets = [self._targets[ref] for ref in self.waiting if self._is_synced(ref)]
@@ -212,14 +223,28 @@ class Gate:
         decision = rollout.step(targets, self._snapshot(targets), self._log, policy, now)
         self._log = decision.log
         for ref, status in decision.statuses.items():
-            self.statuses[ref] = status
-            if status.status is Status.CURRENT:
-                self._settle(ref)
-            else:
-                self._settled.pop(ref, None)
-        self._due = clock.monotonic() + min(TICK_S, 4 * (clock.monotonic() - started))
+            self._note(ref, status)
+        spent = clock.monotonic() - started
+        self._due = clock.monotonic() + max(_LOOK_EACH_S, 10 * spent)
         self._tell()
         return decision
+
+    def _judge_changed(self) -> None:
+        now = self._session.cluster.server_time()
+        policy = self._session.environment.rollout
+        for ref in self._changed & self._active:
+            if self._is_synced(ref):
+                status = rollout.status_of(self._targets[ref], self._object(ref), self._log, policy, now)
+                self._note(ref, status)
+        self._changed.clear()
+        self._tell()
+
+    def _note(self, ref: ObjectRef, status: ObjectStatus) -> None:
+        self.statuses[ref] = status
+        if status.status is Status.CURRENT:
+            self._settle(ref)
+        else:
+            self._settled.pop(ref, None)
 
     def stop(self) -> None:
         for follower in self._followers:
@@ -246,6 +271,8 @@ class Gate:
     def _settle(self, ref: ObjectRef) -> None:
         self._active.discard(ref)
         self._settled.setdefault(ref, self.elapsed_s)
+        self._log = rollout.settled(self._log, ref, self.statuses[ref])
+        self._progressed = self._session.clock.monotonic()
 
     def _of(self, ref: ObjectRef) -> Followed | None:
         """What follows the object: its own namespace before all of them."""

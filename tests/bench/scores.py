@@ -86,7 +86,9 @@ def failures(results: Results) -> list[str]:
 
 
 def grid(rows: Sequence[Sequence[str]]) -> str:
-    """A table for people and, as it is, for Markdown."""
+    """A table for people and, as it is, for Markdown; nothing where there is only its head."""
+    if len(rows) == 1:
+        return ""
     lines = [rows[0], tuple("---" for _ in rows[0]), *rows[1:]]
     widths = [max(len(row[n]) for row in lines) for n in range(len(rows[0]))]
     return "\n".join(

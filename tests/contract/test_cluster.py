@@ -280,7 +280,7 @@ def test_a_server_that_restarts_is_waited_for(cluster: LocalCluster, namespace: 
         waited.append(seconds)
         time.sleep(seconds)
 
-    kube.http._retrier = Retrier(sleep=sleep, monotonic=time.monotonic)
+    kube.http.retrier = Retrier(sleep=sleep, monotonic=time.monotonic)
 
     assert kube.apply(config_map(namespace))["metadata"]["uid"]
     assert waited

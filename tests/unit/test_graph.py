@@ -9,6 +9,7 @@ import pytest
 from pipeline.core.graph import Edge, delete_waves, needs, reverse, waves
 from pipeline.model.errors import InvalidError
 from pipeline.model.objects import Manifest, ObjectRef, Origin
+from pipeline.model.plan import Strength
 
 OWN = "pipeline/depends-on"
 CLI_UTILS = "config.kubernetes.io/depends-on"
@@ -201,9 +202,10 @@ def test_a_cycle_is_told_with_its_members_and_lines_in_order() -> None:
     assert "/Pod/a/a → /Pod/a/b → /Pod/a/c → /Pod/a/a" in caught.value.message
     (problem,) = caught.value.problems
     assert problem.code == "dependency-cycle"
-    assert problem.message == "objects need each other: " + ", ".join(
+    assert problem.message == "the declared orders contradict each other: " + ", ".join(
         f"/Pod/a/{x} declares with {OWN} that it needs /Pod/a/{y} ({x}.yaml:7)" for x, y in ("ab", "bc", "ca")
     )
+    assert problem.hint == f"remove one of {OWN} (a.yaml:7), {OWN} (b.yaml:7), {OWN} (c.yaml:7)"
 
 
 def test_an_inferred_edge_that_closes_a_declared_cycle_is_told_with_it() -> None:
@@ -213,7 +215,9 @@ def test_an_inferred_edge_that_closes_a_declared_cycle_is_told_with_it() -> None
     (problem,) = caught.value.problems
     assert "/Pod/a/web names the account /ServiceAccount/a/runner (web.yaml:1)" in problem.message
     assert "/ServiceAccount/a/runner declares with pipeline/depends-on" in problem.message
+    assert problem.message.startswith("objects need each other: ")
     assert problem.origin == Origin("runner.yaml", 7), "the declared edge is the one to remove"
+    assert problem.hint == f"remove {OWN} (runner.yaml:7)"
 
 
 def test_cycles_apart_from_each_other_are_all_told() -> None:
@@ -238,7 +242,285 @@ def test_targets_map_every_object_to_what_it_needs() -> None:
 
 
 def test_an_edge_reads_as_a_sentence() -> None:
-    edge = Edge(
-        ObjectRef("", "Pod", "a", "w"), ObjectRef("", "Secret", "a", "s"), "reads", "exists", Origin("f", 3)
-    )
+    source, target = ObjectRef("", "Pod", "a", "w"), ObjectRef("", "Secret", "a", "s")
+    edge = Edge(source, target, "reads", Strength.EXISTS, Origin("f", 3))
     assert str(edge) == "/Pod/a/w reads /Secret/a/s (f:3)"
+
+
+def test_strengths_are_ordered_by_how_much_they_ask_for() -> None:
+    assert sorted(["ready", "available", "exists"], key=Strength) == [
+        Strength.EXISTS,
+        Strength.AVAILABLE,
+        Strength.READY,
+    ]
+    assert max(Strength.AVAILABLE, Strength.EXISTS) is Strength.AVAILABLE
+
+
+def test_an_inferred_need_stays_one_for_existence_where_another_object_needs_more() -> None:
+    web = pod("web", serviceAccountName="runner")
+    other = manifest("/v1/Pod/a/other", None, own="/ServiceAccount/a/runner")
+    found = needs([web, other, manifest("/v1/ServiceAccount/a/runner")], default_namespace="a").targets
+    runner = ObjectRef("", "ServiceAccount", "a", "runner")
+    assert (found[web.ref][runner], found[other.ref][runner]) == (Strength.EXISTS, Strength.READY)
+
+
+def test_what_waits_for_an_hard_and_a_soft_reason_waits_hard() -> None:
+    """A route to a Service that it also declares to need must not give way silently."""
+    backend = {"defaultBackend": {"service": {"name": "web"}}}
+    ingress = annotated("networking.k8s.io/v1/Ingress/a/web", {"spec": backend}, {OWN: "/Service/a/web"})
+    service = annotated("/v1/Service/a/web", None, {OWN: "networking.k8s.io/Ingress/a/web"})
+    with pytest.raises(InvalidError):
+        written(ingress, service)
+
+
+def test_a_soft_edge_gives_way_to_a_declared_order() -> None:
+    backend = {"defaultBackend": {"service": {"name": "web"}}}
+    ingress = annotated("networking.k8s.io/v1/Ingress/a/web", {"spec": backend}, {})
+    service = annotated("/v1/Service/a/web", None, {OWN: "networking.k8s.io/Ingress/a/web"})
+    found = needs([ingress, service], default_namespace="a")
+    assert [[ref.short for ref in wave] for wave in waves(found)] == [["Ingress/web"], ["Service/web"]]
+    assert [(e.source.short, e.target.short) for e in found.gave_way] == [("Ingress/web", "Service/web")]
+
+
+def annotated(written: str, body: dict[str, Any] | None, annotations: dict[str, str]) -> Manifest:
+    """As ``manifest``, with any annotations, which stand at lines 10, 11, …"""
+    plain = manifest(written, body)
+    full = {**plain.body, "metadata": {**plain.body["metadata"], "annotations": annotations}}
+    lines = {("metadata", "annotations", key): 10 + n for n, key in enumerate(annotations)}
+    return Manifest(plain.ref, full, plain.origin, lines)
+
+
+# --- inferred from more than names
+
+
+def workload(name: str, labels: dict[str, str], namespace: str = "a", **spec: Any) -> Manifest:
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    return manifest(f"apps/v1/Deployment/{namespace}/{name}", {"spec": {"template": template}})
+
+
+def why(source: Manifest, *others: Manifest) -> list[tuple[str, str, str, bool]]:
+    """What ``source`` waits for among the others: (object, verb, strength, soft)."""
+    found = needs([source, *others], default_namespace="a")
+    return [(e.target.short, e.why, e.strength, bool(e.soft)) for e in found.edges if e.source == source.ref]
+
+
+WEB = workload("web", {"app": "web", "tier": "front"})
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        {"matchLabels": {"app": "web"}},
+        {"matchExpressions": [{"key": "app", "operator": "In", "values": ["web", "x"]}]},
+        {"matchExpressions": [{"key": "tier", "operator": "Exists"}]},
+        {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["db"]}]},
+        {},
+    ],
+)
+def test_a_disruption_budget_comes_after_the_workloads_it_protects(selector: dict[str, Any]) -> None:
+    budget = manifest("policy/v1/PodDisruptionBudget/a/b", {"spec": {"selector": selector}})
+    assert why(budget, WEB, workload("db", {"app": "db"}, namespace="b")) == [
+        ("Deployment/web", "protects the pods of", "exists", True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        {"matchLabels": {"app": "db"}},
+        {"matchLabels": {"app": "web", "tier": "back"}},
+        {"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]},
+        {"matchExpressions": [{"key": "app", "operator": "Like", "values": ["web"]}]},
+        {"matchExpressions": "junk"},
+        {"matchLabels": ["junk"]},
+        None,
+    ],
+)
+def test_a_selector_that_does_not_match_or_is_none_orders_nothing(selector: Any) -> None:
+    budget = manifest("policy/v1/PodDisruptionBudget/a/b", {"spec": {"selector": selector}})
+    assert why(budget, WEB) == []
+
+
+def test_no_pod_starts_before_what_bounds_and_guards_it() -> None:
+    def policy(name: str, selector: dict[str, Any]) -> Manifest:
+        return manifest(f"networking.k8s.io/v1/NetworkPolicy/a/{name}", {"spec": {"podSelector": selector}})
+
+    found = why(
+        WEB,
+        manifest("/v1/LimitRange/a/limits"),
+        manifest("/v1/ResourceQuota//quota"),
+        manifest("/v1/ResourceQuota/b/elsewhere"),
+        policy("all", {}),
+        policy("web", {"matchLabels": {"app": "web"}}),
+        policy("db", {"matchLabels": {"app": "db"}}),
+    )
+    assert [(target, soft) for target, _, _, soft in found] == [
+        ("LimitRange/limits", True),
+        ("ResourceQuota/quota", True),
+        ("NetworkPolicy/all", True),
+        ("NetworkPolicy/web", True),
+    ]
+
+
+def test_a_workload_waits_for_the_rights_of_its_account() -> None:
+    def binding(name: str, account: str) -> Manifest:
+        subjects = [{"kind": "ServiceAccount", "name": account, "namespace": "a"}]
+        written = f"rbac.authorization.k8s.io/v1/ClusterRoleBinding//{name}"
+        return manifest(written, {"subjects": subjects, "roleRef": {"kind": "ClusterRole", "name": "view"}})
+
+    bindings = [binding("x", "runner"), binding("y", "default")]
+    runner = workload("web", {}, serviceAccountName="runner")
+    assert [t for t, _, _, _ in why(runner, *bindings)] == ["ClusterRoleBinding/x"]
+    assert [t for t, _, _, _ in why(WEB, *bindings)] == ["ClusterRoleBinding/y"]
+
+
+def test_an_aggregated_role_comes_after_the_roles_it_gathers() -> None:
+    def role(name: str, **body: Any) -> Manifest:
+        plain = manifest(f"rbac.authorization.k8s.io/v1/ClusterRole//{name}", body)
+        labels = {"metadata": {"name": name, "labels": {"gather": "yes"}}}
+        return Manifest(plain.ref, {**plain.body, **labels}, plain.origin)
+
+    rule = {"clusterRoleSelectors": [{"matchLabels": {"gather": "yes"}}]}
+    assert why(role("whole", aggregationRule=rule), role("part")) == [
+        ("ClusterRole/part", "gathers the rules of", "exists", True)
+    ]
+
+
+def hook_service() -> list[Manifest]:
+    return [
+        manifest("/v1/Service/a/hook", {"spec": {"selector": {"app": "hook"}}}),
+        workload("hook", {"app": "hook"}, serviceAccountName="hook"),
+        manifest("/v1/ServiceAccount/a/hook"),
+    ]
+
+
+def webhook(kind: str = "Validating", **fields: Any) -> Manifest:
+    client = {"service": {"name": "hook", "namespace": "a"}}
+    written = f"admissionregistration.k8s.io/v1/{kind}WebhookConfiguration//w"
+    return manifest(written, {"webhooks": [{"clientConfig": client, **fields}]})
+
+
+def rule(resource: str, group: str = "", **fields: Any) -> dict[str, Any]:
+    return {"apiGroups": [group], "resources": [resource], "operations": ["CREATE"], **fields}
+
+
+def test_a_webhook_waits_until_its_workload_serves() -> None:
+    assert why(webhook(), *hook_service()) == [
+        ("Service/hook", "routes to", "exists", False),
+        ("Deployment/hook", "is answered by the pods of", "available", False),
+    ]
+
+
+def test_an_aggregated_api_waits_for_its_workload_and_its_objects_for_it() -> None:
+    spec = {"group": "example.com", "version": "v1", "service": {"name": "hook", "namespace": "a"}}
+    api = manifest("apiregistration.k8s.io/v1/APIService//v1.example.com", {"spec": spec})
+    widget = manifest("example.com/v1/Widget/a/one")
+    assert ("Deployment/hook", "is answered by the pods of", "available", False) in why(api, *hook_service())
+    assert why(widget, api) == [("APIService/v1.example.com", "is served through", "ready", False)]
+    assert why(manifest("example.com/v2/Widget/a/one"), api) == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "covered"),
+    [
+        ([rule("configmaps")], True),
+        ([rule("*")], True),
+        ([rule("*/*", "*")], True),
+        ([rule("configmaps", scope="Cluster")], False),
+        ([rule("configmaps", "apps")], False),
+        ([rule("configmaps", operations=["DELETE"])], False),
+        ([rule("secrets")], False),
+        (["junk", {"apiGroups": "*"}], False),
+    ],
+)
+def test_an_object_comes_after_the_webhooks_that_look_at_it(rules: list[Any], covered: bool) -> None:
+    settings = manifest("/v1/ConfigMap/a/settings")
+    expected = [("ValidatingWebhookConfiguration/w", "is looked at by", "exists", True)] if covered else []
+    assert why(settings, webhook(rules=rules)) == expected
+
+
+def test_workloads_come_after_what_is_injected_into_their_pods() -> None:
+    injector = webhook("Mutating", rules=[rule("pods")], objectSelector={"matchLabels": {"app": "web"}})
+    assert why(WEB, injector) == [
+        ("MutatingWebhookConfiguration/w", "makes pods that are looked at by", "exists", True)
+    ]
+    assert why(workload("db", {"app": "db"}), injector) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "selector", "covered"),
+    [
+        ({"inject": "yes"}, {"matchLabels": {"inject": "yes"}}, True),
+        ({}, {"matchLabels": {"inject": "yes"}}, False),
+        ({}, {"matchLabels": {"kubernetes.io/metadata.name": "a"}}, True),
+        (None, {"matchLabels": {"inject": "yes"}}, True),
+        (None, {"matchLabels": {"kubernetes.io/metadata.name": "other"}}, False),
+    ],
+)
+def test_a_webhook_looks_only_at_the_namespaces_it_selects(
+    labels: dict[str, str] | None, selector: dict[str, Any], covered: bool
+) -> None:
+    """``labels`` None: the Namespace is not in the set, and so may have any label but another name."""
+    plain = manifest("/v1/Namespace//a")
+    own = Manifest(plain.ref, {**plain.body, "metadata": {"name": "a", "labels": labels}}, plain.origin)
+    others = [] if labels is None else [own]
+    hook = webhook(rules=[rule("configmaps")], namespaceSelector=selector)
+    found = why(manifest("/v1/ConfigMap/a/settings"), hook, *others)
+    assert ("ValidatingWebhookConfiguration/w" in [target for target, _, _, _ in found]) is covered
+
+
+def test_a_webhook_for_everything_does_not_hold_up_what_it_rests_on() -> None:
+    everything = webhook(rules=[rule("*", "*")])
+    found = written(
+        everything, *hook_service(), manifest("/v1/ConfigMap/a/later"), manifest("/v1/Namespace//a")
+    )
+    assert found == [
+        ["Namespace/a"],
+        ["Service/hook", "ServiceAccount/hook"],
+        ["Deployment/hook"],
+        ["ValidatingWebhookConfiguration/w"],
+        ["ConfigMap/later"],
+    ]
+
+
+def test_coverage_gives_way_before_protection_does() -> None:
+    """The policy that guards the webhook's own pods is covered by it, and still comes before them."""
+    policy = manifest("networking.k8s.io/v1/NetworkPolicy/a/p", {"spec": {"podSelector": {}}})
+    found = written(webhook(rules=[rule("*", "*")]), *hook_service(), policy)
+    level = {name: n for n, wave in enumerate(found) for name in wave}
+    assert level["NetworkPolicy/p"] < level["Deployment/hook"]
+
+
+def test_the_objects_that_configure_admission_are_looked_at_by_no_webhook() -> None:
+    other = manifest("admissionregistration.k8s.io/v1/MutatingWebhookConfiguration//m")
+    assert why(other, webhook(rules=[rule("*", "*")])) == []
+
+
+def test_custom_resources_are_known_by_the_plural_of_their_definition() -> None:
+    names = {"kind": "Widget", "plural": "gizmos"}
+    spec = {"group": "example.com", "names": names, "scope": "Namespaced"}
+    definition = manifest("apiextensions.k8s.io/v1/CustomResourceDefinition//g", {"spec": spec})
+    widget = manifest("example.com/v1/Widget/a/one")
+    looked_at = ("ValidatingWebhookConfiguration/w", "is looked at by", "exists", True)
+    assert looked_at in why(widget, definition, webhook(rules=[rule("gizmos", "example.com")]))
+    assert looked_at in why(widget, webhook(rules=[rule("widgets", "example.com")]))
+
+
+def test_what_another_object_brings_is_waited_for_until_that_is_ready() -> None:
+    certificate = manifest("cert-manager.io/v1/Certificate/a/c", {"spec": {"secretName": "tls"}})
+    web = workload("web", {}, volumes=[{"secret": {"secretName": "tls"}}])
+    said = "reads /Secret/a/tls, which comes from"
+    assert why(web, certificate) == [("Certificate/c", said, "ready", False)]
+    assert why(web, certificate, manifest("/v1/Secret/a/tls")) == [("Secret/tls", "reads", "exists", False)]
+
+
+def test_an_ingress_does_not_wait_for_its_certificate_which_may_need_the_ingress() -> None:
+    certificate = manifest("cert-manager.io/v1/Certificate/a/c", {"spec": {"secretName": "tls"}})
+    ingress = manifest("networking.k8s.io/v1/Ingress/a/i", {"spec": {"tls": [{"secretName": "tls"}]}})
+    assert [(target, strength) for target, _, strength, _ in why(ingress, certificate)] == [
+        ("Certificate/c", "exists")
+    ]
+
+
+def test_content_waits_until_its_namespace_is_active() -> None:
+    assert why(pod("web"), manifest("/v1/Namespace//a")) == [("Namespace/a", "lives in", "ready", False)]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.references import Use, pod_spec_path, references
-from pipeline.model.objects import get_path
+from pipeline.core.references import Use, pod_spec_path, provided_by, provides, references
+from pipeline.model.objects import Manifest, ObjectRef, Origin, get_path
 
 
 def _obj(api_version: str, kind: str, namespace: str = "demo", **fields: Any) -> dict[str, Any]:
@@ -79,6 +79,13 @@ POD_NAMES = [
         ("apps/v1", "DaemonSet"),
         ("batch/v1", "Job"),
         ("batch/v1", "CronJob"),
+        ("argoproj.io/v1alpha1", "Rollout"),
+        ("apps.kruise.io/v1alpha1", "CloneSet"),
+        ("apps.kruise.io/v1beta1", "StatefulSet"),
+        ("apps.kruise.io/v1alpha1", "DaemonSet"),
+        ("keda.sh/v1alpha1", "ScaledJob"),
+        ("serving.knative.dev/v1", "Service"),
+        ("serving.knative.dev/v1", "Configuration"),
     ],
 )
 def test_every_workload_names_what_its_pods_rest_on(api_version: str, kind: str) -> None:
@@ -214,3 +221,156 @@ def test_malformed_fields_name_nothing_and_raise_nothing(junk: Any) -> None:
             assert references(_obj(group, kind, **dict.fromkeys(fields, junk))) == []
     for field in ["containers", "volumes", "imagePullSecrets", "serviceAccountName", "resourceClaims"]:
         assert all(r.target.name == "x" for r in references(_obj("v1", "Pod", spec={field: junk})))
+
+
+# --- order only, and custom resources
+
+
+def test_a_network_policy_names_the_namespaces_that_it_selects_by_name() -> None:
+    label = "kubernetes.io/metadata.name"
+    one_of = {"matchExpressions": [{"key": label, "operator": "In", "values": ["b", "c"]}]}
+    spec = {
+        "ingress": [{"from": [{"namespaceSelector": {"matchLabels": {label: "a"}}}]}],
+        "egress": [
+            {"to": [{"namespaceSelector": one_of}, {"namespaceSelector": {"matchLabels": {"x": "y"}}}]}
+        ],
+    }
+    obj = _obj("networking.k8s.io/v1", "NetworkPolicy", spec=spec)
+    assert [str(r.target) for r in references(obj)] == ["/Namespace//a", "/Namespace//b", "/Namespace//c"]
+    assert all(r.soft and get_path(obj, *r.path) == r.target.name for r in references(obj))
+
+
+@pytest.mark.parametrize(
+    ("ref", "target"),
+    [
+        ({"name": "i"}, "cert-manager.io/Issuer/demo/i"),
+        ({"name": "i", "kind": "ClusterIssuer"}, "cert-manager.io/ClusterIssuer//i"),
+        ({"name": "i", "kind": "CA", "group": "example.com"}, "example.com/CA/demo/i"),
+    ],
+)
+def test_a_certificate_waits_for_its_issuer_to_be_ready(ref: dict[str, str], target: str) -> None:
+    (found,) = references(_obj("cert-manager.io/v1", "Certificate", spec={"issuerRef": ref}))
+    assert (str(found.target), found.strength) == (target, "ready")
+
+
+def test_an_external_secret_names_its_stores() -> None:
+    spec = {
+        "secretStoreRef": {"name": "s"},
+        "data": [{"sourceRef": {"storeRef": {"name": "c", "kind": "ClusterSecretStore"}}}],
+    }
+    assert [
+        str(r.target) for r in references(_obj("external-secrets.io/v1", "ExternalSecret", spec=spec))
+    ] == [
+        "external-secrets.io/SecretStore/demo/s",
+        "external-secrets.io/ClusterSecretStore//c",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "named"),
+    [
+        ({"name": "web"}, "apps/Deployment/demo/web"),
+        (
+            {"name": "r", "kind": "Rollout", "apiVersion": "argoproj.io/v1alpha1"},
+            "argoproj.io/Rollout/demo/r",
+        ),
+    ],
+)
+def test_a_keda_scaler_names_its_target_and_its_login(target: dict[str, str], named: str) -> None:
+    triggers = [{"authenticationRef": {"name": "login"}}, {"type": "cpu"}]
+    spec = {"scaleTargetRef": target, "triggers": triggers}
+    assert _names(_obj("keda.sh/v1alpha1", "ScaledObject", spec=spec)) == [
+        (named, None, False, "scale"),
+        ("keda.sh/TriggerAuthentication/demo/login", None, False, "source"),
+    ]
+
+
+def test_a_virtual_service_names_gateways_and_services() -> None:
+    def to(host: str) -> dict[str, Any]:
+        return {"route": [{"destination": {"host": host}}]}
+
+    hosts = ["web", "api.other", "db.other.svc.cluster.local", "www.example.com"]
+    spec = {"gateways": ["mesh", "edge", "net/public"], "http": [to(host) for host in hosts]}
+    obj = _obj("networking.istio.io/v1", "VirtualService", spec=spec)
+    assert [str(r.target) for r in references(obj)] == [
+        "networking.istio.io/Gateway/demo/edge",
+        "networking.istio.io/Gateway/net/public",
+        "/Service/demo/web",
+        "/Service/other/api",
+        "/Service/other/db",
+    ]
+    assert all(r.soft and r.optional for r in references(obj))
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "fields", "brought"),
+    [
+        ("cert-manager.io/v1", "Certificate", {"spec": {"secretName": "tls"}}, ["tls"]),
+        ("cert-manager.io/v1", "Certificate", {}, []),
+        ("external-secrets.io/v1", "ExternalSecret", {"spec": {"target": {"name": "db"}}}, ["db"]),
+        ("external-secrets.io/v1", "ExternalSecret", {"spec": {}}, ["it"]),
+        ("external-secrets.io/v1", "ExternalSecret", {"spec": {"target": {"creationPolicy": "Merge"}}}, []),
+        ("bitnami.com/v1alpha1", "SealedSecret", {"spec": {}}, ["it"]),
+        ("v1", "ConfigMap", {}, []),
+        ("cert-manager.io/v1", "Certificate", {"spec": [1]}, []),
+    ],
+)
+def test_what_a_controller_makes_of_an_object(
+    api_version: str, kind: str, fields: dict[str, Any], brought: list[str]
+) -> None:
+    obj = _obj(api_version, kind, **fields)
+    assert [str(ref) for ref in provides(obj)] == [f"/Secret/demo/{name}" for name in brought]
+    manifest = Manifest(ObjectRef.of(obj), obj, Origin("f.yaml"))
+    assert provided_by([manifest]) == {
+        ObjectRef("", "Secret", "demo", name): manifest.ref for name in brought
+    }
+
+
+@pytest.mark.parametrize("junk", [None, 1, "x", [], {}, [None], [[1]], {"a": None}])
+@pytest.mark.parametrize(
+    ("api_version", "kind"),
+    [
+        ("networking.k8s.io/v1", "NetworkPolicy"),
+        ("cert-manager.io/v1", "Certificate"),
+        ("external-secrets.io/v1", "ExternalSecret"),
+        ("keda.sh/v1alpha1", "ScaledObject"),
+        ("keda.sh/v1alpha1", "TriggerAuthentication"),
+        ("networking.istio.io/v1", "VirtualService"),
+    ],
+)
+def test_malformed_custom_resources_name_nothing(api_version: str, kind: str, junk: Any) -> None:
+    assert references(_obj(api_version, kind, spec=junk)) == []
+    fields = [
+        "ingress",
+        "egress",
+        "issuerRef",
+        "secretStoreRef",
+        "data",
+        "scaleTargetRef",
+        "triggers",
+        "http",
+    ]
+    assert references(_obj(api_version, kind, spec=dict.fromkeys([*fields, "secretTargetRef"], junk))) == []
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "fields"),
+    [
+        ("v1", "ServiceAccount", {"secrets": [{"name": "x"}]}),
+        (
+            "rbac.authorization.k8s.io/v1",
+            "RoleBinding",
+            {"subjects": [{"kind": "ServiceAccount", "name": "x"}]},
+        ),
+        ("networking.k8s.io/v1", "Ingress", {"spec": {"defaultBackend": {"service": {"name": "x"}}}}),
+        (
+            "autoscaling/v2",
+            "HorizontalPodAutoscaler",
+            {"spec": {"scaleTargetRef": {"kind": "K", "name": "x"}}},
+        ),
+    ],
+)
+def test_what_only_matters_for_the_order_gives_way(
+    api_version: str, kind: str, fields: dict[str, Any]
+) -> None:
+    assert [r.soft for r in references(_obj(api_version, kind, **fields))] == [True]

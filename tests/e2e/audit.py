@@ -1,0 +1,170 @@
+"""The API server's audit log as a witness: what a run asked for, in which order, and what it wrote."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tests.bench.requests import DRY_RUN, REVIEWS, WRITES
+from tests.e2e.workspace import Result, Workspace
+
+WATCHED: Mapping[str, Sequence[str]] = {f"watched-{n}": ("system:masters",) for n in range(99)}
+"""Users with every right, one for each story: stories run side by side, and each has its own log."""
+LIMITED: Mapping[str, Sequence[str]] = {f"limited-{n}": () for n in range(4)}
+"""Users with no right at all."""
+
+READY = {"apps": "deployments/status", "apiextensions.k8s.io": "customresourcedefinitions/status"}
+"""Written by controllers: when something becomes ready, that is when the last of these came."""
+
+POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    # One line a request, written before the request is carried out.
+    "omitStages": ["ResponseStarted", "ResponseComplete", "Panic"],
+    "rules": [
+        {"level": "Metadata", "users": [*WATCHED, *LIMITED]},
+        {
+            "level": "Metadata",
+            "verbs": ["update", "patch"],
+            "resources": [{"group": group, "resources": [name]} for group, name in READY.items()],
+        },
+    ],
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request as it came in. ``resource`` includes the subresource; ``at`` is in seconds."""
+
+    at: float
+    user: str
+    agent: str
+    verb: str
+    resource: str
+    namespace: str
+    name: str
+    uri: str
+
+    @property
+    def is_dry_run(self) -> bool:
+        return self.verb in WRITES and DRY_RUN in self.uri
+
+    @property
+    def is_write(self) -> bool:
+        return self.verb in WRITES and self.resource not in REVIEWS and not self.is_dry_run
+
+    @property
+    def is_own(self) -> bool:
+        """About the lock or a release record. Records are created by POST, whose log has no name."""
+        record = self.name.startswith("pipeline.") or self.verb == "create"
+        return self.resource == "leases" or (self.resource == "secrets" and record)
+
+    @property
+    def what(self) -> str:
+        """``deployments/web``."""
+        return f"{self.resource}/{self.name}"
+
+    @classmethod
+    def of(cls, event: Mapping[str, Any]) -> Request:
+        target = event.get("objectRef", {})
+        resource = "/".join(part for part in (target.get("resource"), target.get("subresource")) if part)
+        return cls(
+            at=datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp(),
+            user=event["user"]["username"],
+            agent=event.get("userAgent", ""),
+            verb=event["verb"],
+            resource=resource,
+            namespace=target.get("namespace", ""),
+            name=target.get("name", ""),
+            uri=event["requestURI"],
+        )
+
+
+class Audit:
+    """The log of one API server; hand ``flags`` and ``users`` to it at its start."""
+
+    users = {**WATCHED, **LIMITED}
+
+    def __init__(self, folder: Path) -> None:
+        self._log = folder / "audit.log"
+        self._log.touch()
+        policy = folder / "audit-policy.json"
+        policy.write_text(json.dumps(POLICY))
+        self.flags = [f"--audit-log-path={self._log}", f"--audit-policy-file={policy}"]
+        self._free = iter(WATCHED)
+        self._lock = threading.Lock()
+
+    def watch(self, repo: Workspace) -> Witness:
+        """From here on the repository's runs have a login, and so a log, of their own."""
+        with self._lock:
+            user = next(self._free)
+        repo.environ["KUBECONFIG"] = str(repo.cluster.user_kubeconfig(user))
+        return Witness(audit=self, repo=repo, user=user)
+
+    def requests(self) -> Iterator[Request]:
+        """All that were logged; a line that is being written is left out."""
+        with self._log.open() as log:
+            for line in log:
+                if line.endswith("\n"):
+                    yield Request.of(json.loads(line))
+
+
+@dataclass(slots=True)
+class Witness:
+    """What the runs in one repository asked of the API server. What kubectl does there is left out."""
+
+    audit: Audit
+    repo: Workspace
+    user: str
+    _seen: int = field(default=0)
+
+    def deploy(self, *args: str) -> Result:
+        """Deploy ``dev``; ``requests`` are those of this run then."""
+        return self.run("deploy", "-e", "dev", *args)
+
+    def run(self, *args: str) -> Result:
+        self._seen = sum(1 for _ in self._all())
+        return self.repo.run("-o", "json", *args)
+
+    @property
+    def requests(self) -> list[Request]:
+        """Those of the last run, in order."""
+        return list(itertools.islice(self._all(), self._seen, None))
+
+    @property
+    def all_writes(self) -> list[Request]:
+        return [r for r in self.requests if r.is_write]
+
+    @property
+    def writes(self) -> list[Request]:
+        """Those to users' objects: no dry run, no question, neither lock nor record."""
+        return [r for r in self.all_writes if not r.is_own]
+
+    @property
+    def written(self) -> list[str]:
+        """The objects of ``writes``: ``deployments/web``."""
+        return [r.what for r in self.writes]
+
+    def first(self, what: str) -> float:
+        """When the first write to an object came in."""
+        return next(r.at for r in self.writes if r.what == what)
+
+    def ready(self, what: str, before: float = float("inf")) -> float:
+        """When the last status of an object came in: ``deployments/web``; it must have one."""
+        resource, _, name = what.partition("/")
+        namespaces = (self.repo.namespace, "")
+        times = [
+            r.at
+            for r in self.audit.requests()
+            if (r.resource, r.name) == (f"{resource}/status", name) and r.namespace in namespaces
+        ]
+        return max(at for at in times if at < before)
+
+    def _all(self) -> Iterator[Request]:
+        return (r for r in self.audit.requests() if r.user == self.user and r.agent == "pipeline")
