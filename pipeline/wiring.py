@@ -25,6 +25,7 @@ from pipeline.model.exit_codes import ExitCode
 if TYPE_CHECKING:
     from pipeline.adapters.cluster import KubeCluster
     from pipeline.adapters.github import GithubFiles
+    from pipeline.adapters.plans import PlanFiles
     from pipeline.run.session import Session
     from pipeline.run.workspace import Workspace
 
@@ -116,6 +117,13 @@ class App:
             redact=log.redact,
             bind=log.bind,
         )
+
+
+def plan_files() -> PlanFiles:
+    """The plans that this user saved, or made last."""
+    from pipeline.adapters.plans import PlanFiles
+
+    return PlanFiles(os.environ)
 
 
 def github_files(warn: Callable[[str], None]) -> GithubFiles:

@@ -57,9 +57,18 @@ class InvalidError(PipelineError):
 
 
 class PreflightError(PipelineError):
-    """The cluster refused before the first write: permission, dry run, conflict, guard."""
+    """The cluster refused before the first write: permission, dry run, conflict, guard.
+
+    ``attachment`` is what the hint says in one line, as a YAML text for people.
+    """
 
     exit_code = ExitCode.PREFLIGHT
+
+    def __init__(
+        self, message: str, *, hint: str = "", problems: Sequence[Problem] = (), attachment: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint, problems=problems)
+        self.attachment = attachment
 
 
 class PlanChangedError(PipelineError):

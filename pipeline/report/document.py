@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pipeline.core import plan_changes
 from pipeline.core.escape import defuse_json
 from pipeline.model.errors import PipelineError, Problem
 from pipeline.model.exit_codes import ExitCode
@@ -75,9 +76,15 @@ def reports_document(outcomes: Sequence[Outcome]) -> Document:
 
 
 def plan_document(plan: Plan) -> Document:
-    """A plan: what was reviewed. Secret values were masked as the plan was made."""
+    """A plan: what was reviewed. Secret values were masked as the plan was made.
+
+    It holds all that the digest is made of (``core.plan_changes`` compares it with a later plan), but for
+    the contents of Secrets.
+    """
     return {
-        "schema": "pipeline/plan/v1",
+        "schema": plan_changes.SCHEMA,
+        "environment": plan.environment,
+        "revision": plan.revision,
         "digest": plan.digest,
         "waves": [[str(ref) for ref in wave] for wave in plan.waves],
         "changes": [
@@ -85,12 +92,17 @@ def plan_document(plan: Plan) -> Document:
                 **_change(c),
                 "reason": c.reason,
                 "note": c.note,
+                "hook": c.hook or None,
+                "takes_over": c.takes_over,
+                "force": c.force,
+                "content": _content(c),
                 "fields": [
                     {"path": f.path, "op": f.op, "before": f.before, "after": f.after} for f in c.fields
                 ],
             }
             for c in plan.changes
         ],
+        "warnings": problems_document(plan.warnings)["problems"],
     }
 
 
@@ -106,6 +118,7 @@ def problems_document(problems: Iterable[Problem]) -> Document:
                 "code": p.code,
                 "message": p.message,
                 "hint": p.hint,
+                "warning": p.warning,
             }
             for p in problems
         ],
@@ -276,6 +289,11 @@ def _change(change: Change) -> Document:
         "origin": _origin(change.origin),
         "reversible": str(change.reversible),
     }
+
+
+def _content(change: Change) -> str | None:
+    """The digest of what is written. Not of a Secret: a short value could be guessed from it."""
+    return None if change.ref.group_kind == ("", "Secret") else change.content
 
 
 def _status(status: ObjectStatus) -> Document:

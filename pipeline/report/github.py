@@ -32,11 +32,7 @@ def run_annotations(outcomes: Sequence[Outcome]) -> list[str]:
             errors += problem_annotations(outcome_problems(outcome))
         elif outcome.exit_code and not outcome.causes:
             errors.append(_failed_without_cause(outcome))
-    warnings = [
-        command("warning", warning, title=f"{outcome.environment}: {outcome.command}")
-        for outcome in outcomes
-        for warning in outcome.warnings
-    ]
+    warnings = [_of_warning(outcome, warning) for outcome in outcomes for warning in outcome.warnings]
     return [*_capped("error", errors), *_capped("warning", warnings)]
 
 
@@ -45,8 +41,7 @@ def problem_annotations(problems: Sequence[Problem]) -> list[str]:
     lines: dict[str, list[str]] = {"error": [], "warning": []}
     for problem in problems:
         level = "warning" if problem.warning else "error"
-        message = f"{problem.message}\n{problem.hint}" if problem.hint else problem.message
-        lines[level].append(command(level, message, title=problem.code, origin=problem.origin))
+        lines[level].append(command(level, _with_hint(problem), title=problem.code, origin=problem.origin))
     return [line for level in lines for line in _capped(level, lines[level])]
 
 
@@ -126,6 +121,20 @@ def _of_cause(outcome: Outcome, cause: Cause) -> str:
     parts = [cause.message, *proof[:_EVIDENCE], f"hint: {cause.hint}" if cause.hint else ""]
     title = f"{outcome.environment}: {cause.code}: {label(cause.object)}"
     return command("error", "\n".join(filter(None, parts)), title=title, origin=cause.origin)
+
+
+def _of_warning(outcome: Outcome, warning: str) -> str:
+    """Where it is one of the plan, at its place."""
+    planned = outcome.plan.warnings if outcome.plan else ()
+    found = next((p for p in planned if str(p) == warning), None)
+    title = f"{outcome.environment}: {found.code if found else outcome.command}"
+    if found is None:
+        return command("warning", warning, title=title)
+    return command("warning", _with_hint(found), title=title, origin=found.origin)
+
+
+def _with_hint(problem: Problem) -> str:
+    return f"{problem.message}\n{problem.hint}" if problem.hint else problem.message
 
 
 def _failed_without_cause(outcome: Outcome) -> str:

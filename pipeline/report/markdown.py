@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.model.errors import PipelineError, Problem
-from pipeline.model.objects import Origin
+from pipeline.model.errors import PipelineError, PreflightError, Problem
+from pipeline.model.objects import ObjectRef, Origin
 from pipeline.model.plan import Change, Plan, Reversible
 from pipeline.model.release import Outcome
 from pipeline.model.status import Cause
 from pipeline.model.views import PreflightRow
 
+from .changes import most_telling, rest_lines, why
 from .document import error_problems
 from .markup import LIMIT_BYTES, code, details, fit, origin_link, plain, pre, table
 from .summary import difference_lines, headline, rollback_lines, timing_line
 from .words import SIGNS, counts, field_line, label, short_digest
 
 _EVIDENCE = 40
+_UNDONE = ("failed", "skipped", "left")
 _REVERSIBLE = {
     Reversible.EXACT: "",
     Reversible.RECREATE: "a rollback creates it anew",
@@ -45,7 +47,7 @@ def plan_markdown(plan: Plan, *, source_url: str = "", limit_bytes: int = LIMIT_
             "",
             f"Plan {code(plan.digest)} at {code(plan.revision)}",
             *_changes(plan, {}, source_url),
-            *_fields(plan),
+            *_plan_warnings(plan, source_url),
         ],
         limit_bytes,
     )
@@ -70,7 +72,9 @@ def problems_markdown(
 
 def error_markdown(error: PipelineError, *, source_url: str = "", limit_bytes: int = LIMIT_BYTES) -> str:
     """An error before any report."""
-    head = f"### {plain(error.message)}\n\n"
+    attachment = error.attachment if isinstance(error, PreflightError) else ""
+    lines = pre(attachment.splitlines()) if attachment else []
+    head = "\n".join([f"### {plain(error.message)}", "", *lines, ""])
     room = limit_bytes - len(head.encode())
     return head + problems_markdown(error_problems(error), source_url=source_url, limit_bytes=room)
 
@@ -95,9 +99,9 @@ def _report(outcome: Outcome, source_url: str) -> list[str]:
     if outcome.next_step:
         lines += ["", f"**Next:** {plain(outcome.next_step)}"]
     if outcome.plan:
-        results = {str(a.ref): a.result for a in outcome.applied}
+        results = {a.ref: a.result for a in outcome.applied}
         lines += ["", f"Plan {code(short_digest(outcome.plan.digest))}: {plain(counts(outcome.plan))}"]
-        lines += [*_changes(outcome.plan, results, source_url), *_fields(outcome.plan)]
+        lines += _changes(outcome.plan, results, source_url)
     return [*lines, *_evidence_of_health(outcome), "", plain(timing_line(outcome)), ""]
 
 
@@ -126,18 +130,32 @@ def _evidence_of_health(outcome: Outcome) -> list[str]:
     return lines
 
 
-def _changes(plan: Plan, results: dict[str, str], source_url: str) -> list[str]:
-    ordered = sorted(plan.writes, key=lambda c: (c.wave, c.ref))
-    if not ordered:
+def _changes(plan: Plan, results: Mapping[ObjectRef, str], source_url: str) -> list[str]:
+    """The most telling ones with their fields, those that failed before all, and a count of the others."""
+    telling, rest = most_telling(plan, [ref for ref, result in results.items() if result in _UNDONE])
+    if not telling:
         return []
-    return table(
-        ("wave", "action", "object", "from", "result", "note"),
-        [_row(change, results.get(str(change.ref), ""), source_url) for change in ordered],
-    )
+    rows = [_row(change, results.get(change.ref, ""), source_url) for change in telling]
+    more = [f"{plain(line)}  " for line in rest_lines(rest)]
+    return [
+        *table(("wave", "action", "object", "from", "result", "note"), rows),
+        *more,
+        *_fields(telling),
+    ]
+
+
+def _plan_warnings(plan: Plan, source_url: str) -> list[str]:
+    lines = []
+    for warning in plan.warnings:
+        place = f"{_origin(warning.origin, source_url)}: " if warning.origin else ""
+        hint = f" ({plain(warning.hint)})" if warning.hint else ""
+        lines.append(f"- warning: {place}{plain(warning.message)}{hint}")
+    return ["", *lines] if lines else []
 
 
 def _row(change: Change, result: str, source_url: str) -> tuple[str, ...]:
-    notes = "; ".join(filter(None, (change.note or change.reason, _REVERSIBLE[change.reversible])))
+    hook = f"{change.hook} hook" if change.hook and change.note else ""
+    notes = "; ".join(filter(None, (hook, change.note or why(change), _REVERSIBLE[change.reversible])))
     return (
         str(change.wave),
         plain(f"{SIGNS[change.action]} {change.action}"),
@@ -148,9 +166,9 @@ def _row(change: Change, result: str, source_url: str) -> tuple[str, ...]:
     )
 
 
-def _fields(plan: Plan) -> list[str]:
+def _fields(changes: Iterable[Change]) -> list[str]:
     lines: list[str] = []
-    for change in plan.writes:
+    for change in changes:
         if change.fields:
             lines += [label(change.ref), *(f"  {field_line(f)}" for f in change.fields)]
     return details("Field changes", pre(lines)) if lines else []

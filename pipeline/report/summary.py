@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.core.escape import one_line
-from pipeline.model.errors import PipelineError
+from pipeline.core.escape import escape, one_line
+from pipeline.core.redaction import scrub
+from pipeline.model.errors import PipelineError, PreflightError
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.plan import Plan
 from pipeline.model.release import Outcome
 from pipeline.model.status import Verdict
 
-from .document import error_problems, result_of
+from .document import result_of
 from .secrets import Masker
+from .tables import problem_lines
 from .text import cause_lines
 from .words import count, counts, label, seconds, short_digest, short_revision, shown, text, value_text
 
@@ -21,6 +23,7 @@ _EVIDENCE_OF_FIRST = 8
 _EVIDENCE_OF_OTHERS = 3
 _DIFFERENCES = 10
 _WARNINGS = 5
+_PLAN_CHANGES = 50
 _TIMED = ("plan", "apply", "rollout", "checks", "rollback", "total")
 
 
@@ -60,7 +63,10 @@ def _refusal(outcome: Outcome) -> list[str]:
     """The error that ended the run before its first write."""
     if not outcome.message:
         return []
-    return [f"error: {one_line(outcome.message)}", *(f"  {one_line(p)}" for p in outcome.problems)]
+    problems = problem_lines(outcome.problems)
+    if outcome.exit_code == ExitCode.PLAN_CHANGED:
+        problems = shown(problems, _PLAN_CHANGES)
+    return [f"error: {one_line(outcome.message)}", *(f"  {line}" for line in problems)]
 
 
 def _causes(outcome: Outcome) -> list[str]:
@@ -143,8 +149,9 @@ def difference_lines(outcome: Outcome) -> list[str]:
 
 
 def _plan_to_approve(outcome: Outcome) -> list[str]:
-    waits = outcome.exit_code in (ExitCode.GATE_CLOSED, ExitCode.PLAN_CHANGED)
-    return [f"plan: {one_line(outcome.plan.digest)}"] if waits and outcome.plan else []
+    if outcome.plan is None or outcome.exit_code not in (ExitCode.GATE_CLOSED, ExitCode.PLAN_CHANGED):
+        return []
+    return [f"plan: {one_line(outcome.plan.digest)}", f"      {counts(outcome.plan)}"]
 
 
 def _warnings(outcome: Outcome) -> list[str]:
@@ -156,11 +163,13 @@ def _next(outcome: Outcome) -> list[str]:
 
 
 def error_text(error: PipelineError) -> str:
-    """An error before any report: what was wrong, each problem on its line, what to do."""
-    problems = error_problems(error)
-    lines = [f"error: {one_line(error.message)}"]
-    if error.problems:
-        lines += [f"  {one_line(problem)}" for problem in problems]
-    if error.hint:
+    """An error before any report: what was wrong, each problem on its line, what to do.
+
+    An attachment says what the hint says, over as many lines as it needs.
+    """
+    lines = [f"error: {one_line(error.message)}", *(f"  {line}" for line in problem_lines(error.problems))]
+    if isinstance(error, PreflightError) and error.attachment:
+        lines += ["next: grant what is missing:", *map(escape, scrub(error.attachment).splitlines())]
+    elif error.hint:
         lines.append(f"next: {one_line(error.hint)}")
     return text(lines)

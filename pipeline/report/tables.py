@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from pipeline.core.escape import one_line
 from pipeline.model.errors import Problem
@@ -12,8 +13,8 @@ from pipeline.model.release import Release
 from pipeline.model.status import ObjectStatus
 from pipeline.model.views import EnvironmentChanges, EnvironmentStatus, ObjectDrift, PreflightRow
 
+from .changes import change_details, most_telling, names, rest_lines, why
 from .secrets import Masker
-from .text import change_details
 from .words import (
     SIGNS,
     count,
@@ -22,43 +23,45 @@ from .words import (
     label,
     seconds,
     short_revision,
+    shown,
     table,
     text,
     value_text,
 )
 
 _FIELDS = 50
+_NOTES = 20
 _FILES = 50
 _DRIFTED = 3
 
 
 def plan_text(plan: Plan) -> str:
-    """A plan to be reviewed: waves in order, every field, deletions and what cannot be undone."""
+    """A plan to be reviewed: waves in order, fields, what cannot be undone, and what may go wrong."""
     lines = [
         f"plan {one_line(plan.digest)}",
         f"{one_line(plan.environment)} at {short_revision(plan.revision)}: {counts(plan)}",
     ]
-    waves: dict[int, list[Change]] = {}
-    for change in plan.writes:
-        waves.setdefault(change.wave, []).append(change)
-    for wave in sorted(waves):
+    telling, rest = most_telling(plan)
+    for wave, changes in groupby(telling, key=lambda c: c.wave):
         lines += ["", f"wave {wave}"]
-        for change in sorted(waves[wave], key=lambda c: c.ref):
+        for change in changes:
             lines += _change(change)
-    return text([*lines, *_afterword(plan)])
+    lines += ["", *rest_lines(rest)] if rest else []
+    warnings = problem_lines(plan.warnings)
+    return text([*lines, *_afterword(plan), *(["", *warnings] if warnings else [])])
 
 
 def _change(change: Change) -> list[str]:
     origin = f"  ({one_line(change.origin)})" if change.origin else ""
-    reason = f"  {one_line(change.reason)}" if change.reason else ""
+    reason = f"  {why(change)}" if why(change) else ""
     head = f"  {SIGNS[change.action]} {change.action:<8} {label(change.ref)}{reason}{origin}"
     return [head, *(f"      {line}" for line in change_details(change, _FIELDS))]
 
 
 def _afterword(plan: Plan) -> list[str]:
-    deleted = [label(c.ref) for c in plan.writes if c.action is Action.DELETE]
-    anew = [label(c.ref) for c in plan.writes if c.reversible is Reversible.RECREATE]
-    one_way = [label(c.ref) for c in plan.writes if c.reversible is Reversible.ONE_WAY]
+    deleted = [c for c in plan.writes if c.action is Action.DELETE]
+    anew = names(c for c in plan.writes if c.reversible is Reversible.RECREATE)
+    one_way = names(c for c in plan.writes if c.reversible is Reversible.ONE_WAY)
     notes = [
         f"note: {label(c.ref)}: {one_line(c.note)}"
         for c in plan.changes
@@ -66,12 +69,12 @@ def _afterword(plan: Plan) -> list[str]:
     ]
     lines = []
     if deleted:
-        lines.append(f"deletes {count(len(deleted), 'object')}: {', '.join(deleted)}")
+        lines.append(f"deletes {count(len(deleted), 'object')}: {names(deleted)}")
     if anew:
-        lines.append(f"a rollback would create anew: {', '.join(anew)}")
+        lines.append(f"a rollback would create anew: {anew}")
     if one_way:
-        lines.append(f"warning: a rollback cannot undo: {', '.join(one_way)}")
-    return ["", *lines, *notes] if lines or notes else []
+        lines.append(f"warning: a rollback cannot undo: {one_way}")
+    return ["", *lines, *shown(notes, _NOTES)] if lines or notes else []
 
 
 def problem_lines(problems: Iterable[Problem]) -> list[str]:

@@ -22,14 +22,13 @@ from pipeline.model.events import (
     Started,
 )
 from pipeline.model.objects import ObjectRef
-from pipeline.model.plan import Action, Change, Plan
+from pipeline.model.plan import Plan
 from pipeline.model.status import Cause, CheckResult, ObjectStatus, Status, Verdict
 
+from .changes import change_details, change_line, most_telling, rest_lines
 from .words import (
-    SIGNS,
     count,
     counts,
-    field_line,
     finish,
     label,
     seconds,
@@ -38,7 +37,6 @@ from .words import (
     shown,
 )
 
-_PLANNED_CHANGES = 100
 _FIELDS = 5
 _WAITED_FOR = 5
 _EVIDENCE = 20
@@ -95,26 +93,10 @@ def _started(event: Started) -> list[str]:
 def _planned(plan: Plan) -> list[str]:
     waves = f" in {count(len(plan.waves), 'wave')}" if plan.waves else ""
     lines = [f"plan {short_digest(plan.digest)}: {counts(plan)}{waves}"]
-    ordered = sorted(plan.writes, key=lambda c: (c.wave, c.ref))
-    for change in ordered[:_PLANNED_CHANGES]:
+    telling, rest = most_telling(plan)
+    for change in telling:
         lines += [f"  {change_line(change)}", *(f"      {line}" for line in change_details(change, _FIELDS))]
-    if len(ordered) > _PLANNED_CHANGES:
-        lines.append(f"  … and {len(ordered) - _PLANNED_CHANGES} more")
-    return lines
-
-
-def change_line(change: Change) -> str:
-    """``wave 2  ~ update Deployment/demo/web (environments/dev/manifests/web.yaml:1)``."""
-    origin = f" ({one_line(change.origin)})" if change.origin else ""
-    loses = change.action in (Action.DELETE, Action.RECREATE)
-    reason = f": {one_line(change.reason)}" if change.reason and loses else ""
-    return f"wave {change.wave}  {SIGNS[change.action]} {change.action} {label(change.ref)}{origin}{reason}"
-
-
-def change_details(change: Change, limit: int) -> list[str]:
-    """At most ``limit`` lines of field changes, then the note."""
-    lines = shown([field_line(f) for f in change.fields], limit)
-    return [*lines, f"note: {one_line(change.note)}"] if change.note else lines
+    return [*lines, *(f"  {line}" for line in rest_lines(rest))]
 
 
 def _applied(event: ObjectApplied) -> str:

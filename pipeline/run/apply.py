@@ -110,7 +110,7 @@ class Applier:
             if isinstance(item, _Sent):
                 self._running -= 1
                 self._finish(item)
-        decision = self._gate.judge() if self._gate.waiting else None
+        decision = self._gate.judge() if self._gate.is_waiting else None
         if decision is not None and decision.fatal and self._rollout is None:
             self._fatal(decision)
         self._release_awaited()

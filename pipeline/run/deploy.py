@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 
 from pipeline.core.hooks import HookEvent
+from pipeline.core.plan_changes import ExpectedPlan
 from pipeline.core.secret_values import secret_values
 from pipeline.model.errors import (
     ApiError,
     InterruptedRunError,
     PipelineError,
-    PlanChangedError,
     PreflightError,
     UnreachableError,
 )
@@ -40,7 +40,7 @@ class Request:
     """What to deploy, and under which conditions.
 
     ``is_older`` tells whether ``revision`` is contained in a given one (None: unknown); ``expected`` is
-    the digest of a reviewed plan, or empty.
+    the plan that was reviewed, where there is one.
     """
 
     command: str
@@ -48,7 +48,7 @@ class Request:
     base: str
     manifests: Sequence[Manifest]
     is_older: Callable[[str], bool | None]
-    expected: str = ""
+    expected: ExpectedPlan | None = None
     wait_lock_s: float = 0.0
     allow_older: bool = False
     dry_run: bool = False
@@ -159,6 +159,8 @@ def _refuse_older(attempt: Attempt, request: Request) -> None:
 
 def _plan(attempt: Attempt, request: Request) -> None:
     session = attempt.session
+    if request.expected:
+        request.expected.check_environment(session.environment.name)
     with attempt.timed("plan"):
         attempt.planned = make_plan(
             session,
@@ -174,11 +176,8 @@ def _plan(attempt: Attempt, request: Request) -> None:
     session.tell(PlannedEvent(plan))
     for warning in plan.warnings:
         session.tell(Note(str(warning), warning=True))
-    if request.expected and request.expected != plan.digest:
-        raise PlanChangedError(
-            f"the plan is now {plan.digest}, not {request.expected}",
-            hint="review the new plan with `pipeline plan`, and deploy that digest",
-        )
+    if request.expected:
+        request.expected.check(plan)
 
 
 def _nothing_to_write(attempt: Attempt) -> None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from pipeline.core import rollout
 from pipeline.core.desired import owner_selector
+from pipeline.core.edges import order
 from pipeline.core.readiness import exists_is_enough
 from pipeline.core.rollout import WORKLOADS, RolloutDecision, RolloutLog, Snapshot
 from pipeline.model.errors import PipelineError
@@ -39,7 +40,7 @@ _LONGEST_S = 10.0
 """or so long in all."""
 
 _LOOK_EACH_S = 0.25
-"""How often many are judged as a whole; a tenth of the time at most goes into it."""
+"""How often many are judged as a whole. A tenth of the time at most goes into that, of few, too."""
 
 _TOLD_EACH_S = 0.5
 
@@ -75,6 +76,7 @@ class Gate:
         self._told: tuple[float, Mapping[ObjectRef, ObjectStatus]] = (float("-inf"), {})
         self._started = session.clock.monotonic()
         self._due = 0.0
+        self._stale = False  # something was seen since all was judged
         self._waits_since: float | None = None
         self._progressed = float("-inf")
         self._wide, self._labelled = _scopes(expected)
@@ -112,8 +114,12 @@ class Gate:
         return followed.objects.get((ref.namespace, ref.name)) if followed else None
 
     @property
+    def is_waiting(self) -> bool:
+        return bool(self._active)
+
+    @property
     def waiting(self) -> list[ObjectRef]:
-        return sorted(self._active)
+        return sorted(self._active, key=order)
 
     def _first_look(self, target: Target, now: float) -> ObjectStatus:
         if target.live is None:
@@ -175,6 +181,7 @@ class Gate:
 
     def take_in(self, update: Update) -> None:
         """What a follower saw."""
+        self._stale = True
         followed = self._followed[update.key]
         take_in(followed, update)
         if update.forbidden and followed.resource.namespaced and not update.key[2]:
@@ -194,6 +201,8 @@ class Gate:
     def wait(self, longest_s: float = TICK_S) -> list[object]:
         """Everything that arrived, after at most so many seconds; updates are taken in, the rest returned."""
         others: list[object] = []
+        if self._stale:
+            longest_s = min(longest_s, self._due - self._session.clock.monotonic())
         with suppress(queue.Empty):
             item = self._inbox.get(timeout=max(longest_s, 0.001))
             while True:
@@ -212,9 +221,10 @@ class Gate:
         """
         clock = self._session.clock
         started = clock.monotonic()
-        if started < self._due and len(self._active) > _MANY:
+        if started < self._due:
             self._judge_changed()
             return None
+        self._stale = False
         self._changed.clear()
         self._follow_companions()
         now = self._session.cluster.server_time()
@@ -225,7 +235,8 @@ class Gate:
         for ref, status in decision.statuses.items():
             self._note(ref, status)
         spent = clock.monotonic() - started
-        self._due = clock.monotonic() + max(_LOOK_EACH_S, 10 * spent)
+        pause = 10 * spent
+        self._due = clock.monotonic() + (max(_LOOK_EACH_S, pause) if len(self._active) > _MANY else pause)
         self._tell()
         return decision
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.core import select
+from pipeline.core.plan_changes import ExpectedPlan
 from pipeline.model.environment import Environment
 from pipeline.model.errors import GateClosedError, InvalidError, PipelineError, PreflightError, UsageError
 from pipeline.model.events import Note, Started
@@ -22,11 +23,11 @@ OpenSession = Callable[[Environment], Session]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the command line asked for. Empty strings mean: not given."""
+    """What the command line asked for. Empty strings and None mean: not given."""
 
     base: str = ""
     branch: str = ""
-    expected: str = ""
+    expected: ExpectedPlan | None = None
     wait_lock_s: float = 0.0
     allow_older: bool = False
     dry_run: bool = False

@@ -89,6 +89,7 @@ def make_plan(
             f"plan {session.environment.name}: {count}, nothing was written",
             problems=problems,
             hint=f"grant what is missing: {missing.hint}" if missing.hint else "",
+            attachment=missing.role,
         )
     warnings = (*plan.warnings, *(p for p in foreseen if p.warning))
     return Planned(plan=replace(plan, warnings=warnings), live=_live(world), desired=tuple(world.desired))

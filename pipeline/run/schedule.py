@@ -6,6 +6,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping
 
+from pipeline.core.edges import order
 from pipeline.core.rollout import WORKLOADS
 from pipeline.model.objects import ObjectRef
 from pipeline.model.plan import Change, Plan, Strength
@@ -32,7 +33,8 @@ class Schedule:
                 self._dependents.setdefault(target, {}).setdefault(strength, []).append(ref)
         self._reached: dict[ObjectRef, set[Strength]] = {}
         self._height = self._heights()
-        self._free: list[tuple[int, ObjectRef]] = []
+        self._rank = {ref: n for n, ref in enumerate(sorted(changes, key=order))}
+        self._free: list[tuple[int, int, ObjectRef]] = []
         self._put([ref for ref, count in self._open.items() if not count])
 
     def __bool__(self) -> bool:
@@ -40,7 +42,7 @@ class Schedule:
 
     def next(self) -> ObjectRef:
         """The next free change. IndexError where there is none."""
-        return heapq.heappop(self._free)[1]
+        return heapq.heappop(self._free)[2]
 
     def reach(self, ref: ObjectRef, *strengths: Strength) -> None:
         """The object is that far: frees what waited for no more than that."""
@@ -68,7 +70,7 @@ class Schedule:
     def blocked_by(self, failed: Mapping[ObjectRef, str]) -> dict[ObjectRef, str]:
         """Why each change that needs a failed one, however far off, cannot go; ``failed``: ref → what it did."""
         blocked: dict[ObjectRef, str] = {}
-        todo = deque(sorted(failed))
+        todo = deque(sorted(failed, key=order))
         while todo:
             ref = todo.popleft()
             why = f"needs {ref}, which {failed[ref]}" if ref in failed else blocked[ref]
@@ -85,7 +87,7 @@ class Schedule:
         while todo:
             ref = todo.popleft()
             if ref in self._changes:
-                heapq.heappush(self._free, (-self._height.get(ref, 0), ref))
+                heapq.heappush(self._free, (-self._height.get(ref, 0), self._rank[ref], ref))
                 continue
             self._reached[ref] = set(Strength)
             for sources in self._dependents.get(ref, {}).values():

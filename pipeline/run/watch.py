@@ -46,14 +46,14 @@ def finish(session: Session, gate: Gate, *, budget_s: float) -> RolloutResult:
     """Wait for all that the gate still waits for."""
     until = session.clock.monotonic() + budget_s
     last: RolloutDecision | None = None
-    while gate.waiting:
+    while gate.is_waiting:
         session.hold()
         gate.wait()
         decision = gate.judge()
         last = decision or last
         if decision is not None and decision.fatal:
             return failed(session, gate, decision)
-        if session.clock.monotonic() > until and gate.waiting:
+        if session.clock.monotonic() > until and gate.is_waiting:
             return timed_out(session, gate, last)
     return RolloutResult(ok=True, entries=gate.entries())
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,24 @@ READY = {"apps": "deployments/status", "apiextensions.k8s.io": "customresourcede
 POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
-    # One line a request, written before the request is carried out.
-    "omitStages": ["ResponseStarted", "ResponseComplete", "Panic"],
+    # One line a request, written before the request is carried out; but that a deletion is a dry run only
+    # its body says, and that is logged afterwards.
+    "omitStages": ["ResponseStarted", "Panic"],
     "rules": [
-        {"level": "Metadata", "users": [*WATCHED, *LIMITED]},
+        {
+            "level": "Request",
+            "users": [*WATCHED, *LIMITED],
+            "verbs": ["delete"],
+            "omitStages": ["RequestReceived"],
+        },
+        {"level": "Metadata", "users": [*WATCHED, *LIMITED], "omitStages": ["ResponseComplete"]},
         {
             "level": "Metadata",
             "verbs": ["update", "patch"],
             "resources": [{"group": group, "resources": [name]} for group, name in READY.items()],
+            "omitStages": ["ResponseComplete"],
         },
+        {"level": "None"},
     ],
 }
 
@@ -49,11 +58,7 @@ class Request:
     resource: str
     namespace: str
     name: str
-    uri: str
-
-    @property
-    def is_dry_run(self) -> bool:
-        return self.verb in WRITES and DRY_RUN in self.uri
+    is_dry_run: bool
 
     @property
     def is_write(self) -> bool:
@@ -82,7 +87,7 @@ class Request:
             resource=resource,
             namespace=target.get("namespace", ""),
             name=target.get("name", ""),
-            uri=event["requestURI"],
+            is_dry_run=DRY_RUN in event["requestURI"] or bool(event.get("requestObject", {}).get("dryRun")),
         )
 
 
@@ -107,12 +112,11 @@ class Audit:
         repo.environ["KUBECONFIG"] = str(repo.cluster.user_kubeconfig(user))
         return Witness(audit=self, repo=repo, user=user)
 
-    def requests(self) -> Iterator[Request]:
-        """All that were logged; a line that is being written is left out."""
-        with self._log.open() as log:
-            for line in log:
-                if line.endswith("\n"):
-                    yield Request.of(json.loads(line))
+    def requests(self) -> list[Request]:
+        """All that were logged, as they came in; a line that is being written is left out."""
+        lines = self._log.read_text().splitlines(keepends=True)
+        found = (Request.of(json.loads(line)) for line in lines if line.endswith("\n"))
+        return sorted(found, key=attrgetter("at"))
 
 
 @dataclass(slots=True)
@@ -129,13 +133,13 @@ class Witness:
         return self.run("deploy", "-e", "dev", *args)
 
     def run(self, *args: str) -> Result:
-        self._seen = sum(1 for _ in self._all())
+        self._seen = len(self._all())
         return self.repo.run("-o", "json", *args)
 
     @property
     def requests(self) -> list[Request]:
         """Those of the last run, in order."""
-        return list(itertools.islice(self._all(), self._seen, None))
+        return self._all()[self._seen :]
 
     @property
     def all_writes(self) -> list[Request]:
@@ -166,5 +170,5 @@ class Witness:
         ]
         return max(at for at in times if at < before)
 
-    def _all(self) -> Iterator[Request]:
-        return (r for r in self.audit.requests() if r.user == self.user and r.agent == "pipeline")
+    def _all(self) -> list[Request]:
+        return [r for r in self.audit.requests() if r.user == self.user and r.agent == "pipeline"]

@@ -18,6 +18,7 @@ from tests.e2e.workspace import Result
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
 
 MANAGER = "controller-x"
+OURS, THEIRS = "T1VSQ0FOQVJZ", "VEhFSVJDQU5BUlk="  # OURCANARY, THEIRCANARY
 CONFIG = """\
 apiVersion: v1
 kind: ConfigMap
@@ -71,9 +72,7 @@ def told(make_repo: MakeRepo, audit: Audit) -> dict[str, tuple[Witness, Result]]
             repo.commit()
             apply = ("apply", "--server-side", f"--field-manager={MANAGER}", "-f", "-")
             repo.kubectl(*apply, stdin=theirs("ConfigMap", "settings", data={"colour": "blue"}))
-            repo.kubectl(
-                *apply, stdin=theirs("Secret", "credentials", stringData={"password": "THEIRCANARY"})
-            )
+            repo.kubectl(*apply, stdin=theirs("Secret", "credentials", data={"password": THEIRS}))
             return witness, witness.deploy()
 
         return deploy
@@ -103,8 +102,7 @@ def test_a_conflict_in_a_secret_shows_no_value(told: dict[str, tuple[Witness, Re
     problem = next(p for p in result.document["problems"] if "credentials" in p["message"])
     assert MANAGER in problem["message"]
     assert "password" in problem["message"]
-    encoded = ("T1VSQ0FOQVJZ", "VEhFSVJDQU5BUlk=")  # OURCANARY, THEIRCANARY in base64
-    assert not [text for text in ("CANARY", *encoded) if text in result.output]
+    assert not [text for text in ("CANARY", OURS, THEIRS) if text in result.output]
     assert run.all_writes == []
 
 
@@ -124,5 +122,16 @@ def test_where_taking_is_allowed_the_field_is_ours_afterwards(
     assert live["data"] == {"calm": "1", "colour": "red"}
     (owner,) = [m["manager"] for m in live["metadata"]["managedFields"] if "f:data" in m["fieldsV1"]]
     assert owner == "pipeline"
-    (change,) = [c for c in result.document["plan"]["changes"] if c["object"].endswith("/settings")]
-    assert MANAGER in json.dumps(change)
+
+
+def test_the_plan_says_from_whom_a_field_is_taken(make_repo: MakeRepo) -> None:
+    repo = make_repo(create=True)
+    repo.environment("allow: {conflicts: take}")
+    repo.manifest("settings.yaml", CONFIG.replace("$NOTES", ""))
+    repo.commit()
+    apply = ("apply", "--server-side", f"--field-manager={MANAGER}", "-f", "-")
+    repo.kubectl(*apply, stdin=theirs("ConfigMap", "settings", data={"colour": "blue"}))
+    _, plan = repo.json("plan", "-e", "dev")
+    (change,) = [c for c in plan["changes"] if c["object"].endswith("/settings")]
+    assert MANAGER in change["note"]
+    assert {"path": "data.colour", "op": "change", "before": "blue", "after": "red"} in change["fields"]

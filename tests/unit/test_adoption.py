@@ -44,7 +44,7 @@ OURS = entry("pipeline", data("a"), "Apply")
     [
         "kubectl",
         "kubectl-client-side-apply",
-        "kubectl-edit",
+        "kubectl-create",
         "helm",
         "Helm",
         "argocd-controller",
@@ -61,7 +61,17 @@ def test_deploy_tools_are_taken_over(manager: str) -> None:
 
 @pytest.mark.parametrize(
     "manager",
-    ["pipeline", "kube-controller-manager", "kubectl-rollout", "kubectlish", "my-helm", "manager", ""],
+    [
+        "pipeline",
+        "kube-controller-manager",
+        "kubectl-rollout",
+        "kubectl-edit",
+        "kubectl-scale",
+        "kubectlish",
+        "my-helm",
+        "manager",
+        "",
+    ],
 )
 def test_controllers_operators_and_we_ourselves_are_not(manager: str) -> None:
     assert not is_tool(manager)

@@ -63,6 +63,10 @@ class Gate:
     def waiting(self):
         return [r for r in self._added if not self._ready(r.name)]
 
+    @property
+    def is_waiting(self):
+        return bool(self.waiting)
+
     def is_current(self, of):
         return of not in self._added or self._ready(of.name)
 

@@ -264,7 +264,7 @@ def test_an_inferred_need_stays_one_for_existence_where_another_object_needs_mor
     assert (found[web.ref][runner], found[other.ref][runner]) == (Strength.EXISTS, Strength.READY)
 
 
-def test_what_waits_for_an_hard_and_a_soft_reason_waits_hard() -> None:
+def test_what_waits_for_a_hard_and_a_soft_reason_waits_hard() -> None:
     """A route to a Service that it also declares to need must not give way silently."""
     backend = {"defaultBackend": {"service": {"name": "web"}}}
     ingress = annotated("networking.k8s.io/v1/Ingress/a/web", {"spec": backend}, {OWN: "/Service/a/web"})
@@ -486,9 +486,9 @@ def test_a_webhook_for_everything_does_not_hold_up_what_it_rests_on() -> None:
 def test_coverage_gives_way_before_protection_does() -> None:
     """The policy that guards the webhook's own pods is covered by it, and still comes before them."""
     policy = manifest("networking.k8s.io/v1/NetworkPolicy/a/p", {"spec": {"podSelector": {}}})
-    found = written(webhook(rules=[rule("*", "*")]), *hook_service(), policy)
-    level = {name: n for n, wave in enumerate(found) for name in wave}
-    assert level["NetworkPolicy/p"] < level["Deployment/hook"]
+    service, hook, account = hook_service()
+    found = why(hook, webhook(rules=[rule("*", "*")]), service, account, policy)
+    assert ("NetworkPolicy/p", "makes pods guarded by", "exists", True) in found
 
 
 def test_the_objects_that_configure_admission_are_looked_at_by_no_webhook() -> None:
@@ -524,3 +524,18 @@ def test_an_ingress_does_not_wait_for_its_certificate_which_may_need_the_ingress
 
 def test_content_waits_until_its_namespace_is_active() -> None:
     assert why(pod("web"), manifest("/v1/Namespace//a")) == [("Namespace/a", "lives in", "ready", False)]
+
+
+def test_the_stronger_of_two_references_counts() -> None:
+    certificate = manifest("cert-manager.io/v1/Certificate/a/c", {"spec": {"secretName": "tls"}})
+    volumes = [{"secret": {"secretName": "tls", "optional": optional}} for optional in (True, False)]
+    for written in (volumes, volumes[::-1]):
+        (found,) = why(workload("web", {}, volumes=written), certificate)
+        assert found[2] == "ready"
+
+
+def test_of_two_references_a_hard_one_keeps_both_from_giving_way() -> None:
+    backend = {"resource": {"kind": "Secret", "name": "s"}}
+    spec = {"defaultBackend": backend, "tls": [{"secretName": "s"}]}
+    ingress = manifest("networking.k8s.io/v1/Ingress/a/i", {"spec": spec})
+    assert why(ingress, manifest("/v1/Secret/a/s")) == [("Secret/s", "routes to", "exists", False)]

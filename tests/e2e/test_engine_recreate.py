@@ -1,0 +1,201 @@
+"""Replacing an object: only where a field is proved to be immutable and somebody allowed it, never blindly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.e2e.audit import Audit, Witness
+from tests.e2e.conftest import MakeRepo
+from tests.e2e.live import line_of
+from tests.e2e.stories import tell
+from tests.e2e.workspace import Result
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
+
+FILE = "environments/dev/manifests/it.yaml"
+ALLOWED = "{pipeline/recreate: allowed}"
+
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  annotations: $NOTES
+spec:
+  selector: {matchLabels: {app: web, tier: one}}
+  template:
+    metadata: {labels: {app: web, tier: one}}
+    spec: {containers: [{name: main, image: "nginx:1.21"}]}
+"""
+STATEFUL_SET = """\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata:
+  name: db
+  annotations: $NOTES
+spec:
+  serviceName: db
+  podManagementPolicy: Parallel
+  replicas: 2
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: main, image: "postgres:16"}]}
+"""
+JOB = """\
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: migrate
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: main, image: "migrate:1"}]
+"""
+CLAIM = """\
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: data
+  annotations: $NOTES
+spec:
+  accessModes: [ReadWriteOnce]
+  resources: {requests: {storage: 1Gi}}
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A manifest, what is changed in it, and whether the object may be replaced."""
+
+    manifest: str
+    old: str
+    new: str
+    notes: str = "{}"
+    path: str = "apps/v1/deployments"
+    name: str = "web"
+    also: dict[str, str] = field(default_factory=dict)
+
+
+CASES = {
+    "not allowed": Case(DEPLOYMENT, "tier: one", "tier: two"),
+    "allowed": Case(DEPLOYMENT, "tier: one", "tier: two", ALLOWED),
+    "unacceptable": Case(
+        DEPLOYMENT, "tier: one", "tier: two", ALLOWED, also={'"nginx:1.21"': '"nginx:1.21", ports: [{}]'}
+    ),
+    "stateful": Case(
+        STATEFUL_SET, "podManagementPolicy: Parallel", "podManagementPolicy: OrderedReady", ALLOWED,
+        path="apps/v1/statefulsets", name="db",
+    ),
+    "job": Case(JOB, "migrate:1", "migrate:2", path="batch/v1/jobs", name="migrate"),
+    "claim": Case(
+        CLAIM, "ReadWriteOnce", "ReadWriteMany", ALLOWED, path="persistentvolumeclaims", name="data"
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Told:
+    """The second deploy, with the object and its pods before it."""
+
+    run: Witness
+    result: Result
+    before: Any
+    pods: list[str]
+
+    @property
+    def now(self) -> Any:
+        return self.run.repo.get(self._path, self.before["metadata"]["name"])
+
+    @property
+    def _path(self) -> str:
+        return next(c.path for c in CASES.values() if c.name == self.before["metadata"]["name"])
+
+    @property
+    def is_the_same(self) -> bool:
+        return bool(self.now["metadata"]["uid"] == self.before["metadata"]["uid"])
+
+
+@pytest.fixture(scope="module")
+def told(make_repo: MakeRepo, audit: Audit) -> dict[str, Told]:
+    def story(case: Case) -> Callable[[], Told]:
+        def deploy() -> Told:
+            repo = make_repo(create=True)
+            witness = audit.watch(repo)
+            repo.environment()
+            repo.manifest("it.yaml", case.manifest.replace("$NOTES", case.notes))
+            repo.commit()
+            repo.deployed()
+            before, pods = repo.get(case.path, case.name), pod_uids(witness)
+            for old, new in {case.old: case.new, **case.also}.items():
+                repo.edit(FILE, old, new)
+            repo.commit()
+            return Told(witness, witness.deploy(), before, pods)
+
+        return deploy
+
+    return tell({name: story(case) for name, case in CASES.items()})
+
+
+def pod_uids(run: Witness) -> list[str]:
+    return sorted(pod["metadata"]["uid"] for pod in run.repo.get("pods")["items"])
+
+
+def test_without_permission_an_immutable_field_is_refused_and_named(told: dict[str, Told]) -> None:
+    story = told["not allowed"]
+    assert story.result.code == 21, str(story.result)
+    (problem,) = story.result.document["problems"]
+    assert problem["code"] == "ImmutableField"
+    assert "spec.selector" in problem["message"]
+    assert problem["line"] == line_of(DEPLOYMENT, "selector:")
+    assert "pipeline/recreate" in problem["hint"]
+    assert story.run.all_writes == []
+    assert story.is_the_same
+
+
+def test_with_permission_the_object_is_replaced(told: dict[str, Told]) -> None:
+    story = told["allowed"]
+    assert story.result.code == 0, str(story.result)
+    assert not story.is_the_same
+    assert story.now["spec"]["selector"]["matchLabels"]["tier"] == "two"
+    assert [r.verb for r in story.run.writes] == ["delete", "patch"]
+    (change,) = story.result.document["plan"]["changes"]
+    assert (change["action"], change["reversible"]) == ("recreate", "recreate")
+    tried = [r for r in story.run.requests if r.is_dry_run]
+    assert max(r.at for r in tried) < story.run.writes[0].at, "tried before anything was deleted"
+
+
+def test_what_the_server_would_not_take_anew_replaces_nothing(told: dict[str, Told]) -> None:
+    story = told["unacceptable"]
+    assert story.result.code == 21, str(story.result)
+    assert "containerPort" in story.result.output
+    assert story.run.all_writes == []
+    assert story.is_the_same
+
+
+def test_the_pods_of_a_replaced_stateful_set_go_on_serving(told: dict[str, Told]) -> None:
+    story = told["stateful"]
+    assert story.result.code == 0, str(story.result)
+    assert not story.is_the_same
+    assert len(story.pods) == 2
+    assert pod_uids(story.run) == story.pods
+
+
+def test_a_job_is_replaced_without_being_asked(told: dict[str, Told]) -> None:
+    story = told["job"]
+    assert story.result.code == 0, str(story.result)
+    assert not story.is_the_same
+    assert story.now["spec"]["template"]["spec"]["containers"][0]["image"] == "migrate:2"
+
+
+def test_a_volume_claim_is_never_replaced_even_where_that_was_allowed(told: dict[str, Told]) -> None:
+    story = told["claim"]
+    assert story.result.code == 21, str(story.result)
+    assert story.run.all_writes == []
+    assert story.is_the_same
