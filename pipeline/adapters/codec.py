@@ -7,7 +7,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 from pipeline.model.objects import ObjectRef
@@ -25,6 +25,9 @@ BODY_FIELDS = {
     "inventory": ("inventory",),
 }
 """What is stored beside the head: ``intent`` once before the first write, ``inventory`` again after."""
+
+
+_ENTRY_FIELDS = tuple(f.name for f in fields(InventoryEntry))
 
 
 class NewerRecordError(ValueError):
@@ -55,7 +58,10 @@ def parse_head(data: bytes) -> tuple[dict[str, Any], dict[str, list[str]]]:
 def body_document(release: Release, part: str) -> Any:
     """One body part as JSON values."""
     if part == "inventory":
-        return [{**asdict(e), "ref": str(e.ref)} for e in release.inventory]
+        return [
+            {name: getattr(e, name) for name in _ENTRY_FIELDS} | {"ref": str(e.ref)}
+            for e in release.inventory
+        ]
     return {
         "before": [[str(ref), obj] for ref, obj in release.before],
         "rendered": list(release.rendered),

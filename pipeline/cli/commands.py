@@ -8,22 +8,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline import log
 from pipeline.cli.screen import Screen
+from pipeline.core.plan_changes import ExpectedPlan
 from pipeline.core.predict.apis import api_problems
 from pipeline.core.predict.size import size_problems
+from pipeline.core.secret_values import secret_values
 from pipeline.model.environment import Environment
 from pipeline.model.errors import InvalidError, PipelineError, PreflightError, Problem, UsageError
-from pipeline.model.events import Note
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Manifest
+from pipeline.model.plan import Plan
+from pipeline.model.release import Outcome
 from pipeline.model.status import Status
 from pipeline.model.views import EnvironmentChanges, EnvironmentStatus
 from pipeline.report import document, tables
 from pipeline.report.secrets import Masker
 from pipeline.run import job, reads
+from pipeline.run.attempt import Attempt
 from pipeline.run.planning import make_plan, offline_plan
 from pipeline.run.workspace import Workspace
-from pipeline.wiring import App
+from pipeline.wiring import App, plan_files
 
 
 def run(args: argparse.Namespace) -> ExitCode:
@@ -43,8 +48,8 @@ def _deploy(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     order = replace(_order(args), branch=_branch(workspace))
     if args.environment:
         environment = workspace.environment(args.environment, revision)
-        outcomes = [job.deploy_one(workspace, app.session, environment, revision, order)]
-        return screen.show_outcomes(outcomes)
+        outcome = job.deploy_one(workspace, app.session, environment, revision, order)
+        return _ended(screen, outcome, order)
     if order.expected:
         raise UsageError("--plan names the plan of one environment: which one? (-e)")
     environments = workspace.environments(revision)
@@ -65,8 +70,9 @@ def _promote(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     revision = workspace.repository.resolve("HEAD")
     target = workspace.environment(name, revision)
     environments = workspace.environments(revision)
-    outcome = job.promote(workspace, app.session, environments, target, args.source, _order(args))
-    return screen.show_outcomes([outcome])
+    order = _order(args)
+    outcome = job.promote(workspace, app.session, environments, target, args.source, order)
+    return _ended(screen, outcome, order)
 
 
 def _rollback(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
@@ -75,30 +81,60 @@ def _rollback(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     workspace, revision = _at_revision(app, args)
     environment = workspace.environment(_one_environment(args), revision)
     number = int(args.to) if args.to else None
-    outcome = job.roll_back_to(app.session, environment, number, _order(args))
+    order = _order(args)
+    outcome = job.roll_back_to(app.session, environment, number, order)
+    return _ended(screen, outcome, order)
+
+
+def _ended(screen: Screen, outcome: Outcome, order: job.Order) -> ExitCode:
+    """Show it. A plan that was only shown may be run next: then it is known what it was."""
+    if outcome.plan and (order.dry_run or outcome.exit_code == ExitCode.PLAN_CHANGED):
+        plan_files().keep(outcome.plan.digest, screen.plan_json(outcome.plan))
     return screen.show_outcomes([outcome])
 
 
 def _plan(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
-    workspace, revision = _at_revision(app, args)
-    environment = workspace.environment(_one_environment(args), revision)
-    if args.offline:
-        manifests = workspace.render(environment, revision, lambda *_: None)
-        warnings = _of_target(environment, manifests, args.target_version, "")
-        plan = offline_plan(environment, manifests, revision)
-    else:
-        session = app.session(environment)
-        manifests = workspace.render(environment, revision, job.scope_of(session))
-        target = args.target_version
-        # What the server itself has against the set, make_plan tells.
-        warnings = _of_target(environment, manifests, target, session.cluster.version()) if target else []
-        latest = session.releases.latest()
-        plan = make_plan(session, manifests, revision, latest.inventory if latest else ()).plan
-    plan = replace(plan, warnings=(*plan.warnings, *(p for p in warnings if p not in plan.warnings)))
-    for warning in plan.warnings:
-        app.tell(Note(str(warning), warning=True))
+    files = plan_files()
+    # First of all: who cannot save it need not wait for it.
+    with files.saving(args.save) as save:
+        workspace, revision = _at_revision(app, args)
+        environment = workspace.environment(_one_environment(args), revision)
+        make = _plan_offline if args.offline else _plan_of_cluster
+        plan = make(app, workspace, environment, revision, args.target_version)
+        document = screen.plan_json(plan)
+        save(document)
+    files.keep(plan.digest, document)
     screen.show_plan(plan, environment.name)
     return ExitCode.OK
+
+
+def _plan_offline(
+    app: App, workspace: Workspace, environment: Environment, revision: str, target: str
+) -> Plan:
+    manifests = workspace.render(environment, revision, lambda *_: None)
+    log.redact(*secret_values(m.body for m in manifests))
+    warnings = _of_target(environment, manifests, target, "")
+    return _warned(offline_plan(environment, manifests, revision), warnings)
+
+
+def _plan_of_cluster(
+    app: App, workspace: Workspace, environment: Environment, revision: str, target: str
+) -> Plan:
+    session = app.session(environment)
+    manifests = workspace.render(environment, revision, job.scope_of(session))
+    session.learn_secrets(secret_values(m.body for m in manifests))
+    # What the server itself has against the set, make_plan tells.
+    warnings = _of_target(environment, manifests, target, session.cluster.version()) if target else []
+    # As a deploy would: the same hooks, hence the same digest.
+    attempt = Attempt(session, "deploy", Outcome(command="plan", environment=environment.name))
+    attempt.look_back()
+    planned = make_plan(session, manifests, revision, attempt.owned, event=attempt.event)
+    session.learn_secrets(secret_values(planned.live.values()))
+    return _warned(planned.plan, warnings)
+
+
+def _warned(plan: Plan, warnings: Sequence[Problem]) -> Plan:
+    return replace(plan, warnings=(*plan.warnings, *(p for p in warnings if p not in plan.warnings)))
 
 
 def _of_target(
@@ -261,10 +297,21 @@ def _one_environment(args: argparse.Namespace) -> str:
     return str(args.environment)
 
 
+def _expected(text: str) -> ExpectedPlan | None:
+    """What ``--plan`` names: a digest, or a file: with a slash, or named ``*.json``."""
+    if not text:
+        return None
+    files = plan_files()
+    if "/" in text or text.endswith(".json"):
+        document = files.read(text)
+        return ExpectedPlan(digest=str(document["digest"]), document=document)
+    return ExpectedPlan(digest=text, document=files.known(text))
+
+
 def _order(args: argparse.Namespace) -> job.Order:
     return job.Order(
         base=getattr(args, "base", ""),
-        expected=args.plan,
+        expected=_expected(args.plan),
         wait_lock_s=float(args.wait_lock),
         allow_older=getattr(args, "allow_older", False),
         dry_run=args.dry_run,

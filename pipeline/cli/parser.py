@@ -178,6 +178,7 @@ def _reading(add: _Adder) -> None:
     plan = add("plan", "what a deploy would do: order, field diffs, what can be undone, digest")
     _revision(plan)
     flag(plan, "--offline", help="without a cluster, as if it were empty")
+    option(plan, "--save", metavar="FILE", help="write the plan's document, to be deployed with --plan FILE")
     _target_version(plan, "tell what an upgrade of the cluster to this version would refuse")
     add("status", "what runs where, and how healthy it is")
     add("history", "the releases of an environment, newest first")
@@ -203,7 +204,12 @@ def _changing(add: _Adder) -> None:
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
-    option(parser, "--plan", metavar="DIGEST", help="only if the plan is still this one")
+    option(
+        parser,
+        "--plan",
+        metavar="DIGEST|FILE",
+        help="only if the plan is still this one; else tell what differs",
+    )
     option(
         parser, "--wait-lock", default="0", parse=duration, metavar="TIME", help="wait for another run (5m)"
     )

@@ -82,10 +82,15 @@ class Screen(AbstractContextManager["Screen"]):
             self.show_document(document.changes_document(found), lambda: tables.changes_text(found))
         self._to_github(list, lambda: github.changes_outputs(found), str)
 
+    @staticmethod
+    def plan_json(plan: Plan) -> str:
+        """The plan's document, as it is shown and saved."""
+        return document.to_json(log.scrub_document(document.plan_document(plan)))
+
     def show_plan(self, plan: Plan, environment: str) -> None:
         match self._args.output:
             case "json":
-                self.show(document.to_json(log.scrub_document(document.plan_document(plan))))
+                self.show(self.plan_json(plan))
             case "markdown":
                 self.show(log.scrub(markdown.plan_markdown(plan)))
             case _:
@@ -96,7 +101,11 @@ class Screen(AbstractContextManager["Screen"]):
             "result": ExitCode.OK.result,
             "exit-code": "0",
         }
-        self._to_github(list, lambda: values, lambda: markdown.plan_markdown(plan, source_url=_source_url()))
+        self._to_github(
+            lambda: github.problem_annotations(plan.warnings),
+            lambda: values,
+            lambda: markdown.plan_markdown(plan, source_url=_source_url()),
+        )
 
     def show_problems(self, problems: Sequence[Problem]) -> None:
         match self._args.output:
@@ -106,7 +115,7 @@ class Screen(AbstractContextManager["Screen"]):
                 self.show(log.scrub(markdown.problems_markdown(problems)))
             case _:
                 self.show(log.scrub(tables.problems_text(problems)))
-        code = ExitCode.INVALID if problems else ExitCode.OK
+        code = ExitCode.INVALID if any(not p.warning for p in problems) else ExitCode.OK
         self._to_github(
             lambda: github.problem_annotations(problems),
             lambda: {"result": code.result, "exit-code": str(int(code))},

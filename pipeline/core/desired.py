@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,30 +16,28 @@ FIELD_MANAGER = "pipeline"
 
 def body_of(manifest: Manifest, environment: Environment) -> Object:
     """The manifest's object with the labels of its owner. Content digests are made of this."""
-    body = copy.deepcopy(manifest.body)
-    meta = body["metadata"]
+    meta = manifest.body["metadata"]
     labels = meta.get("labels")
     owner = {APPLICATION_LABEL: environment.application, ENVIRONMENT_LABEL: environment.name}
-    meta["labels"] = {**(labels if isinstance(labels, dict) else {}), **owner}
-    if manifest.ref.group_kind == ("", "Secret"):
-        _encode(body)
-    return body
+    owned = {**meta, "labels": {**(labels if isinstance(labels, dict) else {}), **owner}}
+    body = {**manifest.body, "metadata": owned}
+    return _encoded(body) if manifest.ref.group_kind == ("", "Secret") else body
 
 
-def _encode(secret: Object) -> None:
-    """Move ``stringData`` into ``data``, as the server does.
+def _encoded(secret: Object) -> Object:
+    """The Secret with ``stringData`` moved into ``data``, as the server does.
 
     It is never stored, so whoever owns it owns nothing: its keys could neither be taken away again nor put
     back. What is no text is left for the server to refuse.
     """
     plain, data = secret.get("stringData"), secret.get("data")
     if not isinstance(plain, dict) or not all(isinstance(text, str) for text in plain.values()):
-        return
+        return secret
     if not isinstance(data, dict | None):
-        return
+        return secret
     encoded = {key: base64.b64encode(text.encode()).decode() for key, text in plain.items()}
-    secret["data"] = {**(data or {}), **encoded}
-    del secret["stringData"]
+    rest = {key: value for key, value in secret.items() if key != "stringData"}
+    return {**rest, "data": {**(data or {}), **encoded}}
 
 
 def foreign_owner(live: Object, environment: Environment) -> str:

@@ -36,6 +36,7 @@ class PipelineError(Exception):
     """The root of all errors that a user may see. ``exit_code`` tells which kind it is."""
 
     exit_code = ExitCode.BUG
+    attachment = ""
 
     def __init__(self, message: str, *, hint: str = "", problems: Sequence[Problem] = ()) -> None:
         super().__init__(message)
@@ -59,7 +60,7 @@ class InvalidError(PipelineError):
 class PreflightError(PipelineError):
     """The cluster refused before the first write: permission, dry run, conflict, guard.
 
-    ``attachment`` is what the hint says in one line, as a YAML text for people.
+    ``attachment`` is what the hint says in one line, as YAML for people.
     """
 
     exit_code = ExitCode.PREFLIGHT

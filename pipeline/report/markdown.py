@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.model.errors import PipelineError, PreflightError, Problem
+from pipeline.model.errors import PipelineError, Problem
 from pipeline.model.objects import ObjectRef, Origin
 from pipeline.model.plan import Change, Plan, Reversible
 from pipeline.model.release import Outcome
@@ -72,8 +72,7 @@ def problems_markdown(
 
 def error_markdown(error: PipelineError, *, source_url: str = "", limit_bytes: int = LIMIT_BYTES) -> str:
     """An error before any report."""
-    attachment = error.attachment if isinstance(error, PreflightError) else ""
-    lines = pre(attachment.splitlines()) if attachment else []
+    lines = pre(error.attachment.splitlines()) if error.attachment else []
     head = "\n".join([f"### {plain(error.message)}", "", *lines, ""])
     room = limit_bytes - len(head.encode())
     return head + problems_markdown(error_problems(error), source_url=source_url, limit_bytes=room)

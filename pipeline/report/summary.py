@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.core.escape import escape, one_line
 from pipeline.core.redaction import scrub
-from pipeline.model.errors import PipelineError, PreflightError
+from pipeline.model.errors import PipelineError
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.plan import Plan
 from pipeline.model.release import Outcome
@@ -168,7 +168,7 @@ def error_text(error: PipelineError) -> str:
     An attachment says what the hint says, over as many lines as it needs.
     """
     lines = [f"error: {one_line(error.message)}", *(f"  {line}" for line in problem_lines(error.problems))]
-    if isinstance(error, PreflightError) and error.attachment:
+    if error.attachment:
         lines += ["next: grant what is missing:", *map(escape, scrub(error.attachment).splitlines())]
     elif error.hint:
         lines.append(f"next: {one_line(error.hint)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -150,7 +150,7 @@ class Applier:
         except PipelineError as error:
             applied = Applied(ref=sent.ref, result="failed", message=error.message)
             self._fail(sent.ref, "failed")
-        self._results[sent.ref] = applied
+        self._results[sent.ref] = replace(applied, live=_identity(applied.live))
         self._session.tell(
             ObjectApplied(
                 sent.ref, change.action, change.wave, applied.result, applied.seconds, applied.message
@@ -217,6 +217,14 @@ class Applier:
                 f"{count} objects could not be applied", results, self._interrupted, self._rollout
             )
         return tuple(results)
+
+
+def _identity(live: Object | None) -> Object | None:
+    """What the inventory needs of an object; thousands of whole ones would be kept for nothing."""
+    if live is None:
+        return None
+    names = ("uid", "generation", "resourceVersion")
+    return {"metadata": {name: live["metadata"][name] for name in names if name in live["metadata"]}}
 
 
 def written(results: Sequence[Applied]) -> Mapping[ObjectRef, Any]:

@@ -61,10 +61,13 @@ def deploy(session: Session, request: Request, outcome: Outcome) -> None:
         PipelineError: nothing was written. After the first write every ending is in the outcome.
     """
     session.learn_secrets(secret_values(m.body for m in request.manifests))
-    check_order(session.environment, request.manifests, HookEvent.UPGRADE)  # before any write
     session.tell = _noting(outcome, session.tell)
     started = session.clock.monotonic()
-    created = namespace.ensure(session, dry_run=request.dry_run)
+    created = namespace.ensure(
+        session,
+        dry_run=request.dry_run,
+        first=lambda: check_order(session.environment, request.manifests, HookEvent.INSTALL),
+    )
     try:
         attempt = Attempt(session, request.command, outcome, namespace_is_new=created)
         if request.dry_run:
@@ -94,9 +97,11 @@ def _is_settled(attempt: Attempt, request: Request) -> bool:
         return False
     _refuse_older(attempt, request)
     _plan(attempt, request)
-    if not attempt.is_settled or not _is_healthy(attempt):
+    if not attempt.is_settled:
         return False
     outcome.rollout = _look_once(attempt)
+    if any(entry.status.status is not Status.CURRENT for entry in outcome.rollout):
+        return False
     session.tell(RolloutDone(outcome.rollout, True, 0.0))
     outcome.timings["rollout"] = 0.0
     outcome.release = attempt.verified
@@ -287,12 +292,8 @@ def _note_rollout(attempt: Attempt, result: RolloutResult) -> bool:
     return result.ok
 
 
-def _is_healthy(attempt: Attempt) -> bool:
-    """Whether everything is Current as it was just read."""
-    return all(entry.status.status is Status.CURRENT for entry in _look_once(attempt))
-
-
 def _look_once(attempt: Attempt) -> tuple[RolloutEntry, ...]:
+    """How everything is as it was just read."""
     gate = Gate(attempt.session, attempt.expected(), SimpleQueue(), quiet=True)
     try:
         gate.add(attempt.targets(), follow=False)

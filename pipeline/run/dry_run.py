@@ -95,8 +95,10 @@ class DryRunner:
         """``live`` is read late where a list by our labels could not show it."""
         if live is None and not tried.created and desired.manifest.ref not in self._as_if_absent:
             live = self._session.cluster.get(desired.manifest.ref, desired.manifest.api_version)
+        if live is None:
+            return DryRun(force=force, warnings=tried.warnings)  # new: nothing is compared
         found = DryRun(result=tried.result, live=live, force=force, warnings=tried.warnings)
-        if live is None or adoption.adopt(live, tried.result) is None:
+        if adoption.adopt(live, tried.result) is None:
             return found
         after = self._after_adoption(desired, live, tried.result)
         return replace(found, result=after, takes_over=True, note=adoption.note(live, after))

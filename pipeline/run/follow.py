@@ -131,4 +131,5 @@ def take_in(followed: Followed, update: Update) -> None:
         if update.deleted:
             followed.objects.pop(key, None)
         else:
+            obj["metadata"].pop("managedFields", None)  # half of an object, and no evidence of anything
             followed.objects[key] = obj

@@ -193,10 +193,13 @@ def with_objects(
     """``changes`` with the objects that are written in the changed files; none where they cannot be read."""
     paths = {path for path, change in changes.files if change != "deleted"}
     try:
-        manifests = workspace.render(environment, changes.revision, lambda *_: None)
+        if changes.base:
+            manifests = workspace.written_in(environment, changes.revision, paths)
+        else:
+            manifests = workspace.render(environment, changes.revision, lambda *_: None)
     except InvalidError:
         return changes
-    touched = tuple(m.ref for m in manifests if not changes.base or m.origin.path in paths)
+    touched = tuple(m.ref for m in manifests)
     return replace(changes, objects=touched)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pipeline.core.desired import APPLICATION_LABEL, ENVIRONMENT_LABEL
 from pipeline.model.errors import ApiError, PipelineError, PreflightError
 from pipeline.model.events import Note
@@ -25,8 +27,10 @@ _LOOKED_AT = (
 )
 
 
-def ensure(session: Session, *, dry_run: bool) -> bool:
+def ensure(session: Session, *, dry_run: bool, first: Callable[[], None] = lambda: None) -> bool:
     """Create the namespace where it is missing and that is allowed; True where it was created now.
+
+    ``first`` is called before that: it may find a reason not to.
 
     Raises:
         PreflightError: it is missing or being deleted, and that stays so.
@@ -52,6 +56,7 @@ def ensure(session: Session, *, dry_run: bool) -> bool:
             f"namespace {ref.name} does not exist",
             hint=f"create it, or set createNamespace: true in {environment.path}",
         )
+    first()
     labels = {APPLICATION_LABEL: environment.application, ENVIRONMENT_LABEL: environment.name}
     meta = {"name": ref.name, "labels": labels}
     session.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -89,11 +89,31 @@ class Workspace:
             )
         return tuple(manifests)
 
-    def _read(self, environment: Environment, revision: str) -> tuple[list[Manifest], list[Problem]]:
+    def written_in(
+        self, environment: Environment, revision: str, paths: Collection[str]
+    ) -> tuple[Manifest, ...]:
+        """The manifests of an environment that stand in these files; the rest is not even read.
+
+        Raises:
+            InvalidError: with every problem of these files.
+        """
+        found, problems = self._read(environment, revision, paths)
+        if problems:
+            raise InvalidError(f"{environment.name}: {len(problems)} problems", problems=problems)
+        return tuple(validate.with_namespaces(found, environment, lambda *_: None))
+
+    def _read(
+        self, environment: Environment, revision: str, only: Collection[str] | None = None
+    ) -> tuple[list[Manifest], list[Problem]]:
         manifests: list[Manifest] = []
         problems: list[Problem] = []
         for source in environment.sources:
-            paths = self._paths(source, revision)
+            if only is not None:
+                paths = [p for p in sorted(only) if _is_below(p, source.path) and _is_manifest(p)]
+                if not paths:
+                    continue
+            else:
+                paths = self._paths(source, revision)
             if not paths:
                 problems.append(_empty(source))
             contents = self.repository.read(revision, paths)
@@ -107,8 +127,7 @@ class Workspace:
         return manifests, problems
 
     def _paths(self, source: Source, revision: str) -> list[str]:
-        suffixes = (".yaml", ".yml", ".json")
-        return [p for p in self.repository.files(revision, source.path) if p.lower().endswith(suffixes)]
+        return [p for p in self.repository.files(revision, source.path) if _is_manifest(p)]
 
     def _environment(self, path: str, content: bytes) -> Environment:
         documents = self.documents(path, content)
@@ -122,6 +141,14 @@ class Workspace:
             raise InvalidError(problem.message, problems=[problem])
         value, _, lines = documents[0]
         return config.parse_environment(value, lines, path, self.repository.name())
+
+
+def _is_manifest(path: str) -> bool:
+    return path.lower().endswith((".yaml", ".yml", ".json"))
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def _is_environment_file(path: str) -> bool:

@@ -539,3 +539,28 @@ def test_of_two_references_a_hard_one_keeps_both_from_giving_way() -> None:
     spec = {"defaultBackend": backend, "tls": [{"secretName": "s"}]}
     ingress = manifest("networking.k8s.io/v1/Ingress/a/i", {"spec": spec})
     assert why(ingress, manifest("/v1/Secret/a/s")) == [("Secret/s", "routes to", "exists", False)]
+
+
+@pytest.mark.parametrize("junk", [None, 1, "x", [], {}, [None], [[1]], {"a": None}, {"a": [{"b": 1}]}])
+def test_malformed_fields_order_nothing_and_raise_nothing(junk: Any) -> None:
+    kinds = [
+        "apps/v1/Deployment/a/x",
+        "policy/v1/PodDisruptionBudget/a/x",
+        "networking.k8s.io/v1/NetworkPolicy/a/x",
+        "rbac.authorization.k8s.io/v1/RoleBinding/a/x",
+        "rbac.authorization.k8s.io/v1/ClusterRole//x",
+        "apiextensions.k8s.io/v1/CustomResourceDefinition//x",
+        "apiregistration.k8s.io/v1/APIService//x",
+        "admissionregistration.k8s.io/v1/MutatingWebhookConfiguration//x",
+        "bitnami.com/v1alpha1/SealedSecret/a/x",
+        "/v1/Service/a/x",
+    ]
+    fields = ["spec", "webhooks", "subjects", "aggregationRule"]
+    shapes = [junk, {"selector": junk, "podSelector": junk, "template": junk, "names": junk, "service": junk}]
+    shapes += [[{"rules": junk, "namespaceSelector": junk, "objectSelector": junk, "clientConfig": junk}]]
+    for shape in shapes:
+        made = [manifest(written, dict.fromkeys(fields, shape)) for written in kinds]
+        odd = Manifest(
+            made[0].ref, {**made[0].body, "metadata": {"name": "x", "annotations": junk}}, Origin("f")
+        )
+        assert len(needs([odd, *made[1:]], default_namespace="a").objects) == len(kinds)
