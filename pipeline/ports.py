@@ -151,6 +151,9 @@ class Prober(Protocol):
 class Releases(Protocol):
     """The records of one environment, in its cluster."""
 
+    def read_ahead(self) -> None:
+        """Begin to fetch what ``latest`` will be asked for; returns at once, raises nothing."""
+
     def latest(self) -> Release | None: ...
 
     def last_verified(self) -> Release | None:

@@ -309,7 +309,7 @@ class KubeCluster:
             query["labelSelector"] = selector
         found: Objects = []
         while True:
-            page = self.http.json(_read(path, what, query=query, secret=secret))
+            page = self.http.json(replace(_read(path, what, query=query, secret=secret), compressed=True))
             for item in page.get("items") or []:
                 # Items of a typed list come without these two.
                 found.append({"apiVersion": resource.api_version, "kind": resource.kind, **item})

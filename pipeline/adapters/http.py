@@ -33,8 +33,8 @@ class Call:
     """One request. ``what`` is what it does in our words; ``secret`` keeps its answers out of messages.
 
     ``idempotent`` says that doing it twice is as good as once; ``patient``, that what refuses it now may
-    be just coming up; ``paced``, that it is one of many, which must not overrun the server; ``budget_s`` 0
-    means one attempt.
+    be just coming up; ``paced``, that it is one of many, which must not overrun the server;
+    ``compressed``, that its answer may be large; ``budget_s`` 0 means one attempt.
     """
 
     method: str
@@ -47,6 +47,7 @@ class Call:
     idempotent: bool = False
     patient: bool = False
     paced: bool = False
+    compressed: bool = False
     secret: bool = False
     read_s: float = READ_S
     budget_s: float = TOTAL_S
@@ -159,6 +160,8 @@ class Http:
 
     def _wire(self, call: Call, *, preload: bool) -> urllib3.BaseHTTPResponse:
         headers = {"Accept": call.accept, "User-Agent": "pipeline", **self.connection.headers()}
+        if call.compressed:
+            headers["Accept-Encoding"] = "gzip"
         body = None
         if call.body is not None:
             body = json.dumps(call.body, ensure_ascii=False, separators=(",", ":")).encode()

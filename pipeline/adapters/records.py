@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from pipeline.adapters import codec
@@ -43,8 +45,17 @@ class SecretReleases:
         self._written: dict[tuple[int, str], tuple[str, list[str]]] = {}
         self._saved: dict[tuple[int, str], tuple[Any, ...]] = {}
         self._head_version: dict[int, str] = {}
+        self._ahead: _Ahead | None = None
+
+    def read_ahead(self) -> None:
+        """Fetch the newest record on a thread, while others do something else: ``history`` and the next
+        ``latest`` find it there. What goes wrong is told then."""
+        self._ahead = _Ahead(self._heads, self._whole)
 
     def latest(self) -> Release | None:
+        if self._ahead is not None:
+            ahead, self._ahead = self._ahead, None
+            return ahead.newest()
         heads = self._heads()
         return self._whole(heads[0]) if heads else None
 
@@ -60,7 +71,8 @@ class SecretReleases:
         return self._whole(head) if head else None
 
     def history(self) -> Sequence[Release]:
-        return tuple(self._parse(head)[0] for head in self._heads())
+        heads = self._ahead.heads() if self._ahead is not None else self._heads()
+        return tuple(self._parse(head)[0] for head in heads)
 
     def save(self, release: Release) -> None:
         stale = [name for part in codec.BODY_FIELDS for name in self._shards_of(release.number, part)]
@@ -192,6 +204,12 @@ class SecretReleases:
         }
         return [heads[number] for number in sorted(heads, reverse=True)]
 
+    def _read_all(self, names: Sequence[str]) -> Iterator[Object | None]:
+        if len(names) < 2:
+            return iter([self._cluster.get(self._ref(name), "v1") for name in names])
+        with ThreadPoolExecutor(min(len(names), 8), thread_name_prefix="records") as pool:
+            return pool.map(lambda name: self._cluster.get(self._ref(name), "v1"), names)
+
     def _parse(self, head: Object) -> tuple[Release, dict[str, list[str]]]:
         name = head["metadata"]["name"]
         with _told_of(name):
@@ -202,8 +220,9 @@ class SecretReleases:
         release, shards = self._parse(head)
         self._head_version[release.number] = head["metadata"]["resourceVersion"]
         body: dict[str, Any] = {}
+        found = dict(zip(chain(*shards.values()), self._read_all([*chain(*shards.values())]), strict=True))
         for part, names in shards.items():
-            secrets = [self._cluster.get(self._ref(name), "v1") for name in names]
+            secrets = [found[name] for name in names]
             missing = [name for name, secret in zip(names, secrets, strict=True) if secret is None]
             if missing:
                 raise PreflightError(
@@ -215,6 +234,26 @@ class SecretReleases:
                 value = codec.unpack([s["data"]["shard"] for s in secrets if s])
                 body |= codec.parse_body(part, value)
         return replace(release, **body)
+
+
+class _Ahead:
+    """The heads and the newest record, each read once, in the background."""
+
+    def __init__(self, heads: Callable[[], list[Object]], whole: Callable[[Object], Release]) -> None:
+        pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+        self._heads: Future[list[Object]] = pool.submit(heads)
+        self._newest: Future[Release | None] = pool.submit(self._read, whole)
+        pool.shutdown(wait=False)
+
+    def _read(self, whole: Callable[[Object], Release]) -> Release | None:
+        heads = self._heads.result()
+        return whole(heads[0]) if heads else None
+
+    def heads(self) -> list[Object]:
+        return self._heads.result()
+
+    def newest(self) -> Release | None:
+        return self._newest.result()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 
 from pipeline import __version__
@@ -19,6 +20,9 @@ def main(argv: Sequence[str]) -> int:
         args = build().parse_args(argv)
     except SystemExit as ended:
         return int(ended.code or 0)
+    # A process of seconds, with some 100,000 objects that live to its end: looking for garbage among them
+    # again and again costs up to a quarter of the time.
+    gc.set_threshold(100_000, 50, 100)
     # Late: parsing and --help must not pay for git, Kubernetes and AWS.
     from pipeline.cli import commands, screen
 

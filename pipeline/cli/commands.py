@@ -101,9 +101,9 @@ def _plan(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
         environment = workspace.environment(_one_environment(args), revision)
         make = _plan_offline if args.offline else _plan_of_cluster
         plan = make(app, workspace, environment, revision, args.target_version)
-        document = screen.plan_json(plan)
-        save(document)
-    files.keep(plan.digest, document)
+        text = screen.plan_json(plan)
+        save(text)
+    files.keep(plan.digest, text)
     screen.show_plan(plan, environment.name)
     return ExitCode.OK
 

@@ -207,7 +207,7 @@ STAYING = pruning.NEVER_PRUNED | {"Job"}
 
 
 def _is_one_way(live: Object, result: Object | None, change: Change, fields: Sequence[FieldChange]) -> bool:
-    """What no rollback brings back: a volume does not shrink, a Job has run, a stored version stays stored."""
+    """What no rollback takes back: a volume does not shrink, a Job has run, a stored version stays."""
     match change.ref.kind:
         case "PersistentVolumeClaim":
             return any("storage" in f.path for f in fields)

@@ -135,12 +135,9 @@ def _changes(plan: Plan, results: Mapping[ObjectRef, str], source_url: str) -> l
     if not telling:
         return []
     rows = [_row(change, results.get(change.ref, ""), source_url) for change in telling]
-    more = [f"{plain(line)}  " for line in rest_lines(rest)]
-    return [
-        *table(("wave", "action", "object", "from", "result", "note"), rows),
-        *more,
-        *_fields(telling),
-    ]
+    more = pre(rest_lines(rest)) if rest else []
+    header = ("wave", "action", "object", "from", "result", "note")
+    return [*table(header, rows), *more, *_fields(telling)]
 
 
 def _plan_warnings(plan: Plan, source_url: str) -> list[str]:

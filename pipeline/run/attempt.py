@@ -43,6 +43,7 @@ class Attempt:
     release: Release | None = None
     timed_out: bool = False
     _live: dict[ObjectRef, Object] = field(default_factory=dict)
+    _ready_first: frozenset[ObjectRef] | None = None
     _by_ref: dict[ObjectRef, Manifest] = field(default_factory=dict)
     _started: float = 0.0
     _writing_since: float = 0.0
@@ -294,7 +295,9 @@ class Attempt:
 
     def _needed_ready(self) -> frozenset[ObjectRef]:
         assert self.planned is not None  # noqa: S101
-        return self.planned.plan.ready_first
+        if self._ready_first is None:
+            self._ready_first = self.planned.plan.ready_first
+        return self._ready_first
 
     def _was_healthy(self, ref: ObjectRef) -> bool:
         assert self.planned is not None  # noqa: S101

@@ -90,7 +90,7 @@ def _is_settled(attempt: Attempt, request: Request) -> bool:
     and a run that is seen at work is waited for.
     """
     session, outcome = attempt.session, attempt.outcome
-    if session.lock.holder() is not None:
+    if session.holder() is not None:
         return False
     attempt.look_back()
     if attempt.carried:
@@ -181,6 +181,8 @@ def _plan(attempt: Attempt, request: Request) -> None:
     session.tell(PlannedEvent(plan))
     for warning in plan.warnings:
         session.tell(Note(str(warning), warning=True))
+    for kept in (c for c in plan.changes if c.action is Action.KEEP and c.note):
+        session.tell(Note(f"{kept.ref}: {kept.note}"))
     if request.expected:
         request.expected.check(plan)
 
@@ -306,7 +308,7 @@ def _prune(attempt: Attempt) -> bool:
     assert attempt.planned is not None  # noqa: S101
     deletions = [c for c in attempt.planned.plan.changes if c.action is Action.DELETE]
     try:
-        attempt.outcome.applied += prune(attempt.session, deletions)
+        attempt.outcome.applied += prune(attempt.session, deletions, budget_s=attempt.budget_left())
     except apply.ApplyFailedError as error:
         attempt.outcome.applied += error.applied
         if error.interrupted:

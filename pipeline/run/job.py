@@ -41,12 +41,25 @@ def deploy_one(
     with _Telling(outcome):
         session = open_session(environment)
         session.bind(environment=environment.name, revision=revision)
+        session.look_ahead()
+        # Rendered first: the cluster answers meanwhile.
+        manifests, invalid = _rendered(workspace, environment, revision, scope_of(session))
         selection = changes_of(workspace, session, environment, revision, order.base)
         outcome.base = selection.base
         session.tell(Started("deploy", environment.name, revision, selection.base, selection.because))
-        manifests = workspace.render(environment, revision, scope_of(session))
+        if invalid:
+            raise invalid
         deploy(session, _request("deploy", workspace, revision, selection.base, manifests, order), outcome)
     return outcome
+
+
+def _rendered(
+    workspace: Workspace, environment: Environment, revision: str, scope: Scope
+) -> tuple[Sequence[Manifest], InvalidError | None]:
+    try:
+        return workspace.render(environment, revision, scope), None
+    except InvalidError as error:
+        return (), error
 
 
 def deployed_on_merge(environments: Sequence[Environment], branch: str) -> tuple[Environment, ...]:

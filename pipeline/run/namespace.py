@@ -38,7 +38,7 @@ def ensure(session: Session, *, dry_run: bool, first: Callable[[], None] = lambd
     environment = session.environment
     ref = ObjectRef("", "Namespace", "", environment.namespace)
     try:
-        live = session.cluster.get(ref, "v1")
+        live = session.own_namespace()
     except ApiError as error:
         if error.status == 403:
             return False  # may not look; if it is missing, the lock will say so

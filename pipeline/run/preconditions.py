@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pipeline.core.config import nearest
 from pipeline.core.hints import HINTS
 from pipeline.core.planner import Desired
-from pipeline.core.references import Reference, Use, references
+from pipeline.core.references import Reference, Use, provided_by, references
 from pipeline.model.errors import ApiError, Problem
 from pipeline.model.objects import Manifest, Object, ObjectRef, get_path
 from pipeline.model.status import CauseCode
@@ -37,7 +37,8 @@ def missing_references(
 
     ``allow.missing`` excepts what something else creates later. What we may not read is taken to exist.
     """
-    ours = {d.manifest.ref for d in desired}
+    manifests = [d.manifest for d in desired]
+    ours = {m.ref for m in manifests} | set(provided_by(manifests))
     excepted = set(session.environment.allow.missing)
     named = [
         (d.manifest, reference)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 
 from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
@@ -11,22 +12,30 @@ from pipeline.model.events import Note, ObjectApplied
 from pipeline.model.plan import Change
 from pipeline.model.release import Applied
 from pipeline.run.apply import ApplyFailedError
-from pipeline.run.send import StillThereError, wait_gone
+from pipeline.run.send import GONE_WAIT_S, StillThereError, wait_gone
 from pipeline.run.session import Session, in_parallel
 
 LEFT = "left"
 """The result of a deletion that was accepted, and of which the object is still there."""
 
 
-def prune(session: Session, changes: Sequence[Change]) -> tuple[Applied, ...]:
+_LEAST_WAIT_S = 1.0
+"""Longer than a deletion takes that nothing holds: that one is seen to its end though the time is over."""
+
+
+def prune(session: Session, changes: Sequence[Change], *, budget_s: float) -> tuple[Applied, ...]:
     """Delete wave by wave. What finalizers hold is told of and stays owned: the next run looks again.
+
+    For all that is held together it waits ``budget_s`` seconds, and not longer than a minute for a wave.
 
     Raises:
         ApplyFailedError: a deletion was refused, or the run was interrupted.
     """
     results: list[Applied] = []
+    until = session.clock.monotonic() + budget_s
     for _, wave in groupby(sorted(changes, key=lambda c: (c.wave, c.ref)), key=lambda c: c.wave):
-        done = in_parallel(session, lambda change: _delete(session, change), list(wave))
+        left = max(_LEAST_WAIT_S, min(GONE_WAIT_S, until - session.clock.monotonic()))
+        done = in_parallel(session, partial(_delete, session, left), list(wave))
         results += [applied for applied, _ in done]
         stop = next((stop for _, stop in done if stop), None)
         refused = [a for a, _ in done if a.result == "failed"]
@@ -36,14 +45,16 @@ def prune(session: Session, changes: Sequence[Change]) -> tuple[Applied, ...]:
     return tuple(results)
 
 
-def _delete(session: Session, change: Change) -> tuple[Applied, InterruptedRunError | None]:
+def _delete(
+    session: Session, longest_s: float, change: Change
+) -> tuple[Applied, InterruptedRunError | None]:
     started = session.clock.monotonic()
     applied = Applied(ref=change.ref, result="deleted")
     stop: InterruptedRunError | None = None
     try:
         session.guard()
         session.cluster.delete(change.ref, change.api_version, uid=change.uid)
-        wait_gone(session, change)
+        wait_gone(session, change, longest_s)
     except InterruptedRunError as error:
         stop, applied = error, replace(applied, result="skipped", message=error.message)
     except StillThereError as error:

@@ -25,11 +25,11 @@ _MERGE_PATCH = "application/merge-patch+json"
 class StillThereError(ApiError):
     """A deletion was accepted, and the object is still there. ``held_by`` names its finalizers."""
 
-    def __init__(self, ref: ObjectRef, held_by: Sequence[str]) -> None:
+    def __init__(self, ref: ObjectRef, held_by: Sequence[str], waited_s: float) -> None:
         self.held_by = tuple(held_by)
         what = f"its finalizers {', '.join(held_by)}" if held_by else "its pods or dependents"
         super().__init__(
-            f"delete {ref}: still there after {GONE_WAIT_S:.0f} s, held by {what}",
+            f"delete {ref}: still there after {waited_s:.0f} s, held by {what}",
             status=409,
             hint="is the controller at work that has to remove the finalizer?" if held_by else "",
         )
@@ -128,16 +128,16 @@ class Sender:
         )
 
 
-def wait_gone(session: Session, change: Change) -> None:
-    """Until a deleted object is gone. Raises StillThereError naming the finalizers that hold it, after a
-    minute."""
-    until = session.clock.monotonic() + GONE_WAIT_S
+def wait_gone(session: Session, change: Change, longest_s: float = GONE_WAIT_S) -> None:
+    """Until a deleted object is gone. Raises StillThereError naming the finalizers that hold it, after
+    ``longest_s``."""
+    until = session.clock.monotonic() + longest_s
     while True:
         live = session.cluster.get(change.ref, change.api_version)
         if live is None or (change.uid and get_path(live, "metadata", "uid") != change.uid):
             return
         if session.clock.monotonic() > until:
-            raise StillThereError(change.ref, get_path(live, "metadata", "finalizers", default=[]))
+            raise StillThereError(change.ref, get_path(live, "metadata", "finalizers", default=[]), longest_s)
         session.clock.sleep(_GONE_POLL_S)
 
 

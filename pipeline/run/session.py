@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pipeline.core.known import Known
 from pipeline.model.environment import Environment
 from pipeline.model.errors import InterruptedRunError
+from pipeline.model.objects import Object, ObjectRef
 from pipeline.ports import Clock, Cluster, Lock, Prober, Releases, Reporter
 
 T = TypeVar("T")
@@ -39,6 +40,31 @@ class Session:
     secrets: set[str] = field(default_factory=set)
     locked: bool = False
     _known: Known | None = None
+    _namespace: Future[Object | None] | None = None
+    _holder: Future[Mapping[str, str] | None] | None = None
+
+    def look_ahead(self) -> None:
+        """Begin to ask the cluster what every deploy asks first: newest record, namespace, lock."""
+        self.releases.read_ahead()
+        ref = ObjectRef("", "Namespace", "", self.environment.namespace)
+        pool = ThreadPoolExecutor(2, thread_name_prefix="ahead")
+        self._namespace = pool.submit(self.cluster.get, ref, "v1")
+        self._holder = pool.submit(self.lock.holder)
+        pool.shutdown(wait=False)
+
+    def own_namespace(self) -> Object | None:
+        """The environment's namespace, as it was when we looked ahead. Raises as ``Cluster.get``."""
+        if self._namespace is not None:
+            asked, self._namespace = self._namespace, None
+            return asked.result()
+        return self.cluster.get(ObjectRef("", "Namespace", "", self.environment.namespace), "v1")
+
+    def holder(self) -> Mapping[str, str] | None:
+        """Who holds the lock; as of when we looked ahead."""
+        if self._holder is not None:
+            asked, self._holder = self._holder, None
+            return asked.result()
+        return self.lock.holder()
 
     def learn_secrets(self, values: frozenset[str]) -> None:
         """These values must not be shown from now on: not in causes, not by the log."""

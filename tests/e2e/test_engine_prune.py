@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -19,7 +19,6 @@ from tests.e2e.workspace import Result, Workspace
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
 
 FOLDER = "environments/dev/manifests"
-WAIT = {"PIPELINE_GONE_WAIT": "1s"}
 STAYS = config_map("stays")
 PROTECTED = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: $APP, namespace: kube-public}\n"
 SERVICE = """\
@@ -28,12 +27,17 @@ kind: Service
 metadata: {name: web}
 spec: {selector: {app: web}, ports: [{port: 80}]}
 """
-INGRESS = """\
-apiVersion: networking.k8s.io/v1
-kind: Ingress
-metadata: {name: web}
-spec:
-  defaultBackend: {service: {name: web, port: {number: 80}}}
+RIGHTS = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader}
+rules: [{apiGroups: [""], resources: [configmaps], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: reader}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
+subjects: [{kind: ServiceAccount, name: default}]
 """
 
 
@@ -61,6 +65,7 @@ class Case:
     going: Mapping[str, str]
     between: Callable[[Workspace], object] = lambda _: None
     environment: str = ""
+    spec: Mapping[str, str] = field(default_factory=dict)
 
 
 def _take_labels_off(repo: Workspace) -> None:
@@ -78,13 +83,13 @@ def _hold(repo: Workspace) -> None:
 
 GONE = {"gone.yaml": config_map("gone")}
 CASES = {
-    "users first": Case({"settings.yaml": SETTINGS, "web.yaml": WEB, "s.yaml": SERVICE, "i.yaml": INGRESS}),
+    "users first": Case({"settings.yaml": SETTINGS, "web.yaml": WEB, "s.yaml": SERVICE, "r.yaml": RIGHTS}),
     "labels taken off": Case(GONE, _take_labels_off),
     "given to another": Case(GONE, _give_to_another),
     "protected namespace": Case(
         {"p.yaml": PROTECTED, **GONE}, environment='allow: {namespaces: ["*"]}'
     ),
-    "held": Case(GONE, _hold),
+    "held": Case(GONE, _hold, spec={"deploy": "{timeout: 3s}"}),
 }  # fmt: skip
 
 
@@ -93,9 +98,8 @@ def told(make_repo: MakeRepo, audit: Audit) -> dict[str, Told]:
     def story(case: Case) -> Callable[[], Told]:
         def deploy() -> Told:
             repo = make_repo(create=True)
-            repo.environ |= WAIT
             witness = audit.watch(repo)
-            repo.environment(f"prune: {{maxPercent: 100}}\n{case.environment}")
+            repo.environment(f"prune: {{maxPercent: 100}}\n{case.environment}", **case.spec)
             for name, text in {"stays.yaml": STAYS, **case.going}.items():
                 repo.manifest(name, text)
             repo.commit()
@@ -115,9 +119,10 @@ def test_users_are_deleted_before_what_they_use(told: dict[str, Told]) -> None:
     story = told["users first"]
     assert story.result.code == 0, str(story.result)
     deleted = [r.what for r in story.run.writes if r.verb == "delete"]
-    assert sorted(deleted) == ["configmaps/settings", "deployments/web", "ingresses/web", "services/web"]
+    rights = ["rolebindings/reader", "roles/reader"]
+    assert sorted(deleted) == ["configmaps/settings", "deployments/web", *rights, "services/web"]
     order = {what: place for place, what in enumerate(deleted)}
-    assert order["ingresses/web"] < order["services/web"]
+    assert order["rolebindings/reader"] < order["roles/reader"]
     assert order["deployments/web"] < order["configmaps/settings"]
     assert story.has("configmaps", "stays")
 

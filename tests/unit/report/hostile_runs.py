@@ -17,6 +17,7 @@ from pipeline.model.objects import ObjectRef, Origin
 from pipeline.model.plan import Action, Change, FieldChange, Plan
 from pipeline.model.release import Difference, Outcome, Phase, Release, RolloutEntry
 from pipeline.model.status import Cause, CauseCode, CheckResult, ObjectStatus, Sample, Status, Verdict
+from pipeline.report.changes import SHOWN
 
 
 def hostile_plan(text):
@@ -36,10 +37,16 @@ def hostile_plan(text):
                 ),
                 reason=text,
                 note=text,
+                hook=text,
             ),
             Change(ref=ObjectRef("", text, "", text), action=Action.DELETE, api_version="v1", reason=text),
             Change(ref=ObjectRef("", text, "", text), action=Action.KEEP, api_version="v1", note=text),
+            *(
+                Change(ref=ObjectRef("", text, "", f"{text}{n}"), action=Action.CREATE, api_version="v1")
+                for n in range(SHOWN)
+            ),
         ),
+        warnings=(Problem(code=text, message=text, origin=Origin(text, 1), hint=text, warning=True),),
     )
 
 

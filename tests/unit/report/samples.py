@@ -47,6 +47,24 @@ def plan() -> Plan:
     )
 
 
+def large_plan() -> Plan:
+    """999 objects that are new, and at the end a Job that runs anew."""
+    new = (
+        Change(ref=ObjectRef("", "ConfigMap", "demo", f"c{n:03}"), action=Action.CREATE, api_version="v1")
+        for n in range(999)
+    )
+    job = Change(
+        ref=ObjectRef("batch", "Job", "demo", "migrate"),
+        action=Action.RECREATE,
+        api_version="batch/v1",
+        wave=9,
+        hook="post",
+        reason="a post hook",
+        reversible=Reversible.ONE_WAY,
+    )
+    return Plan(environment="dev", revision=SHA, changes=(*new, job))
+
+
 def release(phase: Phase, result: str) -> Release:
     return Release(
         application="web",

@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from pipeline.model.errors import InvalidError, Problem, UnreachableError
 from pipeline.model.exit_codes import GRAVITY, ExitCode
 from pipeline.model.objects import Origin
+from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import Outcome
 from pipeline.model.status import ObjectStatus, Status
 from pipeline.model.views import (
@@ -17,7 +19,18 @@ from pipeline.model.views import (
 )
 from pipeline.report import document
 
-from .samples import BASE, PASSWORD, SHA, WEB, plan, rollback_failed, rolled_back, succeeded
+from .samples import (
+    BASE,
+    MANIFEST,
+    PASSWORD,
+    SETTINGS,
+    SHA,
+    WEB,
+    plan,
+    rollback_failed,
+    rolled_back,
+    succeeded,
+)
 
 REPORT_KEYS = [
     *("schema", "command", "environment", "result", "exit_code", "revision", "release", "plan"),
@@ -137,7 +150,10 @@ def test_several_environments_are_one_document():
 
 def test_a_plan_lists_waves_and_the_fields_of_each_change():
     shown = document.plan_document(plan())
-    assert list(shown) == ["schema", "digest", "waves", "changes"]
+    assert list(shown) == [
+        *("schema", "environment", "revision", "digest", "waves", "changes", "warnings"),
+    ]
+    assert (shown["environment"], shown["revision"]) == ("dev", SHA)
     assert shown["waves"] == [
         ["/ConfigMap/demo/settings"],
         ["apps/Deployment/demo/web"],
@@ -151,14 +167,55 @@ def test_a_plan_lists_waves_and_the_fields_of_each_change():
     }
 
 
+def test_a_plan_tells_hooks_take_overs_and_warnings():
+    warning = Problem(code="image-unpinned", message="m", origin=Origin(MANIFEST, 5), warning=True)
+    settings, web, *others = plan().changes
+    hooked = replace(settings, hook="pre"), replace(web, takes_over=True), *others
+    shown = document.plan_document(replace(plan(), changes=hooked, warnings=(warning,)))
+    assert [c["hook"] for c in shown["changes"]] == ["pre", None, None, None]
+    assert [c["takes_over"] for c in shown["changes"]] == [False, True, False, False]
+    ((told),) = shown["warnings"]
+    assert (told["file"], told["line"], told["code"], told["warning"]) == (
+        MANIFEST,
+        5,
+        "image-unpinned",
+        True,
+    )
+
+
+def test_a_plan_holds_digests_of_contents_but_not_of_secrets():
+    change = Change(ref=PASSWORD, action=Action.CREATE, api_version="v1", content="sha256:1")
+    shown = document.plan_document(Plan(environment="dev", revision=SHA, changes=(change,)))
+    assert shown["changes"][0]["content"] is None
+    other = replace(change, ref=SETTINGS)
+    shown = document.plan_document(Plan(environment="dev", revision=SHA, changes=(other,)))
+    assert shown["changes"][0]["content"] == "sha256:1"
+
+
 def test_problems_name_file_line_and_column_or_null():
     located = Problem(code="unknown-key", message="m", origin=Origin("a.yaml", 3, 5), hint="h")
-    nowhere = Problem(code="no-cluster", message="n")
+    nowhere = Problem(code="no-cluster", message="n", warning=True)
     assert document.problems_document([located, nowhere]) == {
         "schema": "pipeline/problems/v1",
         "problems": [
-            {"file": "a.yaml", "line": 3, "column": 5, "code": "unknown-key", "message": "m", "hint": "h"},
-            {"file": None, "line": None, "column": None, "code": "no-cluster", "message": "n", "hint": ""},
+            {
+                "file": "a.yaml",
+                "line": 3,
+                "column": 5,
+                "code": "unknown-key",
+                "message": "m",
+                "hint": "h",
+                "warning": False,
+            },
+            {
+                "file": None,
+                "line": None,
+                "column": None,
+                "code": "no-cluster",
+                "message": "n",
+                "hint": "",
+                "warning": True,
+            },
         ],
     }
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.model.errors import LockedError, Problem
+from pipeline.model.errors import LockedError, PreflightError, Problem
 from pipeline.model.objects import ObjectRef, Origin
-from pipeline.model.plan import Action, Change, Plan
+from pipeline.model.plan import Action, Change, FieldChange, Plan
+from pipeline.model.release import Applied
 from pipeline.report import github, markdown
 
-from .samples import MANIFEST, SHA, plan, rolled_back, succeeded
+from .samples import MANIFEST, SHA, large_plan, plan, rolled_back, succeeded
 
 
 def test_a_page_links_the_line_that_is_to_blame():
@@ -24,15 +25,42 @@ def test_a_page_of_ten_thousand_objects_stays_below_the_limit_and_is_closed():
     changes = tuple(
         Change(
             ref=ObjectRef("", "ConfigMap", "demo", f"c{n}"),
-            action=Action.CREATE,
+            action=Action.UPDATE if n < 50 else Action.CREATE,
             api_version="v1",
-            reason=long,
+            fields=tuple(FieldChange(f"data.f{m}", "add", None, long) for m in range(200)) if n < 50 else (),
         )
         for n in range(10_000)
     )
     page = markdown.plan_markdown(Plan(environment="dev", revision=SHA, changes=changes))
     assert len(page.encode()) <= 1_000_000
     assert page.endswith("more lines: see the JSON report.\n")
+
+
+def test_a_page_of_a_large_plan_has_a_row_for_fifty_changes_and_counts_the_others():
+    page = markdown.plan_markdown(large_plan())
+    assert page.count("<code>ConfigMap/demo/") + page.count("<code>Job/demo/") == 50
+    assert "… and 950 more changes; -o json shows all:\n+ create 950 ConfigMap\n</pre>" in page
+
+
+def test_in_a_report_what_failed_is_among_the_rows():
+    outcome = succeeded()
+    outcome.plan = large_plan()
+    outcome.applied = (Applied(ref=outcome.plan.changes[900].ref, result="failed"),)
+    page = markdown.report_markdown(outcome)
+    assert "<code>ConfigMap/demo/c900</code>" in page
+    assert "<code>ConfigMap/demo/c899</code>" not in page
+
+
+def test_a_plan_lists_its_warnings_with_place_and_hint():
+    warning = Problem(code="a", message="m", hint="h", origin=Origin("f.yaml", 2), warning=True)
+    page = markdown.plan_markdown(replace(plan(), warnings=(warning,)))
+    assert page.endswith("\n- warning: <code>f.yaml:2</code>: m (h)\n")
+
+
+def test_what_a_right_needs_is_shown_as_yaml():
+    error = PreflightError("1 problem", hint="one line", attachment="kind: Role\nrules: [<a>]\n")
+    page = markdown.error_markdown(error)
+    assert "<pre>\nkind: Role\nrules: [&lt;a&gt;]\n</pre>\n### Problems: 1\n" in page
 
 
 @pytest.mark.parametrize("limit", range(400, 2600, 37))
@@ -94,6 +122,17 @@ def test_problems_are_errors_or_warnings_at_their_place():
     assert github.problem_annotations(problems) == [
         "::error title=a::m%0Ah",
         "::warning file=f,line=2,title=b::n",
+    ]
+
+
+def test_a_warning_of_the_plan_is_at_its_line_and_told_once():
+    outcome = succeeded()
+    warning = Problem(code="b", message="n", hint="h", origin=Origin("f", 2), warning=True)
+    outcome.plan = replace(plan(), warnings=(warning,))
+    outcome.warnings = (str(warning), "left in the cluster: x")
+    assert github.run_annotations([outcome]) == [
+        "::warning file=f,line=2,title=dev%3A b::n%0Ah",
+        "::warning title=dev%3A deploy::left in the cluster: x",
     ]
 
 

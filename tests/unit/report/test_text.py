@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pipeline.model.errors import InvalidError, LockedError, Problem
+from pipeline.model.errors import InvalidError, LockedError, PreflightError, Problem
 from pipeline.model.events import (
     Checked,
     Failed,
@@ -23,7 +23,18 @@ from pipeline.model.views import EnvironmentStatus, Hold, PreflightRow
 from pipeline.report import summary, tables
 from pipeline.report.text import event_lines
 
-from .samples import BASE, MANIFEST, SETTINGS, SHA, WEB, plan, rollback_failed, rolled_back, succeeded
+from .samples import (
+    BASE,
+    MANIFEST,
+    SETTINGS,
+    SHA,
+    WEB,
+    large_plan,
+    plan,
+    rollback_failed,
+    rolled_back,
+    succeeded,
+)
 
 FAILED = """\
 dev: rolled-back (exit code 10): release 7 at 1a2b3c4
@@ -143,6 +154,49 @@ def test_a_plan_shows_waves_fields_deletions_and_what_a_rollback_can_do():
     assert tables.plan_text(plan()) == PLAN.format(digest=plan().digest)
 
 
+def test_a_plan_shows_hooks_take_overs_and_then_warnings_with_place_and_hint():
+    settings, web, *others = plan().changes
+    hooked = replace(settings, hook="pre", reason="a pre hook"), replace(web, hook="post", takes_over=True)
+    warning = Problem(code="x", message="no tag", hint="pin it", origin=Origin(MANIFEST, 5), warning=True)
+    text = tables.plan_text(replace(plan(), changes=(*hooked, *others), warnings=(warning,)))
+    assert f"  + create   ConfigMap/demo/settings  pre hook  ({MANIFEST}:20)\n" in text
+    assert f"  ~ update   Deployment/demo/web  post hook  ({MANIFEST}:1)\n" in text
+    assert text.endswith(f"ConfigMap/demo/old\n\nwarning: {MANIFEST}:5: no tag (pin it)\n")
+    taken = replace(web, takes_over=True, note="", reason="adopted")
+    text = tables.plan_text(replace(plan(), changes=(taken,)))
+    assert "Deployment/demo/web  adopted, taken over from other tools  (" in text
+
+
+def test_a_large_plan_shows_fifty_changes_the_gravest_among_them_and_counts_the_others():
+    for lines in (tables.plan_text(large_plan()).splitlines(), event_lines(Planned(large_plan()))):
+        shown = [line for line in lines if "ConfigMap/demo/" in line or "Job/demo/" in line]
+        assert len(lines) <= 70
+        assert sum("+ create" in line and "/demo/" in line for line in lines) == 49
+        assert any(
+            "! recreate" in line and "Job/demo/migrate" in line and "post hook" in line for line in shown
+        )
+        assert [line.strip() for line in lines if "950" in line] == [
+            "… and 950 more changes; -o json shows all:",
+            "+ create 950 ConfigMap",
+        ]
+
+
+def test_a_plan_that_changed_lists_differences_and_the_new_plan():
+    found = [Problem(code="plan-changed", message=f"difference {n}") for n in range(60)]
+    outcome = Outcome(
+        command="deploy",
+        environment="dev",
+        plan=plan(),
+        exit_code=22,
+        message="the plan is no longer the one that was saved",
+        problems=tuple(found),
+    )
+    text = summary.summary(outcome)
+    assert "error: the plan is no longer the one that was saved\n  difference 0\n" in text
+    assert "  … and 10 more\n" in text
+    assert f"plan: {plan().digest}\n      1 to create, 1 to update" in text
+
+
 def test_progress_is_one_line_a_fact():
     outcome = rolled_back()
     status = outcome.rollout[0].status
@@ -201,6 +255,24 @@ def test_an_error_says_what_is_wrong_and_what_to_do():
     )
     listed = InvalidError("2 problems", problems=[Problem(code="x", message="m", origin=Origin("a.yaml", 2))])
     assert summary.error_text(listed) == "error: 2 problems\n  a.yaml:2: m\n"
+
+
+def test_missing_rights_come_with_the_role_as_lines_to_be_copied():
+    error = PreflightError(
+        "plan dev: 1 problem",
+        problems=[Problem(code="permission-missing", message="may not patch")],
+        hint="grant what is missing: {json}",
+        attachment="kind: Role\nrules:\n  - {verbs: [patch]}\n",
+    )
+    assert summary.error_text(error) == (
+        "error: plan dev: 1 problem\n  may not patch\n"
+        "next: grant what is missing:\nkind: Role\nrules:\n  - {verbs: [patch]}\n"
+    )
+
+
+def test_warnings_among_problems_say_so():
+    warning = Problem(code="x", message="m", warning=True)
+    assert "  warning: m\n" in summary.error_text(InvalidError("bad", problems=[warning]))
 
 
 def test_tables_align_and_show_obstacles():
