@@ -58,6 +58,9 @@ class Repository(Protocol):
     def files(self, revision: str, folder: str) -> Sequence[str]:
         """The paths of regular files below ``folder`` (or ``folder`` itself, a file), sorted."""
 
+    def fingerprint(self, revision: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """(path, object id) of every regular file at or below ``paths``; equal where all contents are."""
+
     def read(self, revision: str, paths: Sequence[str]) -> Mapping[str, bytes]:
         """File contents from the commit's tree, never from the work tree."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any, Final, NoReturn
 
 from yaml._yaml import CParser
@@ -68,6 +69,17 @@ class _Anchor:
     path: FieldPath
     nodes: int
     chars: int
+
+
+_PATHS: Final[dict[FieldPath, FieldPath]] = {}
+_MOST_PATHS: Final = 100_000
+
+
+def _shared(path: FieldPath) -> FieldPath:
+    """The one tuple for a path: ten thousand manifests have the same few hundred fields."""
+    if len(_PATHS) > _MOST_PATHS:
+        return path
+    return _PATHS.setdefault(path, path)
 
 
 @dataclass(slots=True)
@@ -235,7 +247,7 @@ class Composer:
         else:
             message = f"the key {shown(key)} is written twice, in lines {first} and {line}"
             self._tell(event, "duplicate-key", message)
-        frame.key = key
+        frame.key = intern(key)
 
     def _place(self, frame: _Frame | None, event: Any) -> FieldPath:
         """The path of the value that begins, whose line is noted."""
@@ -244,7 +256,7 @@ class Composer:
             self._origin = Origin(self._path, line, event.start_mark.column + 1)
             return ()
         step = frame.key if frame.keys is not None else len(frame.value)
-        path = (*frame.path, step if step is not None else "")
+        path = _shared((*frame.path, step if step is not None else ""))
         self._lines[path] = frame.keys.get(str(step), line) if frame.keys is not None else line
         return path
 

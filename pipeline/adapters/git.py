@@ -117,6 +117,16 @@ class GitRepository:
             raise InvalidError(f"list the files of {shown(folder)}: {problems[0]}", problems=problems)
         return tuple(found)
 
+    def fingerprint(self, revision_: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """(path, object id) of every regular file at or below ``paths``, sorted: equal where all contents are.
+
+        Raises:
+            InvalidError: as ``files``.
+        """
+        tree = self._tree(revision_)
+        found = {file for path in paths for file in self.files(revision_, path)}
+        return [(file, entry.oid) for file in sorted(found) if (entry := tree.file(file)) is not None]
+
     def read(self, revision_: str, paths: Sequence[str]) -> Mapping[str, bytes]:
         """File contents from the commit's tree, in one process.
 

@@ -209,6 +209,8 @@ def _actions(then: Change, now: Change) -> Iterator[str]:
 
 
 def _fields(then: Change, now: Change) -> Iterator[str]:
+    if then.action is not now.action and not (then.fields and now.fields):
+        return  # what is made or deleted as a whole has no fields to compare
     before, after = ({field.path: field for field in change.fields} for change in (then, now))
     for path in sorted(before.keys() | after.keys()):
         one, other = before.get(path), after.get(path)

@@ -115,7 +115,8 @@ def _restore_body(then: Object, now: Object) -> Object:
     """
     ours = fields.owned(then, FIELD_MANAGER).union(fields.owned(now, FIELD_MANAGER))
     for tool in adoption.tools_of(then):
-        ours = ours.union(fields.owned(then, tool))
+        for operation in ("Apply", "Update"):  # kubectl's client-side apply and Helm's are updates
+            ours = ours.union(fields.owned(then, tool, operation))
     return fields.extract(then, ours)
 
 

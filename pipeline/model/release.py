@@ -81,7 +81,8 @@ class Release:
     """The record. ``before`` holds the live objects that the plan touches, as they were; None: absent.
 
     ``rendered`` is what the repository wanted, Secret values included: the record is a Secret itself.
-    Times are RFC 3339 in UTC.
+    Times are RFC 3339 in UTC. ``inputs`` is the digest of what was rendered from, empty where that was not
+    git: equal inputs need no rendering.
     """
 
     application: str
@@ -100,6 +101,7 @@ class Release:
     seconds: float = 0.0
     command: str = "deploy"
     plan_digest: str = ""
+    inputs: str = ""
     message: str = ""
     inventory: tuple[InventoryEntry, ...] = ()
     before: tuple[tuple[ObjectRef, Object | None], ...] = ()

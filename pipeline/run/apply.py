@@ -211,6 +211,10 @@ class Applier:
             else:
                 why = blocked.get(change.ref, "not started after the first failure")
                 results.append(Applied(ref=change.ref, result="skipped", message=why))
+                if change.ref in blocked:
+                    self._session.tell(
+                        ObjectApplied(change.ref, change.action, change.wave, "skipped", 0.0, why)
+                    )
         if self._failed or self._stopped:
             count = sum(r.result == "failed" for r in results)
             raise ApplyFailedError(

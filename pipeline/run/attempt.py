@@ -35,6 +35,8 @@ class Attempt:
     session: Session
     command: str
     outcome: Outcome
+    wanted: Sequence[Manifest] = ()
+    inputs: str = ""  # digest of what ``wanted`` is rendered from
     namespace_is_new: bool = False  # this run created it, for the lock to live in
     latest: Release | None = None
     verified: Release | None = None
@@ -64,6 +66,11 @@ class Attempt:
                     warning=True,
                 )
             )
+
+    @property
+    def has_looked(self) -> bool:
+        """Whether the records were read."""
+        return self._started > 0
 
     def is_overtaken(self) -> bool:
         """Whether another run recorded something since we looked back."""
@@ -144,6 +151,7 @@ class Attempt:
             started=self._now(),
             command=self.command,
             plan_digest=plan.digest,
+            inputs=self.inputs,
             # The intent wins: of what is about to be written, nobody may take the old content for granted.
             inventory=planner.union(self.owned, inventory.intended(self.planned)),
             before=tuple(sorted(before.items(), key=lambda item: item[0])),
@@ -201,11 +209,10 @@ class Attempt:
 
     def _owned_after(self, planned: Planned) -> tuple[InventoryEntry, ...]:
         """What is desired and there; and what should be gone, and is held by its finalizers."""
-        known = {e.ref for e in self.owned if e.hook}
         now = {**planned.live, **self._live}
         left = {a.ref for a in self.outcome.applied if a.result == LEFT}
         still = (e for e in self.owned if e.ref in left)
-        return planner.union(still, inventory.entries(planned, now, known))
+        return planner.union(still, inventory.entries(planned, now))
 
     def fail(self) -> None:
         """What was applied stays: record what it is now, so that the next run knows what it owns.

@@ -29,7 +29,7 @@ from pipeline.run.attempt import Attempt
 from pipeline.run.gate import Gate, Inbox
 from pipeline.run.planning import Planned, check_order, make_plan
 from pipeline.run.prune import prune
-from pipeline.run.rollback import roll_back
+from pipeline.run.recorded import recorded_manifests
 from pipeline.run.session import Session
 from pipeline.run.targets import Target
 from pipeline.run.watch import RolloutResult, finish, watch_rollout
@@ -39,19 +39,21 @@ from pipeline.run.watch import RolloutResult, finish, watch_rollout
 class Request:
     """What to deploy, and under which conditions.
 
-    ``is_older`` tells whether ``revision`` is contained in a given one (None: unknown); ``expected`` is
-    the plan that was reviewed, where there is one.
+    ``render`` reads the manifests, or raises InvalidError; ``inputs`` is a digest of what it reads, empty
+    where that is unknown. ``is_older`` tells whether ``revision`` is contained in a given one (None:
+    unknown); ``expected`` is the plan that was reviewed, where there is one.
     """
 
     command: str
     revision: str
     base: str
-    manifests: Sequence[Manifest]
+    render: Callable[[], Sequence[Manifest]]
     is_older: Callable[[str], bool | None]
     expected: ExpectedPlan | None = None
     wait_lock_s: float = 0.0
     allow_older: bool = False
     dry_run: bool = False
+    inputs: str = ""
 
 
 def deploy(session: Session, request: Request, outcome: Outcome) -> None:
@@ -60,16 +62,28 @@ def deploy(session: Session, request: Request, outcome: Outcome) -> None:
     Raises:
         PipelineError: nothing was written. After the first write every ending is in the outcome.
     """
-    session.learn_secrets(secret_values(m.body for m in request.manifests))
     session.tell = _noting(outcome, session.tell)
     started = session.clock.monotonic()
+    attempt = Attempt(session, request.command, outcome, inputs=request.inputs)
+    try:
+        if not _is_settled_as_recorded(attempt, request):
+            attempt.wanted = request.render()
+            _settle(attempt, request)
+    finally:
+        outcome.timings["total"] = round(session.clock.monotonic() - started, 3)
+
+
+def _settle(attempt: Attempt, request: Request) -> None:
+    """Whatever it takes to bring the environment to what is wanted."""
+    session, outcome = attempt.session, attempt.outcome
+    session.learn_secrets(secret_values(m.body for m in attempt.wanted))
     created = namespace.ensure(
         session,
         dry_run=request.dry_run,
-        first=lambda: check_order(session.environment, request.manifests, HookEvent.INSTALL),
+        first=lambda: check_order(session.environment, attempt.wanted, HookEvent.INSTALL),
     )
+    attempt.namespace_is_new = created
     try:
-        attempt = Attempt(session, request.command, outcome, namespace_is_new=created)
         if request.dry_run:
             attempt.look_back()
             _plan(attempt, request)
@@ -79,8 +93,28 @@ def deploy(session: Session, request: Request, outcome: Outcome) -> None:
         if created and outcome.release is None:
             namespace.remove_if_empty(session)
         raise
-    finally:
-        outcome.timings["total"] = round(session.clock.monotonic() - started, 3)
+
+
+def _is_settled_as_recorded(attempt: Attempt, request: Request) -> bool:
+    """The quick way where the repository's files are those of the release that runs: its record has what
+    was rendered from them. Only where nothing is to be done; all else goes the whole way."""
+    session = attempt.session
+    if not request.inputs or request.dry_run or request.expected or session.own_namespace() is None:
+        return False
+    if session.holder() is not None:
+        return False
+    attempt.look_back()
+    newest = attempt.latest
+    if newest is None or newest is not attempt.verified or newest.revision != request.revision:
+        return False
+    if newest.inputs != request.inputs:
+        return False
+    attempt.wanted = recorded_manifests(newest)
+    session.learn_secrets(secret_values(m.body for m in attempt.wanted))
+    if _is_settled(attempt, request):
+        return True
+    attempt.planned = None
+    return False
 
 
 def _is_settled(attempt: Attempt, request: Request) -> bool:
@@ -92,7 +126,8 @@ def _is_settled(attempt: Attempt, request: Request) -> bool:
     session, outcome = attempt.session, attempt.outcome
     if session.holder() is not None:
         return False
-    attempt.look_back()
+    if not attempt.has_looked:
+        attempt.look_back()
     if attempt.carried:
         return False
     _refuse_older(attempt, request)
@@ -169,7 +204,7 @@ def _plan(attempt: Attempt, request: Request) -> None:
     with attempt.timed("plan"):
         attempt.planned = make_plan(
             session,
-            request.manifests,
+            attempt.wanted,
             request.revision,
             attempt.owned,
             namespace_is_new=attempt.namespace_is_new,
@@ -331,6 +366,8 @@ def _check(attempt: Attempt) -> bool:
 def _go_back(attempt: Attempt) -> None:
     """Automatic rollback; for a first deploy that is the removal of all it made."""
     session, outcome = attempt.session, attempt.outcome
+    from pipeline.run.rollback import roll_back  # late: most deploys go well
+
     assert attempt.release is not None  # noqa: S101 - recorded before the first write
     attempt.save(Phase.ROLLING_BACK)
     target = attempt.target_of_rollback()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pipeline.model.objects import Object, ObjectRef, get_path
@@ -10,16 +10,16 @@ from pipeline.model.release import InventoryEntry
 from pipeline.run.planning import Planned
 
 
-def entries(
-    planned: Planned, live: Mapping[ObjectRef, Object], known: Container[ObjectRef] = ()
-) -> tuple[InventoryEntry, ...]:
-    """One entry for each desired object that exists in ``live``, and for each hook that ran."""
+def entries(planned: Planned, live: Mapping[ObjectRef, Object]) -> tuple[InventoryEntry, ...]:
+    """One entry for each desired object that exists in ``live``, and for each hook.
+
+    Also for hooks that did not run: else the next deploy would take them for new, and run them.
+    """
     found = []
-    ran = {c.ref for c in planned.plan.writes if c.hook}
     for desired in planned.desired:
         ref = desired.manifest.ref
         obj = live.get(ref)
-        if obj is not None or ref in ran or (desired.hook and ref in known):
+        if obj is not None or desired.hook:
             entry = InventoryEntry(
                 ref=ref,
                 api_version=desired.manifest.api_version,

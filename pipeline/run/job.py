@@ -11,10 +11,11 @@ from pipeline.model.environment import Environment
 from pipeline.model.errors import GateClosedError, InvalidError, PipelineError, PreflightError, UsageError
 from pipeline.model.events import Note, Started
 from pipeline.model.exit_codes import ExitCode
-from pipeline.model.objects import Manifest, ObjectRef, Origin
+from pipeline.model.objects import Manifest
 from pipeline.model.release import Outcome, Phase, Release
 from pipeline.model.views import EnvironmentChanges
 from pipeline.run.deploy import Request, deploy, last_known
+from pipeline.run.recorded import recorded_manifests
 from pipeline.run.session import Session
 from pipeline.run.workspace import Scope, Workspace
 
@@ -42,24 +43,12 @@ def deploy_one(
         session = open_session(environment)
         session.bind(environment=environment.name, revision=revision)
         session.look_ahead()
-        # Rendered first: the cluster answers meanwhile.
-        manifests, invalid = _rendered(workspace, environment, revision, scope_of(session))
         selection = changes_of(workspace, session, environment, revision, order.base)
         outcome.base = selection.base
         session.tell(Started("deploy", environment.name, revision, selection.base, selection.because))
-        if invalid:
-            raise invalid
-        deploy(session, _request("deploy", workspace, revision, selection.base, manifests, order), outcome)
+        source = _Source(workspace, session, environment, revision)
+        deploy(session, _request("deploy", source, selection.base, order), outcome)
     return outcome
-
-
-def _rendered(
-    workspace: Workspace, environment: Environment, revision: str, scope: Scope
-) -> tuple[Sequence[Manifest], InvalidError | None]:
-    try:
-        return workspace.render(environment, revision, scope), None
-    except InvalidError as error:
-        return (), error
 
 
 def deployed_on_merge(environments: Sequence[Environment], branch: str) -> tuple[Environment, ...]:
@@ -116,10 +105,8 @@ def promote(
         session.tell(Started("promote", target.name, revision, selection.base, (reason,)))
         # The environment as that revision has it: what was verified is what is promoted.
         promoted = workspace.environment(target.name, revision)
-        manifests = workspace.render(promoted, revision, scope_of(session))
-        request = _request(
-            "promote", workspace, revision, selection.base, manifests, replace(order, allow_older=True)
-        )
+        source_of_all = _Source(workspace, session, promoted, revision)
+        request = _request("promote", source_of_all, selection.base, replace(order, allow_older=True))
         deploy(session, request, outcome)
     return outcome
 
@@ -137,12 +124,12 @@ def roll_back_to(
         session.tell(
             Started("rollback", environment.name, target.revision, "", (f"back to release {target.number}",))
         )
-        manifests = [recorded_manifest(target, body) for body in target.rendered]
+        manifests = recorded_manifests(target)
         request = Request(
             command="rollback",
             revision=target.revision,
             base="",
-            manifests=manifests,
+            render=lambda: manifests,
             is_older=lambda _: None,
             expected=order.expected,
             wait_lock_s=order.wait_lock_s,
@@ -226,15 +213,37 @@ def scope_of(session: Session) -> Scope:
     return namespaced
 
 
-def _request(
-    command: str, workspace: Workspace, revision: str, base: str, manifests: Sequence[Manifest], order: Order
-) -> Request:
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """An environment at a commit, rendered only where that is needed."""
+
+    workspace: Workspace
+    session: Session
+    environment: Environment
+    revision: str
+
+    def render(self) -> Sequence[Manifest]:
+        return self.workspace.render(self.environment, self.revision, scope_of(self.session))
+
+    def inputs(self) -> str:
+        """Empty where the files cannot even be listed: rendering will say why."""
+        try:
+            return self.workspace.inputs(self.environment, self.revision)
+        except InvalidError:
+            return ""
+
+    def is_older(self, running: str) -> bool | None:
+        return self.workspace.repository.is_ancestor(self.revision, running)
+
+
+def _request(command: str, source: _Source, base: str, order: Order) -> Request:
     return Request(
         command=command,
-        revision=revision,
+        revision=source.revision,
         base=base,
-        manifests=manifests,
-        is_older=lambda running: workspace.repository.is_ancestor(revision, running),
+        render=source.render,
+        inputs=source.inputs(),
+        is_older=source.is_older,
         expected=order.expected,
         wait_lock_s=order.wait_lock_s,
         allow_older=order.allow_older,
@@ -288,14 +297,6 @@ def _release_to_go_back_to(session: Session, environment: Environment, number: i
             hint="name a release that succeeded: see `pipeline history`",
         )
     return found
-
-
-def recorded_manifest(release: Release, body: dict[str, object]) -> Manifest:
-    ref = ObjectRef.of(body)
-    origins = {e.ref: e.origin for e in release.inventory}
-    path, _, line = origins.get(ref, "").rpartition(":")
-    origin = Origin(path, int(line)) if line.isdigit() else Origin(f"release {release.number}")
-    return Manifest(ref, body, origin)
 
 
 class _Telling:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pipeline.core import desired as core_desired
 from pipeline.core import graph, planner
 from pipeline.core.hooks import HookEvent, HookPhase, hook_of
-from pipeline.core.planner import Desired, World
+from pipeline.core.planner import Desired, DryRun, World
 from pipeline.model.environment import Environment
 from pipeline.model.errors import ApiError, InvalidError, PreflightError, Problem
 from pipeline.model.objects import Manifest, Object, ObjectRef, digest
 from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import InventoryEntry
-from pipeline.run.dry_run import DryRunner
 from pipeline.run.live import look, read_each
-from pipeline.run.permissions import Missing, missing_permissions
-from pipeline.run.preconditions import missing_references
-from pipeline.run.predict import predictions
 from pipeline.run.session import Session, in_parallel
+
+if TYPE_CHECKING:
+    from pipeline.run.permissions import Missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +64,11 @@ def make_plan(
     *,
     namespace_is_new: bool = False,
     event: HookEvent = HookEvent.UPGRADE,
+    only_compare: bool = False,
 ) -> Planned:
     """Everything that the cluster would refuse is found here, before the first write.
+
+    ``only_compare``: nothing is going to be written, so rights and predictions do not matter.
 
     Where the run had to create the environment's namespace for its lock (``namespace_is_new``), the plan
     is as if it had not: it must be the one that `pipeline plan` showed before.
@@ -75,6 +78,17 @@ def make_plan(
     """
     world = _look(session, manifests, revision, inventory, namespace_is_new, event)
     plan, problems = planner.build(world)
+    if plan is not None and (only_compare or not (world.dry_runs or plan.writes)):
+        return Planned(plan=plan, live=_live(world), desired=tuple(world.desired))
+    return _scrutinised(session, world, plan, problems)
+
+
+def _scrutinised(session: Session, world: World, plan: Plan | None, problems: tuple[Problem, ...]) -> Planned:
+    """Rights, references, and what will go wrong though the server accepts it."""
+    # Late: most deploys change nothing, and need not load any of this (40 ms of 600).
+    from pipeline.run.preconditions import missing_references
+    from pipeline.run.predict import predictions
+
     written = [d for d in world.desired if d.manifest.ref in world.dry_runs]
     missing = _permissions(session, world, plan)
     problems = tuple(p for p in problems if not _is_told_by(missing, p))
@@ -118,13 +132,18 @@ def _look(
         live.pop(ref, None)
     desired = _with_live_replicas(desired, live)
     unsure = _to_try(desired, owned, live, event)
+    dry_runs: Mapping[ObjectRef, DryRun] = {}
+    if unsure:
+        from pipeline.run.dry_run import DryRunner  # late, as above
+
+        dry_runs = DryRunner(session, desired, live, seen.unsure, absent).run(unsure)
     return World(
         environment=session.environment,
         revision=revision,
         desired=desired,
         inventory=owned,
         live=live,
-        dry_runs=DryRunner(session, desired, live, seen.unsure, absent).run(unsure),
+        dry_runs=dry_runs,
         event=event,
     )
 
@@ -170,6 +189,8 @@ def _with_live_replicas(desired: Sequence[Desired], live: Mapping[ObjectRef, Obj
 
 def _permissions(session: Session, world: World, plan: Plan | None) -> Missing:
     """What the writes need and we may not do; where there is no plan, of everything that was tried."""
+    from pipeline.run.permissions import Missing, missing_permissions  # late, as above
+
     if plan is not None:
         writes: Sequence[Change] = plan.writes
     else:

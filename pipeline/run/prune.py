@@ -45,9 +45,7 @@ def prune(session: Session, changes: Sequence[Change], *, budget_s: float) -> tu
     return tuple(results)
 
 
-def _delete(
-    session: Session, longest_s: float, change: Change
-) -> tuple[Applied, InterruptedRunError | None]:
+def _delete(session: Session, longest_s: float, change: Change) -> tuple[Applied, InterruptedRunError | None]:
     started = session.clock.monotonic()
     applied = Applied(ref=change.ref, result="deleted")
     stop: InterruptedRunError | None = None

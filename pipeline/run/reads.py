@@ -13,9 +13,9 @@ from pipeline.model.plan import Change
 from pipeline.model.release import Phase, Release
 from pipeline.model.status import Status
 from pipeline.model.views import EnvironmentStatus, FieldDrift, ObjectDrift
-from pipeline.run.job import recorded_manifest
 from pipeline.run.live import read_live
 from pipeline.run.planning import Planned, make_plan
+from pipeline.run.recorded import recorded_manifests
 from pipeline.run.session import Session
 
 _HEALTH = {
@@ -73,9 +73,9 @@ def _drift_plan(session: Session, release: Release) -> Planned:
     environment = session.environment
     # A field that somebody else took is drift to be shown, not a conflict that ends the look.
     taking = replace(environment, allow=replace(environment.allow, conflicts="take"))
-    manifests = [recorded_manifest(release, body) for body in release.rendered]
+    manifests = recorded_manifests(release)
     asked = replace(session, environment=taking)
-    return make_plan(asked, manifests, release.revision, release.inventory)
+    return make_plan(asked, manifests, release.revision, release.inventory, only_compare=True)
 
 
 def _object_drift(change: Change, live: Object | None) -> ObjectDrift:

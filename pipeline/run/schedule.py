@@ -68,7 +68,7 @@ class Schedule:
         return strength in self._dependents.get(ref, {})
 
     def blocked_by(self, failed: Mapping[ObjectRef, str]) -> dict[ObjectRef, str]:
-        """Why each change that needs a failed one, however far off, cannot go. ``failed``: and what it did."""
+        """Why each change that needs a failed one, however far off, cannot go; ``failed``: what it did."""
         blocked: dict[ObjectRef, str] = {}
         todo = deque(sorted(failed, key=order))
         while todo:

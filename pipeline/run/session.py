@@ -55,15 +55,13 @@ class Session:
     def own_namespace(self) -> Object | None:
         """The environment's namespace, as it was when we looked ahead. Raises as ``Cluster.get``."""
         if self._namespace is not None:
-            asked, self._namespace = self._namespace, None
-            return asked.result()
+            return self._namespace.result()
         return self.cluster.get(ObjectRef("", "Namespace", "", self.environment.namespace), "v1")
 
     def holder(self) -> Mapping[str, str] | None:
         """Who holds the lock; as of when we looked ahead."""
         if self._holder is not None:
-            asked, self._holder = self._holder, None
-            return asked.result()
+            return self._holder.result()
         return self.lock.holder()
 
     def learn_secrets(self, values: frozenset[str]) -> None:

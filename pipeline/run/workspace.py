@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from pipeline import __version__
 from pipeline.core import config, validate
 from pipeline.model.environment import Environment, Source
 from pipeline.model.errors import InvalidError, Problem
-from pipeline.model.objects import FieldPath, Json, Manifest, Origin
+from pipeline.model.objects import FieldPath, Json, Manifest, Origin, digest
 from pipeline.ports import Repository
 
 FOLDER = "environments"
@@ -70,6 +71,16 @@ class Workspace:
         hint = f"did you mean {near}?" if near else ""
         known = f"there are {', '.join(names)}" if names else f"there is no {FOLDER}/*/{FILE}"
         raise InvalidError(f"no environment {name!r} in {revision[:12]}: {known}", hint=hint)
+
+    def inputs(self, environment: Environment, revision: str) -> str:
+        """A digest of all that rendering depends on: this program, the environment's file, its sources.
+
+        Raises:
+            InvalidError: as ``render``.
+        """
+        paths = [environment.path, *(source.path for source in environment.sources)]
+        files = self.repository.fingerprint(revision, paths)
+        return digest([__version__, environment.application, environment.path, *map(list, files)])
 
     def render(self, environment: Environment, revision: str, scope: Scope) -> tuple[Manifest, ...]:
         """The manifests of an environment, validated offline, in the order of files and documents.

@@ -102,13 +102,14 @@ class Audit:
         policy = folder / "audit-policy.json"
         policy.write_text(json.dumps(POLICY))
         self.flags = [f"--audit-log-path={self._log}", f"--audit-policy-file={policy}"]
-        self._free = iter(WATCHED)
+        self._free, self._limited = iter(WATCHED), iter(LIMITED)
         self._lock = threading.Lock()
 
-    def watch(self, repo: Workspace) -> Witness:
-        """From here on the repository's runs have a login, and so a log, of their own."""
+    def watch(self, repo: Workspace, *, limited: bool = False) -> Witness:
+        """From here on the repository's runs have a login, and so a log, of their own; without any right
+        where they are ``limited``."""
         with self._lock:
-            user = next(self._free)
+            user = next(self._limited if limited else self._free)
         repo.environ["KUBECONFIG"] = str(repo.cluster.user_kubeconfig(user))
         return Witness(audit=self, repo=repo, user=user)
 

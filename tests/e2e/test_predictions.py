@@ -246,7 +246,7 @@ def test_a_plan_tells_what_may_go_wrong_and_goes_on(place: Workspace) -> None:
     result = place.run("plan", "-e", "dev")
     assert result.code == 0, str(result)
     assert (
-        f"{at('web.yaml', 12)}: Deployment/web: the image nginx has neither tag nor digest" in result.stderr
+        f"{at('web.yaml', 12)}: Deployment/web: the image nginx has neither tag nor digest" in result.stdout
     )
 
 
@@ -299,11 +299,11 @@ def test_plan_tells_what_an_upgrade_changes_and_goes_on(place: Workspace) -> Non
     place.commit()
     result = place.run("plan", "-e", "dev", "--target-version", "1.38")
     assert result.code == 0, str(result)
-    assert "warning: " in result.stderr
-    assert "v1 Endpoints is deprecated since Kubernetes 1.33" in result.stderr
+    assert "warning: " in result.stdout
+    assert "v1 Endpoints is deprecated since Kubernetes 1.33" in result.stdout
     offline = place.run("plan", "-e", "dev", "--offline", "--target-version", "1.38")
     assert offline.code == 0
-    assert "v1 Endpoints is deprecated" in offline.stderr
+    assert "v1 Endpoints is deprecated" in offline.stdout
 
 
 def test_plan_refuses_what_the_server_itself_no_longer_serves(place: Workspace) -> None:

@@ -72,6 +72,10 @@ def now(**more: Any) -> Plan:
             {"fields": (FieldChange("data.greeting", "add", None, {"a": " "}),)},
             'data.greeting: then hello → good day, now nothing → {"a": " "}',
         ),
+        (
+            {"fields": (replace(GREETING, after="bye"),), "content": "sha256:2"},
+            "data.greeting: then hello → good day, now hello → bye",
+        ),
         ({"content": "sha256:2"}, "what is written is another content"),
         ({"wave": 3}, "wave: then 1, now 3"),
         ({"force": True}, "fields of other managers: then left to them, now taken"),
@@ -88,6 +92,12 @@ def test_what_is_new_and_what_is_gone_is_told_by_name() -> None:
     assert told(plan(change()), plan(change(WEB, Action.DELETE))) == [
         "apps/Deployment/demo/web: delete, which was not in the plan",
         "/ConfigMap/demo/settings: update is no longer in the plan",
+    ]
+
+
+def test_where_an_object_is_made_anew_its_fields_are_not_told_beside_it() -> None:
+    assert told(THEN, now(action=Action.CREATE, fields=())) == [
+        "/ConfigMap/demo/settings: action: then update, now create"
     ]
 
 

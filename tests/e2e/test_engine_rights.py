@@ -1,0 +1,158 @@
+"""Rights of one namespace or two are enough, missing ones are all told at once, and so are warnings."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.e2e.audit import Audit, Witness
+from tests.e2e.conftest import MakeRepo
+from tests.e2e.live import line_of
+from tests.e2e.manifests import SETTINGS, WEB, config_map
+from tests.e2e.test_readme_rights import as_admin, grant
+from tests.e2e.workspace import Workspace
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
+
+RBAC = "rbac.authorization.k8s.io"
+READ = ["get", "list", "watch"]
+WRITE = [*READ, "create", "patch", "delete"]
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+"""
+ROLE = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: $APP}
+rules: [{apiGroups: [""], resources: [nodes], verbs: [get]}]
+"""
+
+
+def role(user: str, namespace: str, *rules: tuple[str, list[str], list[str]]) -> list[dict[str, Any]]:
+    """A Role of (group, resources, verbs) and its binding."""
+    meta = {"name": user, "namespace": namespace}
+    granted = [{"apiGroups": [group], "resources": names, "verbs": verbs} for group, names, verbs in rules]
+    return [
+        {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": meta, "rules": granted},
+        {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "RoleBinding",
+            "metadata": meta,
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": user},
+            "subjects": [{"apiGroup": RBAC, "kind": "User", "name": user}],
+        },
+    ]
+
+
+OWN: tuple[tuple[str, list[str], list[str]], ...] = (
+    ("", ["secrets"], [*WRITE, "update"]),
+    ("coordination.k8s.io", ["leases"], ["get", "create", "update", "delete"]),
+)
+"""What lock and records need, in the environment's own namespace."""
+
+WORK: tuple[tuple[str, list[str], list[str]], ...] = (
+    ("", ["configmaps"], WRITE),
+    ("apps", ["deployments"], WRITE),
+    ("apps", ["replicasets"], READ),
+    ("", ["pods", "pods/log", "events"], READ),
+)
+
+
+@pytest.fixture
+def limited(make_repo: MakeRepo, audit: Audit) -> Witness:
+    """An application in two namespaces that exist, deployed by somebody without any right."""
+    repo = make_repo(create=True)
+    repo.cluster.create_namespace(f"{repo.namespace}-two")
+    run = audit.watch(repo, limited=True)
+    repo.environment("allow: {clusterScoped: [ClusterRole], namespaces: [$NS, $NS-two]}")
+    for namespace in ("$NS", "$NS-two"):
+        parts = [SETTINGS, WEB, *(config_map(f"n{number}") for number in range(5))]
+        placed = "---\n".join(parts).replace("name: settings\n", f"name: settings\n  namespace: {namespace}\n", 1)
+        placed = placed.replace("metadata:\n  name: web", f"metadata:\n  namespace: {namespace}\n  name: web")
+        placed = placed.replace("metadata: {", f"metadata: {{namespace: {namespace}, ")
+        repo.manifest(f"{namespace.replace('$NS', 'all')}.yaml", placed)
+    repo.commit()
+    return run
+
+
+def test_rights_in_two_namespaces_are_enough_to_deploy_into_both(limited: Witness) -> None:
+    repo, admin = limited.repo, as_admin(limited.repo)
+    grant(admin, *role(limited.user, repo.namespace, *OWN, *WORK))
+    grant(admin, *role(limited.user, f"{repo.namespace}-two", *WORK))
+
+    result = limited.deploy()
+
+    assert result.code == 0, str(result)
+    assert len(limited.written) == 14
+    again = limited.deploy()
+    assert (again.code, limited.all_writes) == (0, []), str(again)
+
+
+def test_every_missing_right_is_told_once_with_the_rule_that_grants_it(limited: Witness) -> None:
+    repo, admin = limited.repo, as_admin(limited.repo)
+    grant(admin, *role(limited.user, repo.namespace, *OWN, *WORK))
+    reading: tuple[tuple[str, list[str], list[str]], ...] = (
+        ("", ["configmaps"], READ),
+        ("apps", ["deployments"], WRITE),
+    )
+    grant(admin, *role(limited.user, f"{repo.namespace}-two", *reading))
+    repo.manifest("service.yaml", SERVICE)
+    repo.manifest("role.yaml", ROLE)
+    repo.commit()
+
+    result = limited.deploy()
+
+    assert result.code == 21, str(result)
+    assert limited.all_writes == []
+    problems = result.document["problems"]
+    told = {p["message"]: p for p in problems}
+    assert len(told) == len(problems) == 3, "\n".join(told)
+    two = f"ConfigMap in namespace {repo.namespace}-two"
+    for what, rule in ((two, "configmaps"), ("Service in", "services"), ("ClusterRole", "clusterroles")):
+        (problem,) = [p for message, p in told.items() if what in message]
+        assert limited.user in problem["message"]
+        assert "patch" in problem["message"]
+        assert rule in problem["hint"]
+        assert problem["line"]
+
+
+# --- warnings
+
+
+UNTAGGED = WEB.replace("nginx:1.21", "nginx")
+DEPRECATED = """\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: old
+  annotations: {container.apparmor.security.beta.kubernetes.io/main: runtime/default}
+spec:
+  containers: [{name: main, image: "nginx:1.21"}]
+"""
+
+
+def test_the_plan_warns_of_an_image_without_tag_at_its_line(app: Workspace) -> None:
+    app.manifest("web.yaml", UNTAGGED)
+    app.commit()
+    result = app.run("plan", "-e", "dev")
+    assert result.code == 0, str(result)
+    line = line_of(UNTAGGED, "image: nginx")
+    (warning,) = [one for one in result.output.splitlines() if "nginx" in one and "warning" in one]
+    assert f"environments/dev/manifests/web.yaml:{line}" in warning
+
+
+def test_the_plan_shows_what_the_server_warns_of(app: Workspace) -> None:
+    app.manifest("old.yaml", DEPRECATED)
+    app.commit()
+    result = app.run("plan", "-e", "dev")
+    assert result.code == 0, str(result)
+    (warning,) = [one for one in result.output.splitlines() if "deprecated" in one]
+    assert "warning" in warning
+    assert "environments/dev/manifests/old.yaml:" in warning
+    assert "/old" in warning
+    assert json.dumps("deprecated") not in warning
