@@ -53,8 +53,10 @@ def needed(changes: Sequence[Change], resource_of: ResourceOf) -> frozenset[Acce
     return frozenset(by_access(changes, resource_of))
 
 
-def by_access(changes: Sequence[Change], resource_of: ResourceOf) -> dict[Access, Change]:
-    """``needed``, each with the first change that needs it."""
+def by_access(
+    changes: Sequence[Change], resource_of: ResourceOf, also: Sequence[str] = ()
+) -> dict[Access, Change]:
+    """``needed``, each with the first change that needs it; ``also``: verbs beside those of the writes."""
     defined = _defined(changes)
     found: dict[Access, Change] = {}
     for change in changes:
@@ -63,7 +65,7 @@ def by_access(changes: Sequence[Change], resource_of: ResourceOf) -> dict[Access
         if resource is None:
             continue
         namespace = change.ref.namespace if resource.namespaced else ""
-        for verb in VERBS[change.action]:
+        for verb in (*VERBS[change.action], *also):
             found.setdefault(Access(verb, resource.group, resource.plural, namespace), change)
     return found
 

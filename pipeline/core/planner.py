@@ -181,7 +181,8 @@ def _compared(base: Change, desired: Desired, live: Object | None, dry: DryRun, 
             note=dry.note,
             reversible=Reversible.ONE_WAY if base.ref.kind in STAYING else Reversible.EXACT,
         )
-    fields = diff.diff(live, dry.result)
+    # What only a schema could verify is taken to become what is sent.
+    fields = diff.diff(live, dry.result if dry.result is not None else _overlaid(live, desired.body))
     if dry.recreate:
         change = replace(
             base, action=Action.RECREATE, reversible=Reversible.RECREATE, reason="immutable field"
@@ -200,6 +201,16 @@ def _compared(base: Change, desired: Desired, live: Object | None, dry: DryRun, 
         force=dry.force,
         takes_over=dry.takes_over,
     )
+
+
+def _overlaid(live: Object, body: Object) -> Object:
+    """``live`` with the values of ``body``; lists as a whole, as custom resources have them by default."""
+    return live | {
+        key: _overlaid(live[key], value)
+        if isinstance(value, dict) and isinstance(live.get(key), dict)
+        else value
+        for key, value in body.items()
+    }
 
 
 STAYING = pruning.NEVER_PRUNED | {"Job"}

@@ -148,3 +148,4 @@ class Outcome:
     next_step: str = ""
     message: str = ""  # of the error that ended the run before anything was written
     problems: tuple[Problem, ...] = ()  # which it consists of
+    attachment: str = ""  # what the next step says in one line, as YAML for people

@@ -118,7 +118,8 @@ def problems_document(problems: Iterable[Problem]) -> Document:
                 "code": p.code,
                 "message": p.message,
                 "hint": p.hint,
-                "warning": p.warning,
+                # Only where it is one: programs know the six keys above.
+                **({"warning": True} if p.warning else {}),
             }
             for p in problems
         ],

@@ -95,7 +95,9 @@ def _report(outcome: Outcome, source_url: str) -> list[str]:
     differences = difference_lines(outcome)
     lines += pre(line.strip() for line in differences) if differences else []
     lines += [f"- warning: {plain(warning)}" for warning in outcome.warnings]
-    if outcome.next_step:
+    if outcome.attachment:
+        lines += ["", "**Next:** grant what is missing:", *pre(outcome.attachment.splitlines())]
+    elif outcome.next_step:
         lines += ["", f"**Next:** {plain(outcome.next_step)}"]
     if outcome.plan:
         results = {a.ref: a.result for a in outcome.applied}

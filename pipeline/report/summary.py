@@ -159,7 +159,14 @@ def _warnings(outcome: Outcome) -> list[str]:
 
 
 def _next(outcome: Outcome) -> list[str]:
+    if outcome.attachment:
+        return _attached(outcome.attachment)
     return [f"next: {one_line(outcome.next_step)}"] if outcome.next_step else []
+
+
+def _attached(attachment: str) -> list[str]:
+    """What the hint says, over as many lines as it needs."""
+    return ["next: grant what is missing:", *map(escape, scrub(attachment).splitlines())]
 
 
 def error_text(error: PipelineError) -> str:
@@ -169,7 +176,7 @@ def error_text(error: PipelineError) -> str:
     """
     lines = [f"error: {one_line(error.message)}", *(f"  {line}" for line in problem_lines(error.problems))]
     if error.attachment:
-        lines += ["next: grant what is missing:", *map(escape, scrub(error.attachment).splitlines())]
+        lines += _attached(error.attachment)
     elif error.hint:
         lines.append(f"next: {one_line(error.hint)}")
     return text(lines)

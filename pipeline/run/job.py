@@ -315,4 +315,5 @@ class _Telling:
         self._outcome.message = error.message
         self._outcome.problems = error.problems
         self._outcome.next_step = error.hint
+        self._outcome.attachment = error.attachment
         return True

@@ -24,12 +24,15 @@ class Missing:
     role: str = ""
 
 
-def missing_permissions(session: Session, writes: Sequence[Change], resource_of: ResourceOf) -> Missing:
+def missing_permissions(
+    session: Session, writes: Sequence[Change], resource_of: ResourceOf, also: Sequence[str] = ()
+) -> Missing:
     """What the cluster would not let us write. What cannot be told counts as allowed: the dry run tells.
 
+    ``also``: verbs that are needed beside those of the writes.
     One question for each verb and resource where we may do it in every namespace, else one a namespace.
     """
-    wanted = by_access(writes, resource_of)
+    wanted = by_access(writes, resource_of, also)
     denied = _denied(session, wanted)
     if not denied:
         return Missing()

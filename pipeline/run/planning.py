@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.core import desired as core_desired
-from pipeline.core import graph, planner
+from pipeline.core import graph, planner, versions
 from pipeline.core.hooks import HookEvent, HookPhase, hook_of
 from pipeline.core.planner import Desired, DryRun, World
 from pipeline.model.environment import Environment
-from pipeline.model.errors import ApiError, InvalidError, PreflightError, Problem
+from pipeline.model.errors import ApiError, InvalidError, PipelineError, PreflightError, Problem
 from pipeline.model.objects import Manifest, Object, ObjectRef, digest
 from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import InventoryEntry
@@ -76,11 +76,35 @@ def make_plan(
     Raises:
         PreflightError: with every problem at once.
     """
-    world = _look(session, manifests, revision, inventory, namespace_is_new, event)
+    try:
+        world = _look(session, manifests, revision, inventory, namespace_is_new, event)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        raise _unreadable(session, manifests, error) from error
     plan, problems = planner.build(world)
     if plan is not None and (only_compare or not (world.dry_runs or plan.writes)):
         return Planned(plan=plan, live=_live(world), desired=tuple(world.desired))
     return _scrutinised(session, world, plan, problems)
+
+
+def _unreadable(session: Session, manifests: Sequence[Manifest], error: ApiError) -> PipelineError:
+    """Who may not read something may lack more: all that is missing for the whole set, at once."""
+    from pipeline.run.permissions import missing_permissions  # late, as below
+
+    writes = [_write_of(d, Action.CREATE) for d in _desired(session.environment, manifests)]
+    missing = missing_permissions(session, writes, session.cluster.resource, also=["get"])
+    return _refused(session, missing.problems, missing) if missing.problems else error
+
+
+def _refused(session: Session, problems: Sequence[Problem], missing: Missing) -> PreflightError:
+    count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
+    return PreflightError(
+        f"plan {session.environment.name}: {count}, nothing was written",
+        problems=problems,
+        hint=f"grant what is missing: {missing.hint}" if missing.hint else "",
+        attachment=missing.role,
+    )
 
 
 def _scrutinised(session: Session, world: World, plan: Plan | None, problems: tuple[Problem, ...]) -> Planned:
@@ -98,13 +122,7 @@ def _scrutinised(session: Session, world: World, plan: Plan | None, problems: tu
     if plan is not None and not problems:
         problems += tuple(_refused_deletions(session, plan.changes))
     if plan is None or problems:
-        count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
-        raise PreflightError(
-            f"plan {session.environment.name}: {count}, nothing was written",
-            problems=problems,
-            hint=f"grant what is missing: {missing.hint}" if missing.hint else "",
-            attachment=missing.role,
-        )
+        raise _refused(session, problems, missing)
     warnings = (*plan.warnings, *(p for p in foreseen if p.warning))
     return Planned(plan=replace(plan, warnings=warnings), live=_live(world), desired=tuple(world.desired))
 
@@ -121,7 +139,7 @@ def _look(
     desired = _desired(session.environment, manifests)
     owned = {entry.ref: entry for entry in inventory}
     api_versions = {ref: e.api_version for ref, e in owned.items()}
-    api_versions |= {d.manifest.ref: d.manifest.api_version for d in desired}
+    api_versions |= _readable(session, desired, owned)
     seen = look(session, api_versions)
     live = seen.objects
     # Of what is owned and not seen the labels may have been taken off: it must be looked at by itself.
@@ -146,6 +164,31 @@ def _look(
         dry_runs=dry_runs,
         event=event,
     )
+
+
+def _readable(
+    session: Session, desired: Sequence[Desired], owned: Mapping[ObjectRef, InventoryEntry]
+) -> dict[ObjectRef, str]:
+    """The version in which each object is read: its manifest's, or where this plan brings that version to
+    the cluster, one in which the object may be there already."""
+    defined = versions.served(d.body for d in desired)
+    is_served: dict[tuple[str, str], bool] = {}
+
+    def readable(api_version: str, kind: str) -> bool:
+        key = api_version, kind
+        if key not in is_served:
+            is_served[key] = session.cluster.resource(api_version, kind) is not None
+        return is_served[key]
+
+    found = {}
+    for manifest in (d.manifest for d in desired):
+        ref, wanted = manifest.ref, manifest.api_version
+        found[ref] = wanted
+        if ref.group_kind in defined and not readable(wanted, ref.kind):
+            known = [owned[ref].api_version] if ref in owned else []
+            others = (v for v in (*known, *defined[ref.group_kind]) if readable(v, ref.kind))
+            found[ref] = next(others, wanted)
+    return found
 
 
 def _to_try(
@@ -195,17 +238,22 @@ def _permissions(session: Session, world: World, plan: Plan | None) -> Missing:
         writes: Sequence[Change] = plan.writes
     else:
         writes = [
-            Change(
-                ref=d.manifest.ref,
-                action=Action.UPDATE if d.manifest.ref in world.live else Action.CREATE,
-                api_version=d.manifest.api_version,
-                origin=d.manifest.origin,
-                body=d.body,
-            )
+            _write_of(d, Action.UPDATE if d.manifest.ref in world.live else Action.CREATE)
             for d in world.desired
             if d.manifest.ref in world.dry_runs
         ]
     return missing_permissions(session, writes, session.cluster.resource) if writes else Missing()
+
+
+def _write_of(desired: Desired, action: Action) -> Change:
+    manifest = desired.manifest
+    return Change(
+        ref=manifest.ref,
+        action=action,
+        api_version=manifest.api_version,
+        origin=manifest.origin,
+        body=desired.body,
+    )
 
 
 def _is_told_by(missing: Missing, problem: Problem) -> bool:

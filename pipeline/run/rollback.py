@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from pipeline.core import adoption
+from pipeline.core import adoption, versions
 from pipeline.core import rollback as core_rollback
 from pipeline.core.desired import is_ours
 from pipeline.core.pruning import NEVER_PRUNED
 from pipeline.core.readiness import assess
 from pipeline.core.rollback import Before
+from pipeline.core.versions import Versions
 from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
 from pipeline.model.events import Note, ObjectApplied, RollingBack
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin, get_path
@@ -75,12 +76,25 @@ def roll_back(
 
 
 def _before(release: Release) -> Before:
-    plan = release.plan
+    plan, objects = release.plan, dict(release.before)
+    served = versions.served(then for then in objects.values() if then is not None)
     return Before(
-        objects=dict(release.before),
-        api_versions={ObjectRef.parse(c["object"]): c["apiVersion"] for c in plan["changes"]},
+        objects=objects,
+        api_versions={
+            ref: _version_then(objects.get(ref), ref, c["apiVersion"], served)
+            for c in plan["changes"]
+            for ref in (ObjectRef.parse(c["object"]),)
+        },
         order={ObjectRef.parse(c["object"]): c["wave"] for c in plan["changes"]},
     )
+
+
+def _version_then(then: Object | None, ref: ObjectRef, written: str, served: Versions) -> str:
+    """One in which the object can be read once its definition, too, is as it was."""
+    if then is not None:
+        return str(then.get("apiVersion") or written)
+    known = served.get(ref.group_kind) or (written,)
+    return written if written in known else known[0]
 
 
 def _read(session: Session, before: Before) -> Mapping[ObjectRef, Object | None]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.bench.requests import DRY_RUN, REVIEWS, WRITES
 from tests.e2e.workspace import Result, Workspace
@@ -94,7 +94,7 @@ class Request:
 class Audit:
     """The log of one API server; hand ``flags`` and ``users`` to it at its start."""
 
-    users = {**WATCHED, **LIMITED}
+    users: ClassVar[Mapping[str, Sequence[str]]] = {**WATCHED, **LIMITED}
 
     def __init__(self, folder: Path) -> None:
         self._log = folder / "audit.log"

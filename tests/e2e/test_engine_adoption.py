@@ -1,4 +1,4 @@
-"""Objects that another tool made: what the manifest lacks goes, as the plan showed, and a rollback gives back."""
+"""Objects that another tool made: what the manifest lacks goes, as planned, and a rollback gives it back."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ GOES = {
 
 def _by_helm(repo: Workspace) -> None:
     """As Helm does: created by a manager of that name, labelled, and never applied."""
-    labelled = BEFORE.replace("name: settings,", "name: settings, labels: {app.kubernetes.io/managed-by: Helm},")
+    label = "app.kubernetes.io/managed-by: Helm"
+    labelled = BEFORE.replace("name: settings,", f"name: settings, labels: {{{label}}},")
     repo.kubectl("create", "--field-manager=helm", "-f", "-", stdin=labelled)
 
 
@@ -70,7 +71,7 @@ HOW: dict[str, Callable[[Workspace], object]] = {
 
 @dataclass(frozen=True)
 class Told:
-    """A deploy that failed, and one that did not, with the plan for it. ``left``: what the rollback missed."""
+    """A deploy that failed, and a good one with its plan. ``left``: what the rollback did not restore."""
 
     run: Witness
     bad: Result

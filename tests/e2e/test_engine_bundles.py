@@ -1,4 +1,4 @@
-"""Operators with definitions, webhooks and resources of theirs: all in one run, though they need each other."""
+"""Operators with their definitions, webhooks and resources: in one run, though they need each other."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def told(
-    make_repo: MakeRepo, audit: Audit, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Told]:
+def told(make_repo: MakeRepo, audit: Audit, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
     folders = {name: tmp_path_factory.mktemp(name) for name in BUNDLES}
 
     def story(name: str, bundle: Bundle) -> Callable[[], Told]:
@@ -100,7 +98,11 @@ def _write(repo: Workspace, name: str, webhooks: Webhooks) -> None:
 def _ready(run: Witness, namespace: str, name: str) -> float:
     """When the status of the webhook's Deployment came in for the last time."""
     return max(
-        (r.at for r in run.audit.requests() if (r.resource, r.namespace, r.name) == ("deployments/status", namespace, name)),
+        (
+            r.at
+            for r in run.audit.requests()
+            if (r.resource, r.namespace, r.name) == ("deployments/status", namespace, name)
+        ),
         default=0.0,
     )
 

@@ -1,4 +1,4 @@
-"""After a failed write: what else is written, what is not, and which failure each skipped object is told for."""
+"""After a failure: what else is written, what is not, and what is said of each object that was skipped."""
 
 from __future__ import annotations
 

@@ -88,13 +88,13 @@ def test_a_deploy_that_changes_nothing_runs_no_hook_and_writes_nothing(
 
 
 def test_presync_runs_before_all_and_postsync_after_all(told: dict[str, tuple[Witness, Runs]]) -> None:
-    run, runs = told["argo"]
+    _, runs = told["argo"]
     written = [what for verb, what in runs["first"][0] if verb == "patch"]
     assert written == ["jobs/pre", "configmaps/settings", "jobs/post"]
 
 
 def test_a_hook_that_runs_again_is_made_anew(told: dict[str, tuple[Witness, Runs]]) -> None:
-    run, runs = told["argo"]
+    _, runs = told["argo"]
     assert runs["changed"][0] == [
         ("delete", "jobs/pre"),
         ("patch", "jobs/pre"),
@@ -114,7 +114,7 @@ def test_a_hook_that_is_to_go_once_it_succeeded_is_deleted(told: dict[str, tuple
 def test_hooks_of_an_installation_run_by_weight_and_only_then(
     told: dict[str, tuple[Witness, Runs]],
 ) -> None:
-    run, runs = told["helm"]
+    _, runs = told["helm"]
     assert runs["first"][0] == [
         ("patch", "jobs/z-early"),
         ("patch", "jobs/a-late"),
@@ -172,7 +172,7 @@ def failed(make_repo: MakeRepo, audit: Audit) -> dict[str, tuple[Witness, Result
 def test_a_failed_hook_before_all_stops_all_behind_it(
     failed: dict[str, tuple[Witness, Result, list[str]]], name: str, code: int
 ) -> None:
-    run, result, writes = failed[name]
+    _, result, writes = failed[name]
     assert result.code == code, str(result)
     assert "patch configmaps/settings" not in writes
     assert "patch jobs/postsync" not in writes

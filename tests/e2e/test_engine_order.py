@@ -1,4 +1,4 @@
-"""The order of writes, as the API server saw it: what is needed comes first, and nothing else is waited for."""
+"""The order of writes, as the API server saw it: what is needed comes first, and only that is waited for."""
 
 from __future__ import annotations
 
@@ -197,9 +197,7 @@ REFUSED = {
         "c.yaml": noted("ConfigMap", "c", needs("/ConfigMap/$NS/a")),
     },
     "a contradiction": {
-        "a.yaml": noted(
-            "ConfigMap", "a", needs("/ConfigMap/$NS/b"), 'argocd.argoproj.io/sync-wave: "0"'
-        ),
+        "a.yaml": noted("ConfigMap", "a", needs("/ConfigMap/$NS/b"), 'argocd.argoproj.io/sync-wave: "0"'),
         "b.yaml": noted("ConfigMap", "b", 'argocd.argoproj.io/sync-wave: "1"'),
     },
     "a schema": {"crd.yaml": CRD, "one.yaml": WIDGET.replace("colour", "color")},
@@ -237,7 +235,7 @@ def test_a_cycle_is_named_with_its_members_and_nothing_is_written(
 def test_of_orders_that_contradict_each_other_both_are_named(
     refused: dict[str, tuple[Witness, str]],
 ) -> None:
-    run, said = refused["a contradiction"]
+    _, said = refused["a contradiction"]
     assert "contradict" in said
     assert "pipeline/depends-on" in said
     assert "argocd.argoproj.io/sync-wave" in said

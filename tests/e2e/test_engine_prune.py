@@ -53,9 +53,7 @@ class Told:
         return live is not None and "deletionTimestamp" not in live["metadata"]
 
     def change(self, name: str) -> Any:
-        return next(
-            c for c in self.result.document["plan"]["changes"] if c["object"].endswith(f"/{name}")
-        )
+        return next(c for c in self.result.document["plan"]["changes"] if c["object"].endswith(f"/{name}"))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Replacing an object: only where a field is proved to be immutable and somebody allowed it, never blindly."""
+"""Replacing an object: only where a field proved to be immutable and somebody allowed it, never blindly."""
 
 from __future__ import annotations
 

@@ -48,11 +48,13 @@ def settled(make_repo: MakeRepo, audit: Audit) -> dict[str, Witness]:
 def _write(witness: Witness, size: int) -> None:
     repo = witness.repo
     others = [f"$NS-{number}" for number in range(1, NAMESPACES)]
-    repo.environment(
-        f"allow: {{clusterScoped: [Namespace], namespaces: [$NS, {', '.join(others)}]}}"
-    )
+    repo.environment(f"allow: {{clusterScoped: [Namespace], namespaces: [$NS, {', '.join(others)}]}}")
     for namespace in ("$NS", *others):
-        parts = [] if namespace == "$NS" else [f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n"]
+        parts = (
+            []
+            if namespace == "$NS"
+            else [f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n"]
+        )
         for number in range(size):
             for text in (config_map(f"n{number}"), ACCOUNT, SERVICE):
                 named = text.replace("$NAME", f"n{number}")
@@ -82,7 +84,11 @@ def test_where_nothing_changed_requests_go_by_kinds_and_not_by_objects(
 
 def test_one_changed_object_is_one_write(settled: dict[str, Witness]) -> None:
     run = settled["many"]
-    run.repo.edit("environments/dev/manifests/all-2.yaml", "name: n7}\ndata:\n  key: 'value'", "name: n7}\ndata:\n  key: 'other'")
+    run.repo.edit(
+        "environments/dev/manifests/all-2.yaml",
+        "name: n7}\ndata:\n  key: 'value'",
+        "name: n7}\ndata:\n  key: 'other'",
+    )
     run.repo.commit()
     result = run.deploy()
     assert result.code == 0, str(result)

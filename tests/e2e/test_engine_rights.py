@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
 
 from tests.e2e.audit import Audit, Witness
 from tests.e2e.conftest import MakeRepo
-from tests.e2e.live import line_of
+from tests.e2e.live import line_of, until
 from tests.e2e.manifests import SETTINGS, WEB, config_map
-from tests.e2e.test_readme_rights import as_admin, grant
 from tests.e2e.workspace import Workspace
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
@@ -33,29 +29,37 @@ rules: [{apiGroups: [""], resources: [nodes], verbs: [get]}]
 """
 
 
-def role(user: str, namespace: str, *rules: tuple[str, list[str], list[str]]) -> list[dict[str, Any]]:
-    """A Role of (group, resources, verbs) and its binding."""
-    meta = {"name": user, "namespace": namespace}
+Rule = tuple[str, list[str], list[str]]
+"""(group, resources, verbs)"""
+
+
+def grant(run: Witness, namespace: str, *rules: Rule) -> None:
+    """A Role and its binding, in effect when this returns."""
+    meta, api = {"name": run.user}, run.repo.cluster.api
     granted = [{"apiGroups": [group], "resources": names, "verbs": verbs} for group, names, verbs in rules]
-    return [
-        {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": meta, "rules": granted},
-        {
-            "apiVersion": f"{RBAC}/v1",
-            "kind": "RoleBinding",
-            "metadata": meta,
-            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": user},
-            "subjects": [{"apiGroup": RBAC, "kind": "User", "name": user}],
-        },
-    ]
+    binding = {
+        "metadata": meta,
+        "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": run.user},
+        "subjects": [{"apiGroup": RBAC, "kind": "User", "name": run.user}],
+    }
+    folder = f"/apis/{RBAC}/v1/namespaces/{namespace}"
+    api.call("POST", f"{folder}/roles", {"metadata": meta, "rules": granted})
+    api.call("POST", f"{folder}/rolebindings", binding)
+    group, resources, verbs = rules[-1]
+    asked = {"namespace": namespace, "group": group, "resource": resources[0], "verb": verbs[0]}
+    review = {"spec": {"user": run.user, "resourceAttributes": asked}}
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    until(lambda: api.call("POST", path, review)["status"]["allowed"])
 
 
-OWN: tuple[tuple[str, list[str], list[str]], ...] = (
+OWN: tuple[Rule, ...] = (
     ("", ["secrets"], [*WRITE, "update"]),
+    ("", ["namespaces"], ["get"]),
     ("coordination.k8s.io", ["leases"], ["get", "create", "update", "delete"]),
 )
 """What lock and records need, in the environment's own namespace."""
 
-WORK: tuple[tuple[str, list[str], list[str]], ...] = (
+WORK: tuple[Rule, ...] = (
     ("", ["configmaps"], WRITE),
     ("apps", ["deployments"], WRITE),
     ("apps", ["replicasets"], READ),
@@ -72,7 +76,9 @@ def limited(make_repo: MakeRepo, audit: Audit) -> Witness:
     repo.environment("allow: {clusterScoped: [ClusterRole], namespaces: [$NS, $NS-two]}")
     for namespace in ("$NS", "$NS-two"):
         parts = [SETTINGS, WEB, *(config_map(f"n{number}") for number in range(5))]
-        placed = "---\n".join(parts).replace("name: settings\n", f"name: settings\n  namespace: {namespace}\n", 1)
+        placed = "---\n".join(parts).replace(
+            "name: settings\n", f"name: settings\n  namespace: {namespace}\n", 1
+        )
         placed = placed.replace("metadata:\n  name: web", f"metadata:\n  namespace: {namespace}\n  name: web")
         placed = placed.replace("metadata: {", f"metadata: {{namespace: {namespace}, ")
         repo.manifest(f"{namespace.replace('$NS', 'all')}.yaml", placed)
@@ -81,9 +87,8 @@ def limited(make_repo: MakeRepo, audit: Audit) -> Witness:
 
 
 def test_rights_in_two_namespaces_are_enough_to_deploy_into_both(limited: Witness) -> None:
-    repo, admin = limited.repo, as_admin(limited.repo)
-    grant(admin, *role(limited.user, repo.namespace, *OWN, *WORK))
-    grant(admin, *role(limited.user, f"{repo.namespace}-two", *WORK))
+    grant(limited, limited.repo.namespace, *OWN, *WORK)
+    grant(limited, f"{limited.repo.namespace}-two", *WORK)
 
     result = limited.deploy()
 
@@ -94,13 +99,9 @@ def test_rights_in_two_namespaces_are_enough_to_deploy_into_both(limited: Witnes
 
 
 def test_every_missing_right_is_told_once_with_the_rule_that_grants_it(limited: Witness) -> None:
-    repo, admin = limited.repo, as_admin(limited.repo)
-    grant(admin, *role(limited.user, repo.namespace, *OWN, *WORK))
-    reading: tuple[tuple[str, list[str], list[str]], ...] = (
-        ("", ["configmaps"], READ),
-        ("apps", ["deployments"], WRITE),
-    )
-    grant(admin, *role(limited.user, f"{repo.namespace}-two", *reading))
+    repo = limited.repo
+    grant(limited, repo.namespace, *OWN, *WORK)
+    grant(limited, f"{repo.namespace}-two", ("", ["configmaps"], READ), ("apps", ["deployments"], WRITE))
     repo.manifest("service.yaml", SERVICE)
     repo.manifest("role.yaml", ROLE)
     repo.commit()
@@ -111,11 +112,12 @@ def test_every_missing_right_is_told_once_with_the_rule_that_grants_it(limited: 
     assert limited.all_writes == []
     problems = result.document["problems"]
     told = {p["message"]: p for p in problems}
-    assert len(told) == len(problems) == 3, "\n".join(told)
-    two = f"ConfigMap in namespace {repo.namespace}-two"
-    for what, rule in ((two, "configmaps"), ("Service in", "services"), ("ClusterRole", "clusterroles")):
+    assert len(told) == len(problems) == 3, "\n".join(p["message"] for p in problems)
+    two = f"configmaps in namespace {repo.namespace}-two"
+    for what, rule in ((two, "configmaps"), ("services in", "services"), ("clusterroles", "clusterroles")):
         (problem,) = [p for message, p in told.items() if what in message]
         assert limited.user in problem["message"]
+        assert "create" in problem["message"]
         assert "patch" in problem["message"]
         assert rule in problem["hint"]
         assert problem["line"]
@@ -155,4 +157,3 @@ def test_the_plan_shows_what_the_server_warns_of(app: Workspace) -> None:
     assert "warning" in warning
     assert "environments/dev/manifests/old.yaml:" in warning
     assert "/old" in warning
-    assert json.dumps("deprecated") not in warning

@@ -148,7 +148,7 @@ def test_the_plan_of_a_first_deploy_has_the_hooks_of_an_installation(app: Worksp
     assert app.deployed("--plan", "plan.json")["plan"]["digest"] == document["digest"]
 
 
-def test_no_secret_is_in_a_saved_plan_but_another_one_is_noticed(shop: Workspace) -> None:
+def test_no_secret_is_in_a_saved_plan_wherever_it_stands(shop: Workspace) -> None:
     canary = "c4n4ry-S3cr3t"
     shop.manifest("secret.yaml", SECRET.replace("CANARY", canary))
     note = f'metadata:\n      annotations: {{note: "log in with {canary}"}}\n      labels'

@@ -205,7 +205,6 @@ def test_problems_name_file_line_and_column_or_null():
                 "code": "unknown-key",
                 "message": "m",
                 "hint": "h",
-                "warning": False,
             },
             {
                 "file": None,

@@ -1,0 +1,101 @@
+"""A definition that changes together with its resources: they count by the new one, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.e2e.audit import Audit, Witness
+from tests.e2e.conftest import MakeRepo
+from tests.e2e.stories import tell
+from tests.e2e.test_engine_order import CRD, WIDGET, noted, prepared
+from tests.e2e.workspace import Result
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
+
+FOLDER = "environments/dev/manifests"
+COUNT = 20
+FIELD = "colour: {type: string}"
+SECOND = CRD.partition("  versions:\n")[2].replace("v1", "v2").replace("storage: true", "storage: false")
+BLUE = WIDGET.replace("/v1\n", "/v2\n").replace("red", "blue")
+BAD = noted("Deployment", "bad", mode="crash")
+
+
+def widgets(text: str) -> str:
+    return "---\n".join(text.replace("name: one", f"name: n{number}") for number in range(COUNT))
+
+
+Told = tuple[Witness, Any, Result]
+"""With the plan that was shown before."""
+
+
+@pytest.fixture(scope="module")
+def told(make_repo: MakeRepo, audit: Audit) -> dict[str, Told]:
+    """A deployed definition with resources; then a field or a version more, and resources that need it."""
+
+    def story(definition: str, resource: str, **more: str) -> Callable[[], Told]:
+        def deploy() -> Told:
+            run = prepared(make_repo, audit, {"crd.yaml": CRD, "w.yaml": widgets(WIDGET)})
+            repo = run.repo
+            repo.deployed()
+            repo.manifest("crd.yaml", definition)
+            repo.manifest("w.yaml", widgets(resource))
+            for name, text in more.items():
+                repo.manifest(f"{name}.yaml", text)
+            repo.commit()
+            _, plan = repo.json("plan", "-e", "dev")
+            return run, plan, run.deploy()
+
+        return deploy
+
+    a_field = CRD.replace(FIELD, f"{FIELD}\n                shape: {{type: string}}")
+    extra = BLUE.replace("name: one", "name: extra")
+    return tell(
+        {
+            "a field": story(a_field, f"{WIDGET}  shape: round\n"),
+            "a version": story(CRD + SECOND, BLUE),
+            "a failure": story(CRD + SECOND, BLUE, bad=BAD, extra=extra),
+        }
+    )
+
+
+def shown(plan: Any) -> set[tuple[str, str]]:
+    """(action, fields that change) of the resources."""
+    return {
+        (c["action"], ", ".join(f"{f['path']}={f['after']}" for f in c["fields"]))
+        for c in plan["changes"]
+        if "/Widget/" in c["object"]
+    }
+
+
+def test_resources_may_use_at_once_a_field_that_their_definition_gained(told: dict[str, Told]) -> None:
+    run, plan, result = told["a field"]
+    assert result.code == 0, str(result)
+    assert shown(plan) == {("update", "spec.shape=round")}
+    live = run.repo.get(f"{run.repo.application}.example.com/v1/widgets")["items"]
+    assert [item["spec"] for item in live] == [{"colour": "red", "shape": "round"}] * COUNT
+
+
+def test_resources_may_move_at_once_to_a_version_that_their_definition_gained(
+    told: dict[str, Told],
+) -> None:
+    run, plan, result = told["a version"]
+    group = f"{run.repo.application}.example.com"
+    assert result.code == 0, str(result)
+    assert shown(plan) == {("update", f"apiVersion={group}/v2, spec.colour=blue")}
+    live = run.repo.get(f"{group}/v2/widgets")["items"]
+    assert [item["spec"]["colour"] for item in live] == ["blue"] * COUNT
+    again = run.deploy()
+    assert (again.code, run.all_writes) == (0, []), str(again)
+
+
+def test_a_failure_after_that_leads_back_to_the_objects_of_the_old_version(told: dict[str, Told]) -> None:
+    run, _, result = told["a failure"]
+    group = f"{run.repo.application}.example.com"
+    assert result.code == 10, str(result)
+    live = run.repo.get(f"{group}/v1/widgets")["items"]
+    assert sorted(item["metadata"]["name"] for item in live) == sorted(f"n{n}" for n in range(COUNT))
+    assert {item["spec"]["colour"] for item in live} == {"red"}
+    assert run.repo.get(f"{group}/v2/widgets") is None
