@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.core import adoption, fields
+from pipeline.core import adoption, fields, versions
 from pipeline.core.desired import FIELD_MANAGER
 from pipeline.core.diff import diff, differences
 from pipeline.core.pruning import NEVER_PRUNED
@@ -36,11 +36,19 @@ def plan_back(
         if then is None:
             change = _removal(ref, before.api_versions[ref], now, 2 * last + 2 - wave)
         else:
+            # Objects were written in the versions that are about to go: they are restored while it is served.
+            wave = last + 1 if _loses_version(then, now) else wave
             change = _restoration(ref, before.api_versions[ref], then, now, wave)
         if change is not None:
             changes.append(change)
     ordered = sorted(changes, key=lambda c: (c.wave, c.ref))
     return Plan(environment=environment, revision=revision, changes=tuple(ordered))
+
+
+def _loses_version(then: Object, now: Object | None) -> bool:
+    """Whether a definition gained a version meanwhile, which restoring it takes away."""
+    had, has = (versions.served([obj] if obj else []) for obj in (then, now))
+    return any(set(found) - set(had.get(kind, ())) for kind, found in has.items())
 
 
 def _removal(ref: ObjectRef, api_version: str, now: Object | None, wave: int) -> Change | None:

@@ -51,12 +51,13 @@ def told(make_repo: MakeRepo, audit: Audit) -> dict[str, Told]:
         return deploy
 
     a_field = CRD.replace(FIELD, f"{FIELD}\n                shape: {{type: string}}")
-    extra = BLUE.replace("name: one", "name: extra")
+    extra, extra_field = (text.replace("name: one", "name: extra") for text in (BLUE, WIDGET))
     return tell(
         {
             "a field": story(a_field, f"{WIDGET}  shape: round\n"),
             "a version": story(CRD + SECOND, BLUE),
-            "a failure": story(CRD + SECOND, BLUE, bad=BAD, extra=extra),
+            "a bad version": story(CRD + SECOND, BLUE, bad=BAD, extra=extra),
+            "a bad field": story(a_field, f"{WIDGET}  shape: round\n", bad=BAD, extra=extra_field),
         }
     )
 
@@ -91,11 +92,14 @@ def test_resources_may_move_at_once_to_a_version_that_their_definition_gained(
     assert (again.code, run.all_writes) == (0, []), str(again)
 
 
-def test_a_failure_after_that_leads_back_to_the_objects_of_the_old_version(told: dict[str, Told]) -> None:
-    run, _, result = told["a failure"]
+@pytest.mark.parametrize("name", ["a bad version", "a bad field"])
+def test_a_failure_after_that_leads_back_to_the_objects_as_they_were(
+    told: dict[str, Told], name: str
+) -> None:
+    run, _, result = told[name]
     group = f"{run.repo.application}.example.com"
     assert result.code == 10, str(result)
     live = run.repo.get(f"{group}/v1/widgets")["items"]
     assert sorted(item["metadata"]["name"] for item in live) == sorted(f"n{n}" for n in range(COUNT))
-    assert {item["spec"]["colour"] for item in live} == {"red"}
+    assert [item["spec"] for item in live] == [{"colour": "red"}] * COUNT
     assert run.repo.get(f"{group}/v2/widgets") is None
