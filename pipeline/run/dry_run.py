@@ -10,6 +10,7 @@ from pipeline.core import adoption, structural
 from pipeline.core.conflicts import Conflict, conflicts_of, controllers, is_taken, managers
 from pipeline.core.hints import HINTS
 from pipeline.core.planner import Desired, DryRun
+from pipeline.core.refused import code_of
 from pipeline.model.errors import ApiError, Problem
 from pipeline.model.objects import FieldPath, Manifest, Object, ObjectRef, digest, get_path
 from pipeline.model.status import CauseCode
@@ -172,7 +173,7 @@ class DryRunner:
         ):
             # The definition in the cluster is the old one; what counts is the one of this plan.
             return replace(self._by_schema(desired, schema, "its definition changes in this plan"), live=live)
-        return DryRun(problems=(_problem(manifest, CauseCode.APPLY_REJECTED, error),), live=live)
+        return DryRun(problems=(_problem(manifest, code_of(error.message), error),), live=live)
 
     def _conflict(self, desired: Desired, error: ApiError, live: Object | None) -> DryRun:
         if live is None:
@@ -199,12 +200,14 @@ class DryRunner:
             return DryRun(problems=(_problem(desired.manifest, CauseCode.IMMUTABLE_FIELD, error),), live=live)
         try:
             # The new one must be acceptable before the old one goes.
-            self._session.cluster.try_apply(_renamed(desired.body, ref.namespace))
+            tried = self._session.cluster.try_apply(_renamed(desired.body, ref.namespace))
         except ApiError as again:
-            return DryRun(problems=(_problem(desired.manifest, CauseCode.APPLY_REJECTED, again),), live=live)
+            return DryRun(problems=(_problem(desired.manifest, code_of(again.message), again),), live=live)
         fields = list(dict.fromkeys(field for _, field, _ in error.causes if field))[:_IMMUTABLE_SHOWN]
         note = f"replaced, as {', '.join(fields) or 'what changes'} is immutable"
-        return DryRun(result=desired.body, recreate=True, note=note, live=live)
+        # With the server's defaults, which are no change.
+        result = {**tried.result, "metadata": {**tried.result["metadata"], "name": ref.name}}
+        return DryRun(result=result, recreate=True, note=note, live=live, warnings=tried.warnings)
 
 
 def _renamed(body: Object, namespace: str) -> Object:

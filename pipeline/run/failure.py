@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.core.hints import HINTS
+from pipeline.core.refused import code_of
 from pipeline.model.release import Applied
-from pipeline.model.status import Cause, CauseCode
+from pipeline.model.status import Cause
 from pipeline.run.planning import Planned
 
 
@@ -17,10 +18,10 @@ def apply_causes(planned: Planned, applied: Sequence[Applied]) -> tuple[Cause, .
     return tuple(
         Cause(
             object=a.ref,
-            code=CauseCode.APPLY_REJECTED,
+            code=code_of(a.message),
             message=a.message,
             origin=origins.get(a.ref),
-            hint=HINTS[CauseCode.APPLY_REJECTED],
+            hint=HINTS[code_of(a.message)],
         )
         for a in applied
         if a.result == "failed"

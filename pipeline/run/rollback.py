@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from pipeline.core import adoption, versions
+from pipeline.core import adoption, fields, versions
 from pipeline.core import rollback as core_rollback
 from pipeline.core.desired import is_ours
 from pipeline.core.pruning import NEVER_PRUNED
@@ -15,7 +15,7 @@ from pipeline.core.rollback import Before
 from pipeline.core.versions import Versions
 from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
 from pipeline.model.events import Note, ObjectApplied, RollingBack
-from pipeline.model.objects import Manifest, Object, ObjectRef, Origin, get_path
+from pipeline.model.objects import Manifest, Object, ObjectRef, Origin
 from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import Difference, InventoryEntry, Release
 from pipeline.model.status import Status
@@ -25,8 +25,6 @@ from pipeline.run.live import read_live
 from pipeline.run.session import Session, in_parallel
 from pipeline.run.targets import Target
 from pipeline.run.watch import watch_rollout
-
-_MANAGED_FIELDS = "application/merge-patch+json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,14 +137,13 @@ def _restore(session: Session, change: Change, then: Object) -> None:
     try:
         session.cluster.apply(change.body, force=True, strict=False)
         if adoption.tools_of(then):
-            _give_back(session, change, then)
+            send.give_back(session, change, then)
     except ApiError as error:
         if not error.is_about_immutability or change.ref.kind in NEVER_PRUNED:
             raise
-        session.cluster.delete(change.ref, change.api_version, uid=change.uid)
-        send.wait_gone(session, change)
-        session.guard()
-        session.cluster.apply(change.body, force=True, strict=False)
+        send.delete_to_replace(session, change)
+        session.cluster.create(core_rollback.creatable(fields.clean(then)))
+        send.give_back(session, change, then)
 
 
 def _bring_back(session: Session, change: Change, then: Object) -> None:
@@ -155,16 +152,7 @@ def _bring_back(session: Session, change: Change, then: Object) -> None:
     send.wait_gone(session, change)
     session.guard()
     session.cluster.create(change.body)
-    _give_back(session, change, then)
-
-
-def _give_back(session: Session, change: Change, then: Object) -> None:
-    """Those who owned the fields own them again."""
-    managers = get_path(then, "metadata", "managedFields", default=[])
-    owners = [m for m in managers if not m.get("subresource")]
-    if owners:
-        patch = {"metadata": {"managedFields": owners}}
-        session.cluster.patch(change.ref, change.api_version, patch, content_type=_MANAGED_FIELDS)
+    send.give_back(session, change, then)
 
 
 def _gate(session: Session, plan: Plan, before: Before) -> tuple[str, ...]:

@@ -101,10 +101,7 @@ class Sender:
     def _recreate(self, change: Change, body: Object) -> Object:
         """Delete, wait, create; where that fails the old object comes back."""
         session = self._session
-        orphan = change.ref.group_kind == ("apps", "StatefulSet")  # its pods go on serving
-        session.cluster.delete(change.ref, change.api_version, uid=change.uid, orphan=orphan)
-        wait_gone(session, change)
-        session.guard()
+        delete_to_replace(session, change)
         try:
             return session.cluster.apply(body, force=change.force)
         except InterruptedRunError:
@@ -118,6 +115,7 @@ class Sender:
             return error
         try:
             self._session.cluster.create(creatable(fields.clean(old)))
+            give_back(self._session, change, old)
         except PipelineError as again:
             self._session.tell(Note(f"{change.ref} could not be brought back: {again.message}", warning=True))
             return error
@@ -126,6 +124,23 @@ class Sender:
             status=error.status if isinstance(error, ApiError) else 500,
             hint=error.hint,
         )
+
+
+def delete_to_replace(session: Session, change: Change) -> None:
+    """Return when the object is gone and another one may take its place."""
+    orphan = change.ref.group_kind == ("apps", "StatefulSet")  # its pods go on serving
+    session.cluster.delete(change.ref, change.api_version, uid=change.uid, orphan=orphan)
+    wait_gone(session, change)
+    session.guard()
+
+
+def give_back(session: Session, change: Change, then: Object) -> None:
+    """Those who owned the fields of an object that was created again own them as before."""
+    managers = get_path(then, "metadata", "managedFields", default=[])
+    owners = [m for m in managers if not m.get("subresource")]
+    if owners:
+        patch = {"metadata": {"managedFields": owners}}
+        session.cluster.patch(change.ref, change.api_version, patch, content_type=_MERGE_PATCH)
 
 
 def wait_gone(session: Session, change: Change, longest_s: float = GONE_WAIT_S) -> None:

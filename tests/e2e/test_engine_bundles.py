@@ -12,7 +12,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from tests.e2e.audit import Audit, Witness
+from tests.e2e.audit import Audit, Request, Witness
 from tests.e2e.conftest import MakeRepo
 from tests.e2e.stories import tell
 from tests.e2e.webhooks import SIDECAR, Webhooks, answering_webhooks
@@ -29,23 +29,27 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Bundle:
-    """``webhook``: namespace and name of the Service; ``controlled``: what a controller says is ready."""
+    """``webhook``: namespace and name of the Service; ``edit``: a change of what it looks at;
+    ``controlled``: what a controller says is ready."""
 
     webhook: tuple[str, str]
+    edit: tuple[str, str]
     controlled: tuple[str, ...] = ()
 
 
 BUNDLES = {
     "certificates": Bundle(
         ("certs", "webhook"),
+        ("hosts: [web.example.com]", "hosts: [shop.example.com]"),
         (
             "certs.{app}.example.com/v1/clusterissuers/root-{app}",
             "certs.{app}.example.com/v1/namespaces/{ns}-certs-app/certificates/web",
         ),
     ),
-    "mesh": Bundle(("mesh", "control-plane")),
+    "mesh": Bundle(("mesh", "control-plane"), ("[shop.example.com]", "[web.example.com]")),
     "serving": Bundle(
         ("serving", "webhook"),
+        ("hello:1.0", "hello:2.0"),
         ("serving.{app}.example.com/v1/namespaces/{ns}-serving-app/services/hello",),
     ),
 }
@@ -53,13 +57,15 @@ BUNDLES = {
 
 @dataclass(frozen=True)
 class Told:
-    """The first run into namespaces that did not exist, and a second one."""
+    """The first run into namespaces that did not exist, a second one, and one while no webhook answers."""
 
     run: Witness
     webhooks: Webhooks
     first: Result
     again: Result
-    writes: list[str]
+    wrote: list[Request]
+    down: Result
+    writes: list[Request]
     ready: float
     times: dict[str, float]
 
@@ -79,7 +85,11 @@ def told(make_repo: MakeRepo, audit: Audit, tmp_path_factory: pytest.TempPathFac
                 writes = run.writes
                 times = {r.what: r.at for r in reversed(writes)}
                 ready = _ready(run, f"{repo.namespace}-{namespace}", service)
-                return Told(run, webhooks, first, run.deploy(), [r.what for r in writes], ready, times)
+                again = run.deploy()
+                wrote = run.all_writes
+            repo.edit(f"environments/dev/manifests/{name}.yaml", *bundle.edit)
+            repo.commit()
+            return Told(run, webhooks, first, again, wrote, run.deploy(), writes, ready, times)
 
         return deploy
 
@@ -140,7 +150,8 @@ def _say_ready(repo: Workspace, path: str) -> bool:
 def test_a_bundle_is_deployed_in_one_run(told: dict[str, Told], name: str) -> None:
     story = told[name]
     assert story.first.code == 0, str(story.first)
-    assert len(story.writes) == len(set(story.writes)), "something was written twice"
+    written = {(r.resource, r.namespace, r.name) for r in story.writes}
+    assert len(story.writes) == len(written), "something was written twice"
     documents = (FOLDER / f"{name}.yaml").read_text().count("\n---\n") + 1
     assert len(story.writes) == documents + 1, "and the environment's own namespace"
 
@@ -149,7 +160,7 @@ def test_a_bundle_is_deployed_in_one_run(told: dict[str, Told], name: str) -> No
 def test_a_second_run_writes_nothing(told: dict[str, Told], name: str) -> None:
     story = told[name]
     assert story.again.code == 0, str(story.again)
-    assert story.run.all_writes == []
+    assert story.wrote == []
 
 
 @pytest.mark.parametrize("name", BUNDLES)
@@ -187,3 +198,18 @@ def test_the_configuration_that_a_webhook_looks_at_may_be_read_by_its_own_pods(
     times = told["serving"].times
     assert times["configmaps/config-network"] < times["deployments/webhook"]
     assert times["deployments/webhook"] < min(at for what, at in times.items() if "webhookconf" in what)
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_where_a_webhook_does_not_answer_nothing_is_written_and_the_cause_is_told(
+    told: dict[str, Told], name: str
+) -> None:
+    story = told[name]
+    assert story.down.code == 21, str(story.down)
+    (problem,) = story.down.document["problems"]
+    assert (problem["code"], problem["file"]) == (
+        "WebhookUnavailable",
+        f"environments/dev/manifests/{name}.yaml",
+    )
+    assert "webhook" in problem["hint"]
+    assert story.run.all_writes == []

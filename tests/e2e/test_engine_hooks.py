@@ -139,11 +139,13 @@ BROKEN = "run:crash"
 def failed(make_repo: MakeRepo, audit: Audit) -> dict[str, tuple[Witness, Result, list[str]]]:
     """A hook before all that fails; before it there was a release, or none; it goes back, or not."""
 
-    def story(environment: str, *, first: bool) -> Callable[[], tuple[Witness, Result, list[str]]]:
+    def story(
+        environment: str = "", *, first: bool = False, **spec: str
+    ) -> Callable[[], tuple[Witness, Result, list[str]]]:
         def deploy() -> tuple[Witness, Result, list[str]]:
             run = audit.watch(make_repo(create=True))
             repo = run.repo
-            repo.environment(environment)
+            repo.environment(environment, **spec)
             repo.manifest("settings.yaml", SETTINGS)
             repo.manifest("other.yaml", config_map("other"))
             for phase in ("PreSync", "PostSync", "SyncFail"):
@@ -161,14 +163,15 @@ def failed(make_repo: MakeRepo, audit: Audit) -> dict[str, tuple[Witness, Result
 
     return tell(
         {
-            "back": story("", first=False),
-            "first": story("", first=True),
-            "stays": story("rollback: {auto: false}", first=False),
+            "back": story(),
+            "first": story(first=True),
+            "stays": story("rollback: {auto: false}"),
+            "goes on": story(deploy="{timeout: 40s, onError: continue}"),
         }
     )
 
 
-@pytest.mark.parametrize(("name", "code"), [("back", 10), ("first", 10), ("stays", 11)])
+@pytest.mark.parametrize(("name", "code"), [("back", 10), ("first", 10), ("stays", 11), ("goes on", 10)])
 def test_a_failed_hook_before_all_stops_all_behind_it(
     failed: dict[str, tuple[Witness, Result, list[str]]], name: str, code: int
 ) -> None:
@@ -181,7 +184,7 @@ def test_a_failed_hook_before_all_stops_all_behind_it(
     assert cause["origin"].startswith(f"{FOLDER}/PreSync.yaml:")
 
 
-@pytest.mark.parametrize("name", ["back", "stays"])
+@pytest.mark.parametrize("name", ["back", "stays", "goes on"])
 def test_after_a_failure_its_hook_runs_and_no_other_hook_again(
     failed: dict[str, tuple[Witness, Result, list[str]]], name: str
 ) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
+import yaml
 
 from tests.e2e.audit import Audit, Witness
 from tests.e2e.conftest import MakeRepo
-from tests.e2e.live import line_of
+from tests.e2e.live import changed, line_of, ready_images, snapshot, until
 from tests.e2e.stories import tell
-from tests.e2e.workspace import Result
+from tests.e2e.workspace import Result, Workspace
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
 
@@ -102,9 +104,10 @@ CASES = {
 
 @dataclass(frozen=True)
 class Told:
-    """The second deploy, with the object and its pods before it."""
+    """The second deploy with its plan, and the object and its pods before it."""
 
     run: Witness
+    plan: Any
     result: Result
     before: Any
     pods: list[str]
@@ -136,7 +139,8 @@ def told(make_repo: MakeRepo, audit: Audit) -> dict[str, Told]:
             for old, new in {case.old: case.new, **case.also}.items():
                 repo.edit(FILE, old, new)
             repo.commit()
-            return Told(witness, witness.deploy(), before, pods)
+            _, plan = repo.json("plan", "-e", "dev")
+            return Told(witness, plan, witness.deploy(), before, pods)
 
         return deploy
 
@@ -165,8 +169,12 @@ def test_with_permission_the_object_is_replaced(told: dict[str, Told]) -> None:
     assert not story.is_the_same
     assert story.now["spec"]["selector"]["matchLabels"]["tier"] == "two"
     assert [r.verb for r in story.run.writes] == ["delete", "patch"]
-    (change,) = story.result.document["plan"]["changes"]
+    (change,) = story.plan["changes"]
     assert (change["action"], change["reversible"]) == ("recreate", "recreate")
+    assert {f["path"] for f in change["fields"]} == {
+        "spec.selector.matchLabels.tier",
+        "spec.template.metadata.labels.tier",
+    }
     tried = [r for r in story.run.requests if r.is_dry_run]
     assert max(r.at for r in tried) < story.run.writes[0].at, "tried before anything was deleted"
 
@@ -199,3 +207,97 @@ def test_a_volume_claim_is_never_replaced_even_where_that_was_allowed(told: dict
     assert story.result.code == 21, str(story.result)
     assert story.run.all_writes == []
     assert story.is_the_same
+
+
+def test_a_rollback_that_replaces_a_stateful_set_again_leaves_its_pods_alone(
+    make_repo: MakeRepo, audit: Audit
+) -> None:
+    repo = make_repo(create=True)
+    run = audit.watch(repo)
+    repo.environment()
+    repo.manifest("it.yaml", STATEFUL_SET.replace("$NOTES", ALLOWED))
+    repo.commit()
+    repo.deployed()
+    labelled = '{"metadata": {"labels": {"example.com/theirs": "1"}}}'
+    repo.kubectl("patch", "statefulset/db", "--field-manager=auditor", "--patch", labelled)
+    before, pods = snapshot(repo), pod_uids(run)
+    repo.edit(FILE, "Parallel", "OrderedReady")
+    repo.manifest("bad.yaml", DEPLOYMENT.replace("$NOTES", "{}").replace("nginx:1.21", "nginx:missing"))
+    repo.commit()
+
+    result = run.deploy()
+
+    assert result.code == 10, str(result)
+    assert [r.verb for r in run.writes if r.what == "statefulsets/db"].count("delete") == 2
+    assert changed(before, repo) == []
+    assert set(pods) <= set(pod_uids(run)), "they were restarted"
+
+
+# --- the new object is refused only once the old one is gone
+
+
+POLICY = {
+    "failurePolicy": "Fail",
+    "matchConstraints": {
+        "resourceRules": [
+            {
+                "apiGroups": ["apps"],
+                "apiVersions": ["v1"],
+                "operations": ["CREATE"],
+                "resources": ["deployments"],
+            }
+        ]
+    },
+    # Not seen by any dry run: as a policy that was made a moment after it.
+    "validations": [
+        {
+            "expression": "has(request.dryRun) && request.dryRun || "
+            "object.spec.selector.matchLabels.tier != 'two'"
+        }
+    ],
+}
+
+
+def refuse_the_new_one(repo: Workspace) -> None:
+    """In effect when this returns."""
+    root, name = "/apis/admissionregistration.k8s.io/v1", repo.application
+    api, meta = repo.cluster.api, {"name": name}
+    api.call("POST", f"{root}/validatingadmissionpolicies", {"metadata": meta, "spec": POLICY})
+    here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": repo.namespace}}}
+    binding = {"policyName": name, "validationActions": ["Deny"], "matchResources": here}
+    api.call("POST", f"{root}/validatingadmissionpolicybindings", {"metadata": meta, "spec": binding})
+    probe = yaml.safe_load(DEPLOYMENT.replace("$NOTES", "{}").replace("tier: one", "tier: two"))
+    probe["metadata"]["name"] = "probe"
+    path = f"/apis/apps/v1/namespaces/{repo.namespace}/deployments"
+
+    def is_refused() -> bool:
+        try:
+            api.call("POST", path, probe)
+        except HTTPError as error:
+            return error.code == 422
+        api.call("DELETE", f"{path}/probe")
+        return False
+
+    until(is_refused)
+
+
+def test_where_the_new_object_is_refused_after_all_the_old_one_comes_back(
+    make_repo: MakeRepo, audit: Audit
+) -> None:
+    repo = make_repo(create=True)
+    run = audit.watch(repo)
+    repo.environment()
+    repo.manifest("it.yaml", DEPLOYMENT.replace("$NOTES", ALLOWED))
+    repo.commit()
+    repo.deployed()
+    before = snapshot(repo)
+    refuse_the_new_one(repo)
+    repo.edit(FILE, "tier: one", "tier: two")
+    repo.commit()
+
+    result = run.deploy()
+
+    assert result.code == 10, str(result)
+    assert "the old object is back" in result.document["causes"][0]["message"]
+    assert changed(before, repo) == []
+    until(lambda: ready_images(repo) == ["nginx:1.21"])

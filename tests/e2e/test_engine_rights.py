@@ -67,14 +67,20 @@ WORK: tuple[Rule, ...] = (
 )
 
 
+OTHERS = ("-two", "-three", "-four", "-five")
+"""More than are looked into one by one where all may be looked into at once."""
+
+
 @pytest.fixture
 def limited(make_repo: MakeRepo, audit: Audit) -> Witness:
-    """An application in two namespaces that exist, deployed by somebody without any right."""
+    """An application in namespaces that exist, deployed by somebody without any right."""
     repo = make_repo(create=True)
-    repo.cluster.create_namespace(f"{repo.namespace}-two")
+    for other in OTHERS:
+        repo.cluster.create_namespace(f"{repo.namespace}{other}")
     run = audit.watch(repo, limited=True)
-    repo.environment("allow: {clusterScoped: [ClusterRole], namespaces: [$NS, $NS-two]}")
-    for namespace in ("$NS", "$NS-two"):
+    names = [f"$NS{other}" for other in ("", *OTHERS)]
+    repo.environment(f"allow: {{clusterScoped: [ClusterRole], namespaces: [{', '.join(names)}]}}")
+    for namespace in names:
         parts = [SETTINGS, WEB, *(config_map(f"n{number}") for number in range(5))]
         placed = "---\n".join(parts).replace(
             "name: settings\n", f"name: settings\n  namespace: {namespace}\n", 1
@@ -86,14 +92,15 @@ def limited(make_repo: MakeRepo, audit: Audit) -> Witness:
     return run
 
 
-def test_rights_in_two_namespaces_are_enough_to_deploy_into_both(limited: Witness) -> None:
+def test_rights_in_some_namespaces_are_enough_to_deploy_into_all_of_them(limited: Witness) -> None:
     grant(limited, limited.repo.namespace, *OWN, *WORK)
-    grant(limited, f"{limited.repo.namespace}-two", *WORK)
+    for other in OTHERS:
+        grant(limited, f"{limited.repo.namespace}{other}", *WORK)
 
     result = limited.deploy()
 
     assert result.code == 0, str(result)
-    assert len(limited.written) == 14
+    assert len(limited.written) == 7 * (1 + len(OTHERS))
     again = limited.deploy()
     assert (again.code, limited.all_writes) == (0, []), str(again)
 
@@ -101,6 +108,8 @@ def test_rights_in_two_namespaces_are_enough_to_deploy_into_both(limited: Witnes
 def test_every_missing_right_is_told_once_with_the_rule_that_grants_it(limited: Witness) -> None:
     repo = limited.repo
     grant(limited, repo.namespace, *OWN, *WORK)
+    for other in OTHERS[1:]:
+        grant(limited, f"{repo.namespace}{other}", *WORK)
     grant(limited, f"{repo.namespace}-two", ("", ["configmaps"], READ), ("apps", ["deployments"], WRITE))
     repo.manifest("service.yaml", SERVICE)
     repo.manifest("role.yaml", ROLE)

@@ -49,8 +49,6 @@ def answering_webhooks(folder: Path, names: list[str]) -> Iterator[Webhooks]:
     webhooks = Webhooks(port=0, ca_bundle=base64.b64encode(certificate).decode())
 
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
         def do_POST(self) -> None:
             review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             request, path = review["request"], self.path.partition("?")[0]
