@@ -81,6 +81,10 @@ class WatchStream(Iterator[WatchEvent], Protocol):
 class Cluster(Protocol):
     """A Kubernetes API server. All methods raise ApiError or UnreachableError."""
 
+    def lanes(self) -> int:
+        """How many requests at once make sense now: fewer where the server cannot keep up, more than
+        ``deploy.parallelism`` where it is far away."""
+
     def identity(self) -> str:
         """The cluster's name for us (SelfSubjectReview)."""
 

@@ -54,6 +54,9 @@ class KubeCluster:
         self._discovery = Discovery(self.http)
         self._identity: str | None = None
 
+    def lanes(self) -> int:
+        return self.http.lanes
+
     def identity(self) -> str:
         """The cluster's name for us; empty where the server does not tell. Asked once: it does not change."""
         if self._identity is None:

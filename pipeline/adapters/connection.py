@@ -19,6 +19,8 @@ from urllib.request import getproxies, proxy_bypass
 from pipeline.model.environment import Cluster, EksCluster, KubeconfigCluster
 from pipeline.model.errors import UnreachableError
 
+from .pace import FARTHEST
+
 if TYPE_CHECKING:
     import urllib3
 
@@ -82,7 +84,7 @@ def connect(
         UnreachableError: no such file or context, no credentials, no cluster of that name.
     """
     env = os.environ if environ is None else environ
-    size = parallelism + WATCHES
+    size = parallelism * FARTHEST + WATCHES
     if kubeconfig or context:
         return _from_kubeconfig(kubeconfig, context, size, env)
     match cluster:

@@ -84,6 +84,11 @@ class Http:
         self._lock = threading.Lock()
         self._date: tuple[float, float] | None = None
 
+    @property
+    def lanes(self) -> int:
+        """How many paced calls may be under way now."""
+        return self._pace.allowed
+
     def send(self, call: Call, *, accept_status: frozenset[int] = frozenset()) -> Answer:
         """The answer; statuses from 300 are errors, unless in ``accept_status``."""
 

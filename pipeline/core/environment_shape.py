@@ -71,7 +71,10 @@ _DEPLOY = Keys(
         onMerge=Field(shape=Flag(), about="Deploy when the branch changes."),
         branch=Field(shape=Text(pattern=r"^[^-\s][^\s]*$", words="no branch's name")),
         timeout=Field(shape=_SPAN, about="For the whole deploy."),
-        parallelism=Field(shape=Whole(1, 64)),
+        parallelism=Field(
+            shape=Whole(1, 64),
+            about="Requests at once; up to four times as many where the API server is far away.",
+        ),
         onError=Field(
             shape=Text(choices=("stop", "continue")),
             about="After a failed write: start nothing more, or go on with what does not need it.",

@@ -92,12 +92,12 @@ class Applier:
             ApplyFailedError: a write was refused, something that others wait for failed or did not get
                 there in time, or the run was interrupted.
         """
-        width = self._session.environment.deploy.parallelism
-        with ThreadPoolExecutor(width, thread_name_prefix="apply") as pool:
-            self._start(pool, width)
+        most = max(self._session.cluster.lanes(), self._session.environment.deploy.parallelism)
+        with ThreadPoolExecutor(most, thread_name_prefix="apply") as pool:
+            self._start(pool, most)
             while self._running or (self._awaited and not self._stopped):
                 self._turn()
-                self._start(pool, width)
+                self._start(pool, min(most, self._session.cluster.lanes()))
         return self._summary()
 
     def _turn(self) -> None:

@@ -17,7 +17,7 @@ from pipeline.model.errors import InterruptedRunError, PipelineError
 from pipeline.model.events import Note, Recorded
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Manifest, Object, ObjectRef, digest
-from pipeline.model.plan import Action, Change
+from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import InventoryEntry, Outcome, Phase, Release
 from pipeline.model.status import Cause, CauseCode, Status
 from pipeline.run import failure, inventory
@@ -103,6 +103,11 @@ class Attempt:
     @property
     def plan_desired(self) -> tuple[Desired, ...]:
         return self.planned.desired if self.planned else ()
+
+    @property
+    def plan(self) -> Plan:
+        assert self.planned is not None  # noqa: S101
+        return self.planned.plan
 
     @property
     def plan_changes(self) -> tuple[Change, ...]:

@@ -50,7 +50,7 @@ def _run(session: Session, check: Check) -> CheckResult:
     started = session.clock.monotonic()
     samples: list[Sample] = []
     while True:
-        session.guard()
+        session.hold()
         at = session.clock.monotonic() - started
         taken = session.prober.probe(check.probe, session.environment.namespace, check.timeout_s)
         [message] = session.hide(taken.message)

@@ -16,23 +16,20 @@ from pipeline.model.errors import (
     PreflightError,
     UnreachableError,
 )
-from pipeline.model.events import Event, Failed, Note, RolloutDone
+from pipeline.model.events import Event, Note, RolloutDone
 from pipeline.model.events import Planned as PlannedEvent
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Manifest
-from pipeline.model.plan import Action
+from pipeline.model.plan import Action, Plan
 from pipeline.model.release import Outcome, Phase, Release, RolloutEntry
-from pipeline.model.status import Cause, CauseCode, Status, Verdict
+from pipeline.model.status import CauseCode, Status
 from pipeline.ports import Reporter
-from pipeline.run import apply, checks, failure, hooks, namespace
+from pipeline.run import namespace, phases
 from pipeline.run.attempt import Attempt
-from pipeline.run.gate import Gate, Inbox
-from pipeline.run.planning import Planned, check_order, make_plan
-from pipeline.run.prune import prune
+from pipeline.run.gate import Gate
+from pipeline.run.planning import check_order, make_plan
 from pipeline.run.recorded import recorded_manifests
 from pipeline.run.session import Session
-from pipeline.run.targets import Target
-from pipeline.run.watch import RolloutResult, finish, watch_rollout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +108,14 @@ def _is_settled_as_recorded(attempt: Attempt, request: Request) -> bool:
         return False
     attempt.wanted = recorded_manifests(newest)
     session.learn_secrets(secret_values(m.body for m in attempt.wanted))
-    if _is_settled(attempt, request):
+    if _is_settled(attempt, request, quietly=True):
+        _tell_plan(session, attempt.plan)
         return True
     attempt.planned = None
     return False
 
 
-def _is_settled(attempt: Attempt, request: Request) -> bool:
+def _is_settled(attempt: Attempt, request: Request, *, quietly: bool = False) -> bool:
     """Where nothing is to be done nothing is written: no lock either. True where that was the whole job.
 
     A look without the lock may be overtaken by another run; then that one's result is the newer truth,
@@ -131,7 +129,7 @@ def _is_settled(attempt: Attempt, request: Request) -> bool:
     if attempt.carried:
         return False
     _refuse_older(attempt, request)
-    _plan(attempt, request)
+    _plan(attempt, request, quietly=quietly)
     if not attempt.is_settled:
         return False
     outcome.rollout = _look_once(attempt)
@@ -140,7 +138,7 @@ def _is_settled(attempt: Attempt, request: Request) -> bool:
     session.tell(RolloutDone(outcome.rollout, True, 0.0))
     outcome.timings["rollout"] = 0.0
     outcome.release = attempt.verified
-    if not _check(attempt):
+    if not phases.check(attempt):
         outcome.exit_code = ExitCode.FAILED
     return True
 
@@ -174,9 +172,9 @@ def _locked(attempt: Attempt, request: Request) -> None:
         _plan(attempt, request)
     try:
         if attempt.has_something_to_do:
-            _write_and_verify(attempt)
+            phases.write_and_verify(attempt)
         else:
-            _nothing_to_write(attempt)
+            phases.nothing_to_write(attempt)
     except InterruptedRunError as error:
         attempt.interrupted(error)
     except (ApiError, UnreachableError) as error:
@@ -197,7 +195,7 @@ def _refuse_older(attempt: Attempt, request: Request) -> None:
         )
 
 
-def _plan(attempt: Attempt, request: Request) -> None:
+def _plan(attempt: Attempt, request: Request, *, quietly: bool = False) -> None:
     session = attempt.session
     if request.expected:
         request.expected.check_environment(session.environment.name)
@@ -213,120 +211,18 @@ def _plan(attempt: Attempt, request: Request) -> None:
     plan = attempt.planned.plan
     attempt.outcome.plan = plan
     session.learn_secrets(secret_values(attempt.planned.live.values()))
+    if not quietly:
+        _tell_plan(session, plan)
+    if request.expected:
+        request.expected.check(plan)
+
+
+def _tell_plan(session: Session, plan: Plan) -> None:
     session.tell(PlannedEvent(plan))
     for warning in plan.warnings:
         session.tell(Note(str(warning), warning=True))
     for kept in (c for c in plan.changes if c.action is Action.KEEP and c.note):
         session.tell(Note(f"{kept.ref}: {kept.note}"))
-    if request.expected:
-        request.expected.check(plan)
-
-
-def _nothing_to_write(attempt: Attempt) -> None:
-    """Nothing to do is only good news where everything is healthy."""
-    if not _watch(attempt, attempt.targets()):
-        attempt.outcome.exit_code = ExitCode.TIMED_OUT if attempt.timed_out else ExitCode.FAILED
-        attempt.outcome.next_step = "nothing was changed, so there is nothing to roll back; see the causes"
-        return
-    if not _check(attempt):
-        attempt.outcome.exit_code = ExitCode.FAILED
-        return
-    if attempt.needs_record:
-        attempt.begin(Phase.PLANNED)
-        attempt.succeed()
-    else:
-        attempt.outcome.release = attempt.verified
-
-
-def _write_and_verify(attempt: Attempt) -> None:
-    attempt.begin(Phase.APPLYING)
-    inbox: Inbox = SimpleQueue()
-    gate = Gate(attempt.session, attempt.expected(), inbox)
-    try:
-        if _apply(attempt, gate, inbox) and _verify(attempt, gate):
-            hooks.tidy(attempt.session, attempt.plan_changes, frozenset())
-            attempt.succeed()
-            return
-    finally:
-        gate.stop()
-    attempt.session.tell(Failed(attempt.outcome.causes))
-    _after_failure(attempt)
-    if _stays(attempt):
-        attempt.fail()
-    else:
-        attempt.save(Phase.FAILED)
-        _go_back(attempt)
-
-
-def _after_failure(attempt: Attempt) -> None:
-    failed = frozenset(c.object for c in attempt.outcome.causes if c.object)
-    hooks.run_failure_hooks(attempt.session, attempt.plan_changes, attempt.manifests)
-    hooks.tidy(attempt.session, [c for c in attempt.plan_changes if c.ref in failed], failed)
-
-
-def _stays(attempt: Attempt) -> bool:
-    """Whether policy leaves a failed deploy as it is."""
-    policy = attempt.session.environment.rollback
-    return not policy.auto or (attempt.verified is None and policy.on_first_deploy == "keep")
-
-
-def _apply(attempt: Attempt, gate: Gate, inbox: Inbox) -> bool:
-    session, outcome = attempt.session, attempt.outcome
-    assert attempt.planned is not None  # noqa: S101 - planned before anything is written
-    with attempt.timed("apply"):
-        try:
-            outcome.applied = apply.Applier(
-                session,
-                attempt.planned.plan,
-                gate,
-                inbox,
-                target_of=attempt.target_of,
-                live=attempt.planned.live,
-                budget_s=attempt.budget_left(),
-            ).run()
-        except apply.ApplyFailedError as error:
-            _note_failure(attempt, attempt.planned, error)
-    attempt.note_written()
-    return not outcome.causes
-
-
-def _note_failure(attempt: Attempt, planned: Planned, error: apply.ApplyFailedError) -> None:
-    outcome = attempt.outcome
-    outcome.applied = error.applied
-    if error.interrupted:
-        raise error.interrupted from error
-    outcome.causes += failure.apply_causes(planned, error.applied)
-    if error.rollout:
-        outcome.rollout = error.rollout.entries
-        outcome.causes += error.rollout.causes
-        attempt.timed_out = error.rollout.timed_out
-
-
-def _verify(attempt: Attempt, gate: Gate) -> bool:
-    """Rollout, then prune, then checks: what is no longer wanted goes only when the new state stands."""
-    session = attempt.session
-    attempt.save(Phase.VERIFYING)
-    with attempt.timed("rollout"):
-        result = finish(session, gate, budget_s=attempt.budget_left())
-    if not _note_rollout(attempt, result):
-        attempt.outcome.checks = checks.skip_checks(session, "rollout failed")
-        return False
-    return _prune(attempt) and _check(attempt)
-
-
-def _watch(attempt: Attempt, targets: Sequence[Target]) -> bool:
-    with attempt.timed("rollout"):
-        result = watch_rollout(attempt.session, targets, budget_s=attempt.budget_left())
-    return _note_rollout(attempt, result)
-
-
-def _note_rollout(attempt: Attempt, result: RolloutResult) -> bool:
-    outcome = attempt.outcome
-    attempt.session.tell(RolloutDone(result.entries, result.ok, outcome.timings["rollout"]))
-    outcome.rollout = result.entries
-    outcome.causes += result.causes
-    attempt.timed_out = result.timed_out
-    return result.ok
 
 
 def _look_once(attempt: Attempt) -> tuple[RolloutEntry, ...]:
@@ -337,62 +233,6 @@ def _look_once(attempt: Attempt) -> tuple[RolloutEntry, ...]:
         return gate.entries()
     finally:
         gate.stop()
-
-
-def _prune(attempt: Attempt) -> bool:
-    assert attempt.planned is not None  # noqa: S101
-    deletions = [c for c in attempt.planned.plan.changes if c.action is Action.DELETE]
-    try:
-        attempt.outcome.applied += prune(attempt.session, deletions, budget_s=attempt.budget_left())
-    except apply.ApplyFailedError as error:
-        attempt.outcome.applied += error.applied
-        if error.interrupted:
-            raise error.interrupted from error
-        attempt.outcome.causes += failure.apply_causes(attempt.planned, error.applied)
-        return False
-    return True
-
-
-def _check(attempt: Attempt) -> bool:
-    session, outcome = attempt.session, attempt.outcome
-    if not session.environment.checks:
-        return True
-    with attempt.timed("checks"):
-        outcome.checks = checks.run_checks(session)
-    outcome.causes += checks.causes_of(session, outcome.checks)
-    return all(c.verdict is Verdict.PASS for c in outcome.checks)
-
-
-def _go_back(attempt: Attempt) -> None:
-    """Automatic rollback; for a first deploy that is the removal of all it made."""
-    session, outcome = attempt.session, attempt.outcome
-    from pipeline.run.rollback import roll_back  # late: most deploys go well
-
-    assert attempt.release is not None  # noqa: S101 - recorded before the first write
-    attempt.save(Phase.ROLLING_BACK)
-    target = attempt.target_of_rollback()
-    with attempt.timed("rollback"):
-        try:
-            back = roll_back(session, attempt.release, attempt.owned, target)
-        except (ApiError, UnreachableError) as error:
-            raise InterruptedRunError(f"roll back: {error.message}", hint=error.hint) from error
-    outcome.rolled_back = True
-    outcome.rollback_verified = back.ok
-    outcome.differences = back.differences
-    if back.ok:
-        outcome.exit_code = ExitCode.ROLLED_BACK
-        outcome.next_step = f"{target} is back; repair the cause and deploy again"
-    else:
-        outcome.exit_code = ExitCode.ROLLBACK_FAILED
-        outcome.next_step = "not everything is back: see the differences, then `pipeline status`"
-        outcome.causes += tuple(
-            Cause(object=None, code=CauseCode.DEGRADED, message=f"rollback: {text}", hint=outcome.next_step)
-            for text in (*back.problems, *back.unhealthy)
-        )
-    if back.kept:
-        names = ", ".join(str(ref) for ref in back.kept)
-        session.tell(Note(f"left in the cluster: {names}", warning=True))
-    attempt.end(Phase.ROLLED_BACK if back.ok else Phase.ROLLBACK_FAILED, back.inventory)
 
 
 def last_known(releases: Sequence[Release]) -> Release | None:

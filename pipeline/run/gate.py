@@ -42,6 +42,7 @@ _LONGEST_S = 10.0
 _LOOK_EACH_S = 0.25
 """How often many are judged as a whole. A tenth of the time at most goes into that, of few, too."""
 
+_LOOK_BLINDLY_S = 1.0
 _TOLD_EACH_S = 0.5
 
 _STARTING = ObjectStatus(Status.IN_PROGRESS, "NotObserved", "has not been seen in the cluster yet")
@@ -79,6 +80,7 @@ class Gate:
         self._stale = False  # something was seen since all was judged
         self._waits_since: float | None = None
         self._progressed = float("-inf")
+        self._explains = False  # pods and events are followed, too
         self._wide, self._labelled = _scopes(expected)
 
     # --- targets
@@ -150,6 +152,7 @@ class Gate:
         quiet_s = now - max(self._waits_since, self._progressed)
         if len(waiting) > _MANY and quiet_s < _PATIENCE_S and now - self._waits_since < _LONGEST_S:
             return
+        self._explains = True
         for resource, namespaces in companions(waiting).items():
             for namespace in namespaces:
                 self._follow(resource, namespace, ours=False)
@@ -235,10 +238,16 @@ class Gate:
         for ref, status in decision.statuses.items():
             self._note(ref, status)
         spent = clock.monotonic() - started
-        pause = 10 * spent
-        self._due = clock.monotonic() + (max(_LOOK_EACH_S, pause) if len(self._active) > _MANY else pause)
+        self._due = clock.monotonic() + max(10 * spent, self._pause_s)
         self._tell()
         return decision
+
+    @property
+    def _pause_s(self) -> float:
+        """Between two whole looks: the clock alone tells little while nothing is followed that explains."""
+        if len(self._active) <= _MANY:
+            return 0.0
+        return _LOOK_EACH_S if self._explains else _LOOK_BLINDLY_S
 
     def _judge_changed(self) -> None:
         now = self._session.cluster.server_time()
@@ -247,6 +256,8 @@ class Gate:
             if self._is_synced(ref):
                 status = rollout.status_of(self._targets[ref], self._object(ref), self._log, policy, now)
                 self._note(ref, status)
+                if status.status is Status.FAILED:
+                    self._due = 0.0  # the next look says why
         self._changed.clear()
         self._tell()
 

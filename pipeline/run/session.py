@@ -95,10 +95,10 @@ class Session:
 
 
 def in_parallel(session: Session, work: Callable[[T], R], items: list[T]) -> list[R]:
-    """``work`` of every item, in order; at most ``deploy.parallelism`` at once. The first error wins."""
+    """``work`` of every item, in order; as many at once as the cluster takes. The first error wins."""
     if len(items) < 2:
         return [work(item) for item in items]
-    width = min(session.environment.deploy.parallelism, len(items))
+    width = min(max(session.cluster.lanes(), session.environment.deploy.parallelism), len(items))
     with ThreadPoolExecutor(width, thread_name_prefix="work") as pool:
         futures = [pool.submit(work, item) for item in items]
         try:

@@ -28,7 +28,7 @@ def ref(name):
 
 
 def plan(needs, *, keep=(), ready=(), available=()):
-    """``needs``: name → names that come before it; those in ``ready`` must be ready before what needs them."""
+    """``needs``: name → names that come before it; those in ``ready`` must be ready first."""
     changes = tuple(
         Change(
             ref=ref(name),
@@ -92,6 +92,9 @@ class Server:
     def __init__(self, refuse=(), hold=None):
         self.applied, self.together, self._busy = [], 0, 0
         self._refuse, self._hold, self._lock = set(refuse), hold, threading.Lock()
+
+    def lanes(self):
+        return 4
 
     def apply(self, body, *, force=False):
         name = body["metadata"]["name"]
