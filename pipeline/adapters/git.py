@@ -118,7 +118,7 @@ class GitRepository:
         return tuple(found)
 
     def fingerprint(self, revision_: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
-        """(path, object id) of every regular file at or below ``paths``, sorted: equal where all contents are.
+        """(path, object id) of every regular file at or below ``paths``, sorted; equal where contents are.
 
         Raises:
             InvalidError: as ``files``.

@@ -1,8 +1,9 @@
 """How many requests are under way at once: as many as allowed, fewer while the server cannot keep up, more
 where it is far away.
 
-What is under way to a server 50 ms off is mostly on the road: there, four times as many keep it as busy. A server that is asked too much answers 429, or ever later. Both shrink the number, a run of good
-answers lets it grow again (additive increase, multiplicative decrease, as in TCP).
+What is under way to a server 50 ms off is mostly on the road: there, four times as many keep it as busy. A
+server that is asked too much answers 429, or ever later. Both shrink the number, a run of good answers lets
+it grow again (additive increase, multiplicative decrease, as in TCP).
 """
 
 from __future__ import annotations

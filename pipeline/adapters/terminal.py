@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from pipeline.model.errors import PipelineError
-from pipeline.model.events import Event
+from pipeline.model.events import Event, ObjectApplied, Planned
 
 from .live_view import View
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Line = Callable[[Event], list[str]]
 """The lines that tell of an event, harmless and without line ends."""
+
+MANY = 100
+"""Objects: a log of that many lines, one for each that went well, hides the line that matters."""
 
 REFRESH_PER_S = 4
 _STAND_INS = str.maketrans({"→": "->", "…": "...", "—": "-"})
@@ -84,15 +87,31 @@ class SafeStream:
 
 
 class PlainReporter(AbstractContextManager["PlainReporter"]):
-    """One line a fact, as it happens."""
+    """One line a fact, as it happens. Of many objects that go well only every hundredth is one."""
 
     def __init__(self, stream: TextIO, line: Line) -> None:
         self._stream = SafeStream(stream)
         self._line = line
+        self._planned = self._applied = 0
 
     def __call__(self, event: Event) -> None:
+        if self._is_one_of_many(event):
+            return
         self._stream.write("".join(f"{line}\n" for line in self._line(event)))
         self._stream.flush()
+
+    def _is_one_of_many(self, event: Event) -> bool:
+        """Whether its line would be one of hundreds that say the same."""
+        match event:
+            case Planned(plan):
+                self._planned, self._applied = len(plan.writes), 0
+            case ObjectApplied(result="applied", message="") if self._planned > MANY:
+                self._applied += 1
+                if self._applied % MANY == 0:
+                    self._stream.write(f"applied {self._applied} of {self._planned}\n")
+                    self._stream.flush()
+                return True
+        return False
 
     def __exit__(self, *_: object) -> None:
         self._stream.flush()

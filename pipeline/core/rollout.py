@@ -86,9 +86,17 @@ class RolloutDecision:
 
 
 def step(
-    targets: Sequence[Target], snapshot: Snapshot, log: RolloutLog, policy: Rollout, now: float
+    targets: Sequence[Target],
+    snapshot: Snapshot,
+    log: RolloutLog,
+    policy: Rollout,
+    now: float,
+    *,
+    blindly: bool = False,
 ) -> RolloutDecision:
     """Judge one look at the cluster; ``now`` is seconds since 1970 on the server's clock.
+
+    ``blindly``: pods and events were not looked at, so only what has failed is asked why.
 
     The log of the decision goes into the next call. A target that is Current has no evidence
     against it: one pod's crash does not count once the workload is whole.
@@ -104,6 +112,8 @@ def step(
         status = _status(target, obj, log, policy, now)
         statuses[target.ref] = status
         if status.status is Status.CURRENT:
+            continue
+        if blindly and status.status is not Status.FAILED:
             continue
         shown = _evidence(target, obj, index, memory, now)
         if status.status is Status.FAILED:

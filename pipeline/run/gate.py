@@ -40,7 +40,7 @@ _LONGEST_S = 10.0
 """or so long in all."""
 
 _LOOK_EACH_S = 0.25
-"""How often many are judged as a whole. A tenth of the time at most goes into that, of few, too."""
+"""How often many are judged as a whole; few as often as a thirtieth of the time allows."""
 
 _LOOK_BLINDLY_S = 1.0
 _TOLD_EACH_S = 0.5
@@ -51,7 +51,8 @@ Inbox = queue.SimpleQueue[object]
 
 
 class Gate:
-    """``expected`` are all objects that may become targets: they decide how wide to look."""
+    """``expected`` are all objects that may become targets: they decide how wide to look. ``count`` is how
+    many are going to be waited for, as far as that is known: it decides how soon to look closely."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Gate:
         inbox: Inbox,
         *,
         quiet: bool = False,
+        count: int = 0,
     ) -> None:
         self._session = session
         self._inbox = inbox
@@ -82,6 +84,7 @@ class Gate:
         self._progressed = float("-inf")
         self._explains = False  # pods and events are followed, too
         self._wide, self._labelled = _scopes(expected)
+        self._count = count
 
     # --- targets
 
@@ -150,7 +153,8 @@ class Gate:
         if self._waits_since is None:
             self._waits_since = now
         quiet_s = now - max(self._waits_since, self._progressed)
-        if len(waiting) > _MANY and quiet_s < _PATIENCE_S and now - self._waits_since < _LONGEST_S:
+        many = max(len(waiting), self._count) > _MANY
+        if many and quiet_s < _PATIENCE_S and now - self._waits_since < _LONGEST_S:
             return
         self._explains = True
         for resource, namespaces in companions(waiting).items():
@@ -233,19 +237,21 @@ class Gate:
         now = self._session.cluster.server_time()
         targets = [self._targets[ref] for ref in self.waiting if self._is_synced(ref)]
         policy = self._session.environment.rollout
-        decision = rollout.step(targets, self._snapshot(targets), self._log, policy, now)
+        decision = rollout.step(
+            targets, self._snapshot(targets), self._log, policy, now, blindly=not self._explains
+        )
         self._log = decision.log
         for ref, status in decision.statuses.items():
             self._note(ref, status)
         spent = clock.monotonic() - started
-        self._due = clock.monotonic() + max(10 * spent, self._pause_s)
+        self._due = clock.monotonic() + max(min(30 * spent, _LOOK_EACH_S), self._pause_s)
         self._tell()
         return decision
 
     @property
     def _pause_s(self) -> float:
         """Between two whole looks: the clock alone tells little while nothing is followed that explains."""
-        if len(self._active) <= _MANY:
+        if max(len(self._active), self._count) <= _MANY:
             return 0.0
         return _LOOK_EACH_S if self._explains else _LOOK_BLINDLY_S
 

@@ -1,4 +1,4 @@
-"""The phases of a run that writes: apply, rollout, prune, checks, or the way back. One short function each."""
+"""The phases of a run that writes: apply, rollout, prune, checks, or the way back. A short function each."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def nothing_to_write(attempt: Attempt) -> None:
 def write_and_verify(attempt: Attempt) -> None:
     attempt.begin(Phase.APPLYING)
     inbox: Inbox = SimpleQueue()
-    gate = Gate(attempt.session, attempt.expected(), inbox)
+    gate = Gate(attempt.session, attempt.expected(), inbox, count=len(attempt.plan.writes))
     try:
         if _apply(attempt, gate, inbox) and _verify(attempt, gate):
             hooks.tidy(attempt.session, attempt.plan_changes, frozenset())

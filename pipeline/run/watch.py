@@ -34,7 +34,7 @@ def watch_rollout(session: Session, targets: Sequence[Target], *, budget_s: floa
     Raises:
         InterruptedRunError: a signal arrived, or the lock is lost.
     """
-    gate = Gate(session, targets, queue.SimpleQueue())
+    gate = Gate(session, targets, queue.SimpleQueue(), count=len(targets))
     try:
         gate.add(targets)
         return finish(session, gate, budget_s=budget_s)

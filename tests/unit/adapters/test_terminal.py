@@ -239,3 +239,30 @@ def test_a_file_that_cannot_be_written_is_a_warning(tmp_path):
     ]
     GithubFiles({}, warnings.append).output("a")
     assert len(warnings) == 2
+
+
+def test_of_hundreds_of_objects_that_go_well_only_every_hundredth_is_a_line() -> None:
+    refs = [ObjectRef("", "ConfigMap", "demo", f"settings-{n}") for n in range(250)]
+    changes = tuple(Change(ref=ref, action=Action.CREATE, api_version="v1") for ref in refs)
+    stream = io.StringIO()
+    with PlainReporter(stream, lambda event: [type(event).__name__]) as report:
+        report(Planned(Plan(environment="dev", revision="r", changes=changes)))
+        for ref in refs:
+            report(ObjectApplied(ref, Action.CREATE, 1, "applied", 0.1))
+        report(ObjectApplied(refs[0], Action.CREATE, 1, "failed", 0.1, "refused"))
+    assert stream.getvalue().splitlines() == [
+        "Planned",
+        "applied 100 of 250",
+        "applied 200 of 250",
+        "ObjectApplied",
+    ]
+
+
+def test_each_of_a_few_objects_is_a_line() -> None:
+    ref = ObjectRef("", "ConfigMap", "demo", "settings")
+    change = Change(ref=ref, action=Action.CREATE, api_version="v1")
+    stream = io.StringIO()
+    with PlainReporter(stream, lambda event: [type(event).__name__]) as report:
+        report(Planned(Plan(environment="dev", revision="r", changes=(change,))))
+        report(ObjectApplied(ref, Action.CREATE, 1, "applied", 0.1))
+    assert stream.getvalue().splitlines() == ["Planned", "ObjectApplied"]
