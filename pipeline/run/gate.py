@@ -7,13 +7,14 @@ while the gate is at work, as soon as each is written.
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from pipeline.core import rollout
 from pipeline.core.desired import owner_selector
 from pipeline.core.edges import order
 from pipeline.core.readiness import exists_is_enough
+from pipeline.core.reading import owner_uid, text, uid
 from pipeline.core.rollout import WORKLOADS, RolloutDecision, RolloutLog, Snapshot
 from pipeline.model.errors import PipelineError
 from pipeline.model.events import Note, RolloutProgress
@@ -73,10 +74,12 @@ class Gate:
         self._changed: set[ObjectRef] = set()
         self.statuses: dict[ObjectRef, ObjectStatus] = {}
         self._settled: dict[ObjectRef, float] = {}
+        self._done: set[str] = set()  # uids of what is Current, and of what belongs to it
         self._followed: dict[Key, Followed] = {}
         self._followers: list[Follower] = []
         self._log = RolloutLog()
-        self._told: tuple[float, Mapping[ObjectRef, ObjectStatus]] = (float("-inf"), {})
+        self._told_at = float("-inf")
+        self._news = False
         self._started = session.clock.monotonic()
         self._due = 0.0
         self._stale = False  # something was seen since all was judged
@@ -100,14 +103,15 @@ class Gate:
             self.manifests[ref] = target.manifest
             self._targets[ref] = self._facts.core_target(target)
             self.statuses[ref] = self._first_look(target, now)
+            self._news = True
             if self.statuses[ref].status is Status.CURRENT:
                 self._settle(ref)
             else:
                 self._active.add(ref)
                 if follow:
                     self._follow_target(target)
-        if follow:
-            self._follow_companions()
+        if follow and self._count <= _MANY:
+            self._follow_companions()  # of many, with the next whole look
 
     def is_current(self, ref: ObjectRef) -> bool:
         """True also for what is not waited for."""
@@ -235,6 +239,8 @@ class Gate:
         self._changed.clear()
         self._follow_companions()
         now = self._session.cluster.server_time()
+        if self._is_large and self._explains:
+            self._forget_settled()
         targets = [self._targets[ref] for ref in self.waiting if self._is_synced(ref)]
         policy = self._session.environment.rollout
         decision = rollout.step(
@@ -268,6 +274,7 @@ class Gate:
         self._tell()
 
     def _note(self, ref: ObjectRef, status: ObjectStatus) -> None:
+        self._news = self._news or self.statuses[ref] != status
         self.statuses[ref] = status
         if status.status is Status.CURRENT:
             self._settle(ref)
@@ -275,8 +282,11 @@ class Gate:
             self._settled.pop(ref, None)
 
     def stop(self) -> None:
+        """Follow nothing any more, and forget what was seen; verdicts stay."""
         for follower in self._followers:
             follower.stop()
+        for followed in self._followed.values():
+            followed.objects.clear()
 
     @property
     def elapsed_s(self) -> float:
@@ -300,7 +310,30 @@ class Gate:
         self._active.discard(ref)
         self._settled.setdefault(ref, self.elapsed_s)
         self._log = rollout.settled(self._log, ref, self.statuses[ref])
+        followed = self._of(ref)
+        obj = followed.objects.pop((ref.namespace, ref.name), None) if followed and self._is_large else None
+        if obj is not None:
+            self._done.add(uid(obj))
         self._progressed = self._session.clock.monotonic()
+
+    @property
+    def _is_large(self) -> bool:
+        """Whether what was seen is worth forgetting: thousands of pods and events fill the memory."""
+        return self._count > _MANY
+
+    def _forget_settled(self) -> None:
+        """What belongs to workloads that are Current: only where the owner is known, as the news of different
+        kinds come in any order."""
+        for owned in (("apps", "ReplicaSet"), ("", "Pod")):
+            for followed in self._followed_of(*owned):
+                for key, obj in list(followed.objects.items()):
+                    if owner_uid(obj) in self._done:
+                        self._done.add(uid(obj))
+                        del followed.objects[key]
+        for followed in self._followed_of("", "Event"):
+            for key, obj in list(followed.objects.items()):
+                if text(obj, "involvedObject", "uid") in self._done:
+                    del followed.objects[key]
 
     def _of(self, ref: ObjectRef) -> Followed | None:
         """What follows the object: its own namespace before all of them."""
@@ -334,20 +367,17 @@ class Gate:
         return followed.objects.get((ref.namespace, ref.name))
 
     def _all(self, group: str, kind: str) -> list[Object]:
-        found: list[Object] = []
-        for key, followed in self._followed.items():
-            if key[:2] == (group, kind):
-                found += followed.objects.values()
-        return found
+        return [obj for followed in self._followed_of(group, kind) for obj in followed.objects.values()]
+
+    def _followed_of(self, group: str, kind: str) -> list[Followed]:
+        return [followed for key, followed in self._followed.items() if key[:2] == (group, kind)]
 
     def _tell(self) -> None:
-        at, told = self._told
         now = self._session.clock.monotonic()
-        if self._quiet or self.statuses == told:
+        many = len(self.statuses) > _MANY
+        if self._quiet or not self._news or (many and now - self._told_at < _TOLD_EACH_S):
             return
-        if len(self.statuses) > _MANY and now - at < _TOLD_EACH_S:
-            return
-        self._told = now, dict(self.statuses)
+        self._told_at, self._news = now, False
         self._session.tell(RolloutProgress(tuple(self.statuses.items()), self.elapsed_s))
 
 

@@ -42,6 +42,7 @@ def write_and_verify(attempt: Attempt) -> None:
     gate = Gate(attempt.session, attempt.expected(), inbox, count=len(attempt.plan.writes))
     try:
         if _apply(attempt, gate, inbox) and _verify(attempt, gate):
+            gate.stop()
             hooks.tidy(attempt.session, attempt.plan_changes, frozenset())
             attempt.succeed()
             return
