@@ -82,6 +82,18 @@ def _shared(path: FieldPath) -> FieldPath:
     return _PATHS.setdefault(path, path)
 
 
+_LINES: Final[dict[tuple[tuple[FieldPath, int], ...], dict[FieldPath, int]]] = {}
+_MOST_LINES: Final = 1_000
+
+
+def _shared_lines(lines: dict[FieldPath, int]) -> dict[FieldPath, int]:
+    """One mapping for files that are laid out alike, as those of one object each mostly are."""
+    key = tuple(lines.items())
+    if len(_LINES) > _MOST_LINES:
+        return _LINES.get(key, lines)
+    return _LINES.setdefault(key, lines)
+
+
 @dataclass(slots=True)
 class _Frame:
     """A mapping or sequence that is still open."""
@@ -138,7 +150,7 @@ class Composer:
                 self._alias(event)
             elif kind is DocumentStartEvent or kind is StreamEndEvent:
                 if started and self._root is not None:
-                    yield Document(self._root, self._origin, self._lines)
+                    yield Document(self._root, self._origin, _shared_lines(self._lines))
                 if kind is StreamEndEvent:
                     return
                 started = True

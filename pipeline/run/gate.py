@@ -41,7 +41,7 @@ _LONGEST_S = 10.0
 """or so long in all."""
 
 _LOOK_EACH_S = 0.25
-"""How often many are judged as a whole; few as often as a thirtieth of the time allows."""
+"""How often many are judged as a whole, if that takes no more than a twentieth of the time."""
 
 _LOOK_BLINDLY_S = 1.0
 _TOLD_EACH_S = 0.5
@@ -250,16 +250,16 @@ class Gate:
         for ref, status in decision.statuses.items():
             self._note(ref, status)
         spent = clock.monotonic() - started
-        self._due = clock.monotonic() + max(min(30 * spent, _LOOK_EACH_S), self._pause_s)
+        self._due = clock.monotonic() + self._pause_s(spent)
         self._tell()
         return decision
 
-    @property
-    def _pause_s(self) -> float:
-        """Between two whole looks: the clock alone tells little while nothing is followed that explains."""
+    def _pause_s(self, spent_s: float) -> float:
+        """Between two whole looks: of few they are quick; of many, the clock alone tells little while nothing
+        is followed that explains."""
         if max(len(self._active), self._count) <= _MANY:
-            return 0.0
-        return _LOOK_EACH_S if self._explains else _LOOK_BLINDLY_S
+            return min(30 * spent_s, _LOOK_EACH_S)
+        return max(20 * spent_s, _LOOK_EACH_S if self._explains else _LOOK_BLINDLY_S)
 
     def _judge_changed(self) -> None:
         now = self._session.cluster.server_time()
