@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pipeline.core import fields
 from pipeline.model.environment import Environment
 from pipeline.model.objects import Manifest, Object, ObjectRef, get_path
 
@@ -62,29 +63,43 @@ def owner_selector(environment: Environment) -> str:
 
 
 def scaled_by_autoscaler(objects: Iterable[Mapping[str, Any]]) -> frozenset[ObjectRef]:
-    """The workloads that the HorizontalPodAutoscalers among ``objects`` scale."""
+    """The workloads that the autoscalers among ``objects`` scale: HorizontalPodAutoscalers, and KEDA's
+    ScaledObjects, which make one."""
     targets = set()
     for obj in objects:
-        if obj.get("kind") != "HorizontalPodAutoscaler":
+        if obj.get("kind") not in ("HorizontalPodAutoscaler", "ScaledObject"):
             continue
         target = get_path(obj, "spec", "scaleTargetRef", default={})
-        group, _, _ = str(target.get("apiVersion", "")).rpartition("/")
-        if target.get("kind") and target.get("name"):
+        default = "apps/v1" if obj["kind"] == "ScaledObject" else ""
+        group, _, _ = str(target.get("apiVersion") or default).rpartition("/")
+        kind = target.get("kind") or ("Deployment" if obj["kind"] == "ScaledObject" else "")
+        if kind and target.get("name"):
             namespace = str(get_path(obj, "metadata", "namespace", default=""))
-            targets.add(ObjectRef(group, str(target["kind"]), namespace, str(target["name"])))
+            targets.add(ObjectRef(group, str(kind), namespace, str(target["name"])))
     return frozenset(targets)
 
 
-def leave_replicas(body: Object, live: Object | None) -> Object:
-    """``body`` with ``spec.replicas`` as an autoscaler wants it: the live number.
+def is_scaled(live: Object | None) -> bool:
+    """Whether an autoscaler, wherever it stands, has set ``spec.replicas``: through the scale subresource,
+    and not by a person's ``kubectl scale``."""
+    if live is None or get_path(live, "spec", "replicas") is None:
+        return False
+    owners = fields.owning(live, ("spec", "replicas"))
+    return any(who.subresource == "scale" and not who.name.startswith("kubectl") for who in owners)
 
-    Sent with the live value rather than left out: where we alone own the field, an apply without it
-    would reset it to the default of 1 before the autoscaler wakes up. On creation the
-    manifest's own number stands.
+
+def leave_replicas(body: Object, live: Object | None) -> Object:
+    """``body`` with ``spec.replicas`` left to its autoscaler.
+
+    Left out where an autoscaler owns the field by now. Where we alone own it, an apply without it would reset
+    it to the default of 1 before the autoscaler wakes up: there it is sent with the live number. On creation
+    the manifest's own number stands.
     """
     replicas = get_path(live, "spec", "replicas")
     if replicas is None:
         return body
     if not isinstance(body.get("spec"), dict) or "replicas" not in body["spec"]:
         return body
+    if is_scaled(live):
+        return {**body, "spec": {key: value for key, value in body["spec"].items() if key != "replicas"}}
     return {**body, "spec": {**body["spec"], "replicas": replicas}}

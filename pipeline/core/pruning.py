@@ -8,6 +8,7 @@ from typing import Final
 
 from pipeline.core import graph
 from pipeline.core.desired import foreign_owner, is_ours
+from pipeline.core.kinds import builtin
 from pipeline.model.environment import Environment
 from pipeline.model.errors import InvalidError, Problem
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin, get_path
@@ -123,7 +124,15 @@ def _stays(entry: InventoryEntry, live: Object, environment: Environment) -> str
 
 
 def _in_order(going: Sequence[Change], live: Mapping[ObjectRef, Object], first: int) -> list[Change]:
-    """Users before what they use, by the references of the live objects."""
+    """Users before what they use, by the references of the live objects; custom resources before all others,
+    since the controller that has to let go of them may be among those."""
+    custom = [c for c in going if builtin(c.api_version, c.ref.kind) is None]
+    own = [c for c in going if builtin(c.api_version, c.ref.kind) is not None]
+    ordered = _waves(custom, live, first)
+    return ordered + _waves(own, live, max((c.wave + 1 for c in ordered), default=first))
+
+
+def _waves(going: Sequence[Change], live: Mapping[ObjectRef, Object], first: int) -> list[Change]:
     bare = [Manifest(c.ref, _without_annotations(live[c.ref]), Origin("the cluster")) for c in going]
     try:
         waves: Iterable[Sequence[ObjectRef]] = graph.delete_waves(graph.needs(bare, default_namespace=""))

@@ -224,7 +224,7 @@ def _with_live_replicas(desired: Sequence[Desired], live: Mapping[ObjectRef, Obj
     scaled = core_desired.scaled_by_autoscaler(d.body for d in desired)
     return tuple(
         replace(d, body=core_desired.leave_replicas(d.body, live.get(d.manifest.ref)))
-        if d.manifest.ref in scaled
+        if d.manifest.ref in scaled or core_desired.is_scaled(live.get(d.manifest.ref))
         else d
         for d in desired
     )

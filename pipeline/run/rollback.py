@@ -142,7 +142,7 @@ def _restore(session: Session, change: Change, then: Object) -> None:
         if not error.is_about_immutability or change.ref.kind in NEVER_PRUNED:
             raise
         send.delete_to_replace(session, change)
-        session.cluster.create(core_rollback.creatable(fields.clean(then)))
+        send.create(session, change, core_rollback.creatable(fields.clean(then)))
         send.give_back(session, change, then)
 
 
@@ -151,7 +151,7 @@ def _bring_back(session: Session, change: Change, then: Object) -> None:
     assert change.body is not None  # noqa: S101 - creations have one
     send.wait_gone(session, change)
     session.guard()
-    session.cluster.create(change.body)
+    send.create(session, change, change.body)
     send.give_back(session, change, then)
 
 

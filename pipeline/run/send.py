@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.core import adoption, diff, fields
 from pipeline.core.rollback import creatable
-from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
+from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError, UnreachableError
 from pipeline.model.events import Note
 from pipeline.model.objects import Object, ObjectRef, get_path
 from pipeline.model.plan import Action, Change, FieldChange
@@ -114,7 +114,7 @@ class Sender:
         if old is None:
             return error
         try:
-            self._session.cluster.create(creatable(fields.clean(old)))
+            create(self._session, change, creatable(fields.clean(old)))
             give_back(self._session, change, old)
         except PipelineError as again:
             self._session.tell(Note(f"{change.ref} could not be brought back: {again.message}", warning=True))
@@ -132,6 +132,17 @@ def delete_to_replace(session: Session, change: Change) -> None:
     session.cluster.delete(change.ref, change.api_version, uid=change.uid, orphan=orphan)
     wait_gone(session, change)
     session.guard()
+
+
+def create(session: Session, change: Change, body: Object) -> None:
+    """Create an object that is known to be gone. Where the answer is lost, what stands there now tells: only
+    we make it, and a second one cannot be made."""
+    try:
+        session.cluster.create(body)
+    except UnreachableError:
+        if session.cluster.get(change.ref, change.api_version) is None:
+            session.guard()
+            session.cluster.create(body)
 
 
 def give_back(session: Session, change: Change, then: Object) -> None:

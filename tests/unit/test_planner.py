@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.core import planner
-from pipeline.core.desired import body_of, leave_replicas, scaled_by_autoscaler
+from pipeline.core.desired import body_of, is_scaled, leave_replicas, scaled_by_autoscaler
 from pipeline.core.planner import Desired, DryRun, World
 from pipeline.model.environment import Environment, Prune
 from pipeline.model.objects import Manifest, ObjectRef, Origin, digest
@@ -241,3 +241,65 @@ def test_an_autoscaler_owns_its_targets_replicas():
     body = {"spec": {"replicas": 3, "paused": False}}
     assert leave_replicas(body, {"spec": {"replicas": 7}})["spec"] == {"replicas": 7, "paused": False}
     assert leave_replicas(body, None) == body
+
+
+def scaled_by(manager, subresource):
+    entry = {
+        "manager": manager,
+        "operation": "Update",
+        "apiVersion": "apps/v1",
+        "fieldsType": "FieldsV1",
+        "fieldsV1": {"f:spec": {"f:replicas": {}}},
+        "subresource": subresource,
+    }
+    meta = {"name": "web", "namespace": "demo", "managedFields": [entry]}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": {"replicas": 7}}
+
+
+def test_replicas_that_an_autoscaler_has_set_are_left_out():
+    live = scaled_by("kube-controller-manager", "scale")
+    assert is_scaled(live)
+    assert leave_replicas({"spec": {"replicas": 3, "paused": False}}, live)["spec"] == {"paused": False}
+
+
+@pytest.mark.parametrize(("manager", "subresource"), [("kubectl", "scale"), ("kube-controller-manager", "")])
+def test_replicas_that_a_person_or_another_writer_has_set_are_no_autoscalers(manager, subresource):
+    assert not is_scaled(scaled_by(manager, subresource))
+
+
+def test_a_scaled_object_of_keda_scales_a_deployment_unless_it_says_otherwise():
+    scaled = {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": "web", "namespace": "demo"},
+        "spec": {"scaleTargetRef": {"name": "web"}},
+    }
+    assert scaled_by_autoscaler([scaled]) == {ObjectRef("apps", "Deployment", "demo", "web")}
+
+
+def test_custom_resources_are_deleted_before_the_workload_that_may_have_to_let_go_of_them():
+    def owned(api_version, kind, name):
+        meta = {"name": name, "namespace": "demo", "uid": name, "labels": OWNED}
+        body = {"apiVersion": api_version, "kind": kind, "metadata": meta}
+        entry = InventoryEntry(
+            ref=ObjectRef.of(body),
+            api_version=api_version,
+            uid=name,
+            generation=0,
+            resource_version="1",
+            content="x",
+        )
+        return body, entry
+
+    controller, first = owned("apps/v1", "Deployment", "controller")
+    database, second = owned("example.com/v1", "Database", "db")
+    one = settings()
+    plan, problems = build(
+        one,
+        live=[live_of(one), controller, database],
+        owned=[entry_of(one), first, second],
+        environment=replace(ENV, prune=Prune(max_percent=100)),
+    )
+    assert problems == ()
+    waves = {c.ref.name: c.wave for c in plan.changes if c.action is Action.DELETE}
+    assert waves["db"] < waves["controller"]
