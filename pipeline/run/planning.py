@@ -116,15 +116,23 @@ def _scrutinised(session: Session, world: World, plan: Plan | None, problems: tu
     written = [d for d in world.desired if d.manifest.ref in world.dry_runs]
     missing = _permissions(session, world, plan)
     problems = tuple(p for p in problems if not _is_told_by(missing, p))
-    problems += missing.problems + tuple(missing_references(session, world.desired, written))
     foreseen = predictions(session, world.desired, written, world.live)
-    problems += tuple(p for p in foreseen if not p.warning)
+    problems = _once(problems, tuple(p for p in foreseen if not p.warning))
+    problems += missing.problems + tuple(missing_references(session, world.desired, written))
     if plan is not None and not problems:
         problems += tuple(_refused_deletions(session, plan.changes))
     if plan is None or problems:
         raise _refused(session, problems, missing)
     warnings = (*plan.warnings, *(p for p in foreseen if p.warning))
     return Planned(plan=replace(plan, warnings=warnings), live=_live(world), desired=tuple(world.desired))
+
+
+def _once(refused: tuple[Problem, ...], foreseen: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """What the server refused is not told a second time; of definitions ours says what to do instead."""
+    explained = {p.object for p in foreseen if p.code.startswith("crd-")}
+    told = {p.object for p in refused}
+    kept = tuple(p for p in refused if p.object not in explained)
+    return kept + tuple(p for p in foreseen if p.object in explained or p.object not in told)
 
 
 def _look(
