@@ -25,6 +25,9 @@ MANAGER = "pipeline"
 
 PAGE = 500  # objects a list request; kubectl's own default
 APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
+STALL_S = 75.0
+"""A watch on which nothing comes for so long, no bookmark either (one a minute), is taken for dead."""
+
 SERVED_WITHIN_S = 10.0  # from Established to discovery; nelm waits as long
 
 Objects: TypeAlias = list[Object]
@@ -276,7 +279,7 @@ class KubeCluster:
                 query=query,
                 idempotent=True,
                 secret=secret,
-                read_s=timeout_s + READ_S,
+                read_s=min(timeout_s + READ_S, STALL_S),
             )
         )
         return Watch(response, what, secret=secret)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pipeline.core import gates
 from pipeline.core.hints import HINTS
 from pipeline.model.environment import Check
@@ -9,13 +11,16 @@ from pipeline.model.events import Checked
 from pipeline.model.status import Cause, CauseCode, CheckResult, Sample, Verdict
 from pipeline.run.session import Session
 
+Alarm = Callable[[], str]
+"""Asked before each sample: why there is no point in going on, or an empty string."""
 
-def run_checks(session: Session) -> tuple[CheckResult, ...]:
+
+def run_checks(session: Session, alarm: Alarm = lambda: "") -> tuple[CheckResult, ...]:
     """All checks in the file's order; after one that does not pass the rest is skipped."""
     results: list[CheckResult] = []
     for check in session.environment.checks:
         unmet = next((r for r in results if r.verdict is not Verdict.PASS), None)
-        result = gates.skipped(check, f"{unmet.name} did not pass") if unmet else _run(session, check)
+        result = gates.skipped(check, f"{unmet.name} did not pass") if unmet else _run(session, check, alarm)
         results.append(result)
         session.tell(Checked(result))
     return tuple(results)
@@ -46,11 +51,13 @@ def causes_of(session: Session, results: tuple[CheckResult, ...]) -> tuple[Cause
     return tuple(causes)
 
 
-def _run(session: Session, check: Check) -> CheckResult:
+def _run(session: Session, check: Check, alarm: Alarm) -> CheckResult:
     started = session.clock.monotonic()
     samples: list[Sample] = []
     while True:
         session.hold()
+        if why := alarm():
+            return gates.skipped(check, why)
         at = session.clock.monotonic() - started
         taken = session.prober.probe(check.probe, session.environment.namespace, check.timeout_s)
         [message] = session.hide(taken.message)

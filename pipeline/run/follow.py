@@ -28,6 +28,8 @@ class Followed:
     objects: dict[tuple[str, str], Object] = field(default_factory=dict)
     synced: bool = False
     forbidden: str = ""
+    gone: dict[tuple[str, str], int] = field(default_factory=dict)
+    """With which resourceVersion an object was deleted: what is older must not bring it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +76,18 @@ class Follower:
             self._stream.close()
 
     def _run(self) -> None:
-        backoff = _BACKOFF_S
+        backoff, in_a_row = _BACKOFF_S, 0
         while not self._ended.is_set():
             try:
                 self._list_and_watch()
-                backoff = _BACKOFF_S
+                backoff, in_a_row = _BACKOFF_S, 0
             except ApiError as error:
                 if error.status in (403, 404):
                     self._updates(Update(self._key, forbidden=error.message))
                     return
-                self._ended.wait(0 if error.status == 410 else backoff)
+                in_a_row = in_a_row + 1 if error.status == 410 else 0
+                # Too old once is the rule after a pause; again and again it is a server in trouble.
+                self._ended.wait(0 if in_a_row == 1 else backoff)
             except PipelineError:
                 self._ended.wait(backoff)
             backoff = min(backoff * 2, _LONGEST_BACKOFF_S)
@@ -119,17 +123,29 @@ class Follower:
 
 
 def take_in(followed: Followed, update: Update) -> None:
-    """Bring what was followed up to date."""
+    """Bring what was followed up to date. Events that come twice, late or out of order change nothing."""
     if update.forbidden:
         followed.forbidden, followed.synced = update.forbidden, True
         return
     if update.replace:
-        followed.objects = {}
+        followed.objects, followed.gone = {}, {}
         followed.synced = True
     for obj in update.objects:
         key = (str(get_path(obj, "metadata", "namespace", default="")), obj["metadata"]["name"])
+        version = _version(obj)
+        known = _version(followed.objects.get(key))
+        if version and version < max(known, followed.gone.get(key, 0)):
+            continue
         if update.deleted:
             followed.objects.pop(key, None)
-        else:
+            followed.gone[key] = max(version, known)
+        elif version == 0 or version > followed.gone.get(key, 0):
             obj["metadata"].pop("managedFields", None)  # half of an object, and no evidence of anything
             followed.objects[key] = obj
+
+
+def _version(obj: Object | None) -> int:
+    """The resourceVersion as the number that it is for all kinds in etcd (comparable by contract since
+    Kubernetes 1.35); 0 for anything else, which is then taken as it comes."""
+    text = str(get_path(obj, "metadata", "resourceVersion", default=""))
+    return int(text) if text.isdecimal() else 0

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from queue import SimpleQueue
 
+from pipeline.core.hints import HINTS
 from pipeline.model.errors import ApiError, InterruptedRunError, UnreachableError
 from pipeline.model.events import Failed, Note, RolloutDone
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.plan import Action
 from pipeline.model.release import Phase
-from pipeline.model.status import Cause, CauseCode, Verdict
+from pipeline.model.status import Cause, CauseCode, Status, Verdict
 from pipeline.run import apply, checks, failure, hooks
 from pipeline.run.attempt import Attempt
 from pipeline.run.gate import Gate, Inbox
 from pipeline.run.planning import Planned
 from pipeline.run.prune import prune
 from pipeline.run.targets import Target
-from pipeline.run.watch import RolloutResult, finish, watch_rollout
+from pipeline.run.watch import RolloutResult, failed, finish, watch_rollout
 
 
 def nothing_to_write(attempt: Attempt) -> None:
@@ -110,7 +111,7 @@ def _verify(attempt: Attempt, gate: Gate) -> bool:
     if not _note_rollout(attempt, result):
         attempt.outcome.checks = checks.skip_checks(session, "rollout failed")
         return False
-    return _prune(attempt) and check(attempt)
+    return _prune(attempt) and _soak(attempt, gate)
 
 
 def _watch(attempt: Attempt, targets: Sequence[Target]) -> bool:
@@ -142,12 +143,49 @@ def _prune(attempt: Attempt) -> bool:
     return True
 
 
-def check(attempt: Attempt) -> bool:
+def _soak(attempt: Attempt, gate: Gate) -> bool:
+    """The checks, with an eye on what was ready: what falls back meanwhile has not been deployed well."""
+    if not attempt.session.environment.checks:
+        return True
+    degraded: list[RolloutResult] = []
+
+    def alarm() -> str:
+        gate.wait(0.0)
+        decision = gate.judge()
+        if decision is None or not decision.fatal:
+            return ""
+        degraded.append(failed(attempt.session, gate, decision))
+        return "what was ready has failed meanwhile"
+
+    passed = check(attempt, alarm)
+    if passed and not alarm() and gate.is_waiting:
+        result = finish(attempt.session, gate, budget_s=attempt.budget_left())
+        degraded += [] if result.ok else [result]
+    for result in degraded[:1]:
+        attempt.outcome.rollout = result.entries
+        attempt.outcome.causes = _degradation(result) + result.causes + attempt.outcome.causes
+    return passed and not degraded
+
+
+def _degradation(result: RolloutResult) -> tuple[Cause, ...]:
+    fallen = [e for e in result.entries if e.status.status is not Status.CURRENT][:1]
+    return tuple(
+        Cause(
+            object=entry.ref,
+            code=CauseCode.DEGRADED,
+            message=f"was ready and is no longer: {entry.status.message}",
+            hint=HINTS[CauseCode.DEGRADED],
+        )
+        for entry in fallen
+    )
+
+
+def check(attempt: Attempt, alarm: checks.Alarm = lambda: "") -> bool:
     session, outcome = attempt.session, attempt.outcome
     if not session.environment.checks:
         return True
     with attempt.timed("checks"):
-        outcome.checks = checks.run_checks(session)
+        outcome.checks = checks.run_checks(session, alarm)
     outcome.causes += checks.causes_of(session, outcome.checks)
     return all(c.verdict is Verdict.PASS for c in outcome.checks)
 
