@@ -19,9 +19,8 @@ WatchEvent = tuple[str, Object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """What the server would make of an object: how it would stand (as it was sent, where it would be new),
-    whether it would be new, and what the server warns of (deprecated versions, unknown annotations, Pod
-    Security)."""
+    """What the server would make of an object: how it would stand, whether it would be new, and what the
+    server warns of (deprecated versions, unknown annotations, Pod Security)."""
 
     result: Object
     created: bool

@@ -124,10 +124,7 @@ class KubeCluster:
     def try_apply(self, body: Object, *, force: bool = False) -> Tried:
         what = f"try to apply {ObjectRef.of(body).short}"
         answer = self._apply(body, what, force=force, strict=True, dry_run=True)
-        created = answer.status == 201
-        # What would be new is compared with nothing: its answer need not even be read.
-        result = dict(body) if created else _object(answer)
-        return Tried(result=result, created=created, warnings=_warnings(answer))
+        return Tried(result=_object(answer), created=answer.status == 201, warnings=_warnings(answer))
 
     def _apply(self, body: Object, what: str, *, force: bool, strict: bool, dry_run: bool) -> Answer:
         query = {"fieldManager": MANAGER, "force": "true" if force else "false"}

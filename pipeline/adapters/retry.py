@@ -25,6 +25,7 @@ FIRST_CONTACT_S = 3.0
 
 UNLIMITED = 1_000_000  # attempts; time is what bounds them
 SHORT_LIMIT = 3  # attempts at an internal error
+SCHEMA_LIMIT = 8  # attempts, ten seconds: a definition that was just changed is served a moment later
 LONGEST_RETRY_AFTER_S = 20.0
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 5.0
@@ -38,6 +39,9 @@ _WEBHOOK_STARTING = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """A webhook that nobody serves yet, or whose certificate is not in place yet."""
+
+_OLD_SCHEMA = re.compile(r"field not declared in schema|strict decoding error: unknown field")
+"""After a dry run that accepted the object, or a definition of the same plan: the old schema answers still."""
 
 _ACCOUNT_PENDING = "error looking up service account"
 """A bare pod in a new namespace: the controller makes the account `default` a moment later."""
@@ -124,6 +128,8 @@ def attempts_worth(status: int, answer: Mapping[str, Any], *, idempotent: bool, 
         return 1
     if status >= 500:
         return _after_server_error(status, answer, patient=patient)
+    if patient and status == 400 and _OLD_SCHEMA.search(str(answer.get("message", ""))):
+        return SCHEMA_LIMIT
     return UNLIMITED if patient and _comes_soon(status, answer) else 1
 
 
@@ -146,6 +152,8 @@ def _after_server_error(status: int, answer: Mapping[str, Any], *, patient: bool
         return 1
     if patient and _WEBHOOK_STARTING.search(message):
         return UNLIMITED
+    if patient and _OLD_SCHEMA.search(message):
+        return SCHEMA_LIMIT
     return SHORT_LIMIT if reason == "InternalError" else 1
 
 

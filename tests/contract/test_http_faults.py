@@ -117,6 +117,45 @@ def test_a_server_that_stays_away_is_given_half_a_minute(
     assert 20 < clock.monotonic() <= 30
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        status(
+            500,
+            "",
+            "failed to create typed patch object (a; v1, Kind=A): .spec.x: field not declared in schema",
+        ),
+        status(400, "BadRequest", 'strict decoding error: unknown field "spec.x"'),
+        status(
+            500,
+            "InternalError",
+            'failed calling webhook "a.example.com": no endpoints available for service "a"',
+        ),
+        status(
+            403,
+            "Forbidden",
+            'error looking up service account demo/default: serviceaccount "default" not found',
+        ),
+    ],
+)
+def test_a_write_waits_for_what_its_plan_is_just_bringing_up(
+    kube: KubeCluster, script: Script, refusal: Reply
+) -> None:
+    script.says(refusal, refusal, Reply(body=POD))
+
+    assert kube.apply(POD) == POD
+    assert len(script.requests) == 3
+
+
+def test_a_dry_run_waits_for_nothing_of_that_kind(kube: KubeCluster, script: Script) -> None:
+    script.says(status(400, "BadRequest", 'strict decoding error: unknown field "spec.x"'))
+
+    with pytest.raises(ApiError):
+        kube.try_apply(POD)
+
+    assert len(script.requests) == 1
+
+
 def test_an_internal_error_is_not_waited_for_long(
     kube: KubeCluster, script: Script, clock: FakeClock
 ) -> None:
