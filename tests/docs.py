@@ -14,12 +14,18 @@ from pathlib import Path
 from pipeline.cli import parser
 from pipeline.core.hints import HINTS
 from pipeline.core.lifecycle import TRANSITIONS
+from pipeline.core.readiness.custom import KindRule
+from pipeline.core.readiness.custom_rules import TABLE
+from pipeline.core.ready_rules import Rule
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.release import Phase
 from pipeline.model.status import CauseCode
 
 ROOT = Path(__file__).parent.parent
-PAGES = (ROOT / "README.md", ROOT / "docs" / "architecture.md", ROOT / "docs" / "causes.md")
+PAGES = (
+    ROOT / "README.md",
+    *(ROOT / "docs" / name for name in ("architecture.md", "causes.md", "readiness.md")),
+)
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -54,11 +60,44 @@ def commands() -> str:
     return _table(("Command", "Does", "Options of its own"), rows)
 
 
+def custom_resources() -> str:
+    """The table of custom resources, entry by entry."""
+    head = (
+        "Group",
+        "Kinds",
+        "Current when all hold",
+        "Failed when",
+        "Not ready while",
+        "Generation",
+        "Source",
+    )
+    return _table(head, [_entry(rule) for rule in TABLE])
+
+
+def _entry(rule: KindRule) -> tuple[str, ...]:
+    failed = [*_spelled(rule.failed), *(f"{one} (lasting)" for one in _spelled(rule.trouble))]
+    notes = [rule.source, *([_capital(rule.note)] if rule.note else [])]
+    return (
+        f"`{rule.group}`",
+        "any" if rule.kinds == ("*",) else ", ".join(rule.kinds),
+        "<br>".join(_spelled(rule.current)) or "it exists",
+        "<br>".join(failed),
+        "<br>".join(_spelled(rule.busy)),
+        rule.generation,
+        ". ".join(notes),
+    )
+
+
+def _spelled(rules: Sequence[Rule]) -> list[str]:
+    return [f"`{rule.source}`" for rule in rules]
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "phases": phases,
     "causes": causes,
     "exit_codes": exit_codes,
     "commands": commands,
+    "custom_resources": custom_resources,
 }
 
 

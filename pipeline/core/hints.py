@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
+from pipeline.core.evidence.crashes import exec_failure_in
+from pipeline.core.evidence.images import other_tags
 from pipeline.core.reading import items, text
+from pipeline.core.schema import nearest
 from pipeline.model.objects import FieldPath, Manifest, ObjectRef
-from pipeline.model.status import Cause, CauseCode, Evidence
+from pipeline.model.status import Cause, CauseCode, Evidence, ObjectStatus, Status
 
 HINTS: Mapping[CauseCode, str] = {
     CauseCode.IMAGE_NOT_FOUND: "push the image, or correct its name, tag or digest",
@@ -74,17 +78,86 @@ HINTS: Mapping[CauseCode, str] = {
 
 
 def cause(
-    ref: ObjectRef | None, evidence: Evidence, manifest: Manifest | None = None, logs: Sequence[str] = ()
+    ref: ObjectRef | None,
+    evidence: Evidence,
+    manifest: Manifest | None = None,
+    logs: Sequence[str] = (),
+    *,
+    others: Sequence[str] = (),
+    before: ObjectStatus | None = None,
+    hint: str = "",
 ) -> Cause:
-    """Evidence as it is reported: with the line of the manifest, the log lines and the hint."""
+    """Evidence as it is reported: with the line of the manifest, the log lines and the hint.
+
+    ``others`` are the other objects that show the same, ``before`` is the object's status before the
+    deploy: what was broken already is said to be. ``hint``: what is known beyond the evidence.
+    """
+    told = by_log(evidence, logs)
+    past = _past(before)
+    same = f"the same in {len(others)} more: {', '.join(others[:_OTHERS])}" if others else ""
     return Cause(
         object=ref,
-        code=evidence.code,
-        message=evidence.message,
-        evidence=(*evidence.details, *logs),
-        origin=manifest.origin_of(_in_manifest(evidence, manifest)) if manifest else None,
-        hint=HINTS[evidence.code],
+        code=told.code,
+        message=told.message,
+        evidence=(*told.details, *filter(None, [past, same]), *logs),
+        origin=manifest.origin_of(_in_manifest(told, manifest)) if manifest else None,
+        hint=hint or told.hint or HINTS[told.code],
     )
+
+
+def _past(before: ObjectStatus | None) -> str:
+    if before is None or before.status in (Status.CURRENT, Status.NOT_FOUND):
+        return ""
+    return (
+        f"it was {before.status} before this deploy already: {before.message or before.reason or 'not ready'}"
+    )
+
+
+def by_log(evidence: Evidence, logs: Sequence[str]) -> Evidence:
+    """The evidence with the cause that only the log of a crash tells: the program could not be started."""
+    code = exec_failure_in(logs) if evidence.code in _CRASHES else None
+    if code is None or not evidence.container:
+        return evidence
+    why = {
+        CauseCode.IMAGE_PLATFORM_MISMATCH: "its image is built for another platform",
+        CauseCode.COMMAND_NOT_FOUND: "no such command",
+    }.get(code, "it is not executable")
+    is_image = code is CauseCode.IMAGE_PLATFORM_MISMATCH
+    return replace(
+        evidence,
+        code=code,
+        message=f"{evidence.message}, since it cannot be started: {why}",
+        path=(*evidence.path, "image" if is_image else "command"),
+        hint="",
+    )
+
+
+def near_hint(evidence: Evidence, names: Iterable[str]) -> str:
+    """What a missing ConfigMap, Secret or key was probably meant to be, of those that there are."""
+    lacks = evidence.lacks
+    if lacks is None:
+        return ""
+    if near := nearest(lacks.key or lacks.name, sorted(names)):
+        what = f"{lacks.kind} {lacks.name} has the key" if lacks.key else f"there is the {lacks.kind}"
+        return f"did you mean {near!r}? {what} {near}, not {lacks.key or lacks.name}"
+    return ""
+
+
+def tag_hint(evidence: Evidence, manifests: Iterable[Manifest]) -> str:
+    """Which other tag of a missing image's repository stands in the set."""
+    if evidence.code not in _TAGS or not evidence.image:
+        return ""
+    used = other_tags(evidence.image, manifests)
+    if not used:
+        return ""
+    ref, image = used[0]
+    return f"{HINTS[evidence.code]}; {ref.short} uses {image}"
+
+
+_OTHERS = 10  # objects that are named; of more only the number
+
+_TAGS = frozenset({CauseCode.IMAGE_NOT_FOUND, CauseCode.IMAGE_PLATFORM_MISMATCH})
+_CRASHES = frozenset({CauseCode.CRASH_LOOP, CauseCode.INIT_CONTAINER_FAILED})
 
 
 def _in_manifest(evidence: Evidence, manifest: Manifest) -> FieldPath:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pipeline.core.predict.size import size_problems
+from pipeline.core.ready_rules import FAILED, READY, parse_rules
 from pipeline.core.references import pod_spec_path
 from pipeline.core.removed import removed
 from pipeline.core.schema import kind_of, nearest, shown
@@ -35,6 +36,7 @@ def problems_of(manifest: Manifest) -> list[Problem]:
         *_version(manifest),
         *_name(manifest),
         *_metadata(manifest, ("metadata",)),
+        *_readiness(manifest),
         *_data(manifest),
         *_selector(manifest),
         *_pods(manifest),
@@ -83,6 +85,21 @@ def _name(manifest: Manifest) -> Iterator[Problem]:
         message = f"metadata.namespace {shown(manifest.ref.namespace)} is not valid"
         hint = "lower-case letters, digits and -, at most 63"
         yield _problem(manifest, ("metadata", "namespace"), "bad-name", message, hint)
+
+
+def _readiness(manifest: Manifest) -> Iterator[Problem]:
+    """Rules that cannot be read would be found only when the object is waited for."""
+    annotations = get_path(manifest.body, "metadata", "annotations")
+    for key in (READY, FAILED) if isinstance(annotations, dict) else ():
+        if not isinstance(annotations.get(key), str):
+            continue
+        try:
+            parse_rules(annotations[key])
+        except ValueError as error:
+            at = ("metadata", "annotations", key)
+            yield _problem(
+                manifest, at, "bad-rule", f"{key}: {error}", "see docs/readiness.md for the grammar"
+            )
 
 
 # --- labels and annotations

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, replace
 from pipeline.core.evidence import EventIndex, EvidenceLog, evidence, remember
 from pipeline.core.evidence.pending import explain_failure, explain_pending
 from pipeline.core.readiness import assess
+from pipeline.core.readiness.deleting import terminating
+from pipeline.core.readiness.nodes import excused
 from pipeline.core.readiness.verdicts import unknown, waiting
-from pipeline.core.reading import condition, mapping, number, observed, owner_uid, uid
+from pipeline.core.reading import condition, is_deleting, number, observed, owner_uid, uid
 from pipeline.model.environment import Rollout
 from pipeline.model.objects import Object, ObjectRef
 from pipeline.model.status import CauseCode, Evidence, Grade, ObjectStatus, Status
@@ -38,7 +40,8 @@ class Target:
 
     ``since`` is when we wrote it (seconds since 1970, the server's clock); None where we did not.
     ``generation`` and ``uid`` are what the write returned: a snapshot with less is older than the
-    write. ``gone``: it was deleted, and is waited for to disappear.
+    write. ``gone``: it was deleted, and is waited for to disappear. ``class_exists``: the StorageClass or
+    IngressClass that it names, or the default one; None where nobody looked.
     """
 
     ref: ObjectRef
@@ -48,17 +51,22 @@ class Target:
     gone: bool = False
     has_status_subresource: bool | None = None
     wait_for_first_consumer: bool = False
+    class_exists: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The cluster as last seen: the targets that exist, and lists that may hold more than theirs."""
+    """The cluster as last seen: the targets that exist, and lists that may hold more than theirs.
+
+    Without ``nodes`` a DaemonSet waits for all of its nodes, whatever state they are in.
+    """
 
     objects: Mapping[ObjectRef, Object] = field(default_factory=dict)
     replica_sets: Sequence[Object] = ()
     pods: Sequence[Object] = ()
     events: Sequence[Object] = ()
     controller_revisions: Sequence[Object] = ()
+    nodes: Sequence[Object] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +117,7 @@ def step(
     pending: list[tuple[ObjectRef, Evidence]] = []
     for target in targets:
         obj = snapshot.objects.get(target.ref)
-        status = _status(target, obj, log, policy, now)
+        status = _status(target, obj, log, policy, now, excused_nodes=_excused(target, obj, index))
         statuses[target.ref] = status
         if status.status is Status.CURRENT:
             continue
@@ -157,14 +165,13 @@ def is_available(obj: Object | None) -> bool:
     """Whether some of a workload serves, at its newest spec: enough for what calls its Service."""
     if obj is None or not observed(obj):
         return False
-    status = mapping(obj, "status")
     match obj.get("kind"):
         case "Deployment":
             return condition(obj, "Available").get("status") == "True"
         case "StatefulSet" | "ReplicaSet" | "ReplicationController":
-            return bool(status.get("readyReplicas"))
+            return number(obj, "status", "readyReplicas") > 0
         case "DaemonSet":
-            return bool(status.get("numberReady"))
+            return number(obj, "status", "numberReady") > 0
         case _:
             return False
 
@@ -174,6 +181,7 @@ class _Index:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.events = EventIndex(snapshot.events)
+        self.nodes = snapshot.nodes
         self.replica_sets = _by_owner(snapshot.replica_sets)
         self.pods = _by_owner(snapshot.pods)
         self.controller_revisions = _by_owner(snapshot.controller_revisions)
@@ -186,7 +194,21 @@ def _by_owner(objects: Iterable[Object]) -> dict[str, list[Object]]:
     return owned
 
 
-def _status(target: Target, obj: Object | None, log: RolloutLog, policy: Rollout, now: float) -> ObjectStatus:
+def _excused(target: Target, obj: Object | None, index: _Index) -> int:
+    if obj is None or not index.nodes or target.ref.group_kind != ("apps", "DaemonSet"):
+        return 0
+    return excused(obj, index.pods.get(uid(obj), []), index.nodes, target.since)
+
+
+def _status(
+    target: Target,
+    obj: Object | None,
+    log: RolloutLog,
+    policy: Rollout,
+    now: float,
+    *,
+    excused_nodes: int = 0,
+) -> ObjectStatus:
     if target.gone:
         return _gone(target, obj)
     if obj is None:
@@ -205,6 +227,8 @@ def _status(target: Target, obj: Object | None, log: RolloutLog, policy: Rollout
             since=target.since,
             now=now,
             wait_for_first_consumer=target.wait_for_first_consumer,
+            class_exists=target.class_exists,
+            excused_nodes=excused_nodes,
         )
     except ValueError as error:
         # Validation has read the rules of the manifest; these are someone else's, on the live object.
@@ -214,8 +238,7 @@ def _status(target: Target, obj: Object | None, log: RolloutLog, policy: Rollout
 def _gone(target: Target, obj: Object | None) -> ObjectStatus:
     if obj is None or (target.uid and uid(obj) != target.uid):
         return ObjectStatus(Status.CURRENT, "Deleted", "is gone")
-    status = assess(obj) if obj.get("metadata", {}).get("deletionTimestamp") else None
-    return status or waiting("Deleting", "is still there")
+    return terminating(obj) if is_deleting(obj) else waiting("Deleting", "is still there")
 
 
 def _evidence(

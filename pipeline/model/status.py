@@ -92,13 +92,23 @@ class ObjectStatus:
     warning: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What a pod names and nobody finds: a ConfigMap, Secret (or ``key`` in one) or ServiceAccount."""
+
+    kind: str
+    name: str
+    key: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Something seen that speaks against the rollout of one object.
 
-    ``count`` is how often it happened (restarts, failed probes); ``since`` the wall-clock second it
-    was first seen by us. ``path`` is the field of the manifest that it is about, so that
-    the report can name the line. ``pod`` and ``container`` say whose logs explain it.
+    ``count`` is how often it happened (restarts, failed probes). ``path`` is the field of the
+    manifest that it is about, so that the report can name the line. ``pod`` and ``container`` say
+    whose logs explain it, ``image`` what that container runs. ``hint`` is for where more is known
+    than the code says; empty: the code's.
     """
 
     code: CauseCode
@@ -109,6 +119,9 @@ class Evidence:
     path: FieldPath = ()
     pod: ObjectRef | None = None
     container: str = ""
+    image: str = ""
+    lacks: Lack | None = None
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,25 +11,20 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from pipeline.core import rollout
-from pipeline.core.desired import owner_selector
 from pipeline.core.edges import order
 from pipeline.core.readiness import exists_is_enough
-from pipeline.core.reading import owner_uid, text, uid
-from pipeline.core.rollout import WORKLOADS, RolloutDecision, RolloutLog, Snapshot
-from pipeline.model.errors import PipelineError
+from pipeline.core.rollout import WORKLOADS, RolloutDecision, RolloutLog
 from pipeline.model.events import Note, RolloutProgress
-from pipeline.model.objects import Manifest, Object, ObjectRef, ResourceType
+from pipeline.model.objects import Manifest, Object, ObjectRef
 from pipeline.model.release import RolloutEntry
 from pipeline.model.status import ObjectStatus, Status
-from pipeline.run.follow import Followed, Follower, Key, Update, take_in
+from pipeline.run.follow import Update
 from pipeline.run.session import Session
-from pipeline.run.targets import Facts, Target, companions
+from pipeline.run.sight import Sight
+from pipeline.run.targets import NODES, Facts, Target, companions
 
 TICK_S = 0.25
 """How often the clock alone is asked: grace that runs out makes no event."""
-
-_WIDE = 3
-"""In more namespaces than this a kind is followed in all of them at once, where that is allowed."""
 
 _MANY = 50
 """More targets than this that wait are looked into one by one only after a while: most come up by
@@ -74,9 +69,7 @@ class Gate:
         self._changed: set[ObjectRef] = set()
         self.statuses: dict[ObjectRef, ObjectStatus] = {}
         self._settled: dict[ObjectRef, float] = {}
-        self._done: set[str] = set()  # uids of what is Current, and of what belongs to it
-        self._followed: dict[Key, Followed] = {}
-        self._followers: list[Follower] = []
+        self._sight = Sight(session, expected, inbox.put)
         self._log = RolloutLog()
         self._told_at = float("-inf")
         self._news = False
@@ -86,7 +79,6 @@ class Gate:
         self._waits_since: float | None = None
         self._progressed = float("-inf")
         self._explains = False  # pods and events are followed, too
-        self._wide, self._labelled = _scopes(expected)
         self._count = count
 
     # --- targets
@@ -119,8 +111,7 @@ class Gate:
 
     def seen(self, ref: ObjectRef) -> Object | None:
         """The object as a follower last saw it."""
-        followed = self._of(ref)
-        return followed.objects.get((ref.namespace, ref.name)) if followed else None
+        return self._sight.seen(ref)
 
     @property
     def is_waiting(self) -> bool:
@@ -145,7 +136,7 @@ class Gate:
                 Note(f"{target.ref} is not watched: the server has no such kind", warning=True)
             )
             return
-        self._follow(resource, target.ref.namespace, ours=True)
+        self._sight.follow(resource, target.ref.namespace, ours=True)
 
     def _follow_companions(self) -> None:
         """What explains those that wait; of very many only after a while."""
@@ -161,46 +152,23 @@ class Gate:
         if many and quiet_s < _PATIENCE_S and now - self._waits_since < _LONGEST_S:
             return
         self._explains = True
+        if any(ref.group_kind == ("apps", "DaemonSet") for ref in waiting):
+            self._sight.follow(NODES, "", ours=False)
         for resource, namespaces in companions(waiting).items():
             for namespace in namespaces:
-                self._follow(resource, namespace, ours=False)
-
-    def _follow(self, resource: ResourceType, namespace: str, *, ours: bool) -> None:
-        wide = not namespace or (resource.group, resource.kind) in self._wide
-        key = (resource.group, resource.kind, "" if wide else namespace)
-        if wide and namespace and (found := self._followed.get(key)) and found.forbidden:
-            key = (resource.group, resource.kind, namespace)
-        if key in self._followed:
-            return
-        selector = owner_selector(self._session.environment) if ours and wide and self._labelled else ""
-        followed = Followed(resource, key[2], selector)
-        self._followed[key] = followed
-        follower = Follower(self._session.cluster, self._session.clock, key, followed, self._inbox.put)
-        self._followers.append(follower)
-        follower.start()
-
-    def _narrow(self, key: Key) -> None:
-        """All namespaces at once may not be looked into: those of the targets may."""
-        resource = self._followed[key].resource
-        own = (resource.group, resource.kind)
-        for ref in self._targets:
-            companion = any(r.kind == resource.kind for r in companions([ref]))
-            if ref.namespace and (ref.group_kind == own or companion):
-                self._follow(resource, ref.namespace, ours=ref.group_kind == own)
+                self._sight.follow(resource, namespace, ours=False)
 
     # --- the loop's part
 
     def take_in(self, update: Update) -> None:
         """What a follower saw."""
         self._stale = True
-        followed = self._followed[update.key]
-        take_in(followed, update)
-        if update.forbidden and followed.resource.namespaced and not update.key[2]:
-            self._narrow(update.key)
-            return
+        if update.deleted:
+            self._note_ends(update)
+        self._sight.take_in(update, self._targets)
         if update.replace:
-            group_kind = update.key[:2]
-            again = {ref for ref in self._targets if ref.group_kind == group_kind and self._is_followed(ref)}
+            kind = update.key[:2]
+            again = {r for r in self._targets if r.group_kind == kind and self._sight.is_followed(r)}
             self._active |= again
             self._changed |= again
         for obj in update.objects:
@@ -208,6 +176,17 @@ class Gate:
             if ref in self._targets:
                 self._active.add(ref)
                 self._changed.add(ref)
+
+    def _note_ends(self, update: Update) -> None:
+        """A run that has ended may be cleaned up (a Job's TTL) before we looked: its last state tells."""
+        now = self._session.cluster.server_time()
+        for obj in update.objects:
+            ref = ObjectRef.of(obj) if "kind" in obj else None
+            target = self._targets.get(ref) if ref in self._active else None
+            if ref is None or target is None:
+                continue
+            status = rollout.status_of(target, obj, self._log, self._session.environment.rollout, now)
+            self._log = rollout.settled(self._log, ref, status)
 
     def wait(self, longest_s: float = TICK_S) -> list[object]:
         """Everything that arrived, after at most so many seconds; updates are taken in, the rest returned."""
@@ -240,11 +219,16 @@ class Gate:
         self._follow_companions()
         now = self._session.cluster.server_time()
         if self._is_large and self._explains:
-            self._forget_settled()
-        targets = [self._targets[ref] for ref in self.waiting if self._is_synced(ref)]
+            self._sight.forget_companions()
+        refs = [ref for ref in self.waiting if self._sight.is_synced(ref)]
         policy = self._session.environment.rollout
         decision = rollout.step(
-            targets, self._snapshot(targets), self._log, policy, now, blindly=not self._explains
+            [self._targets[ref] for ref in refs],
+            self._sight.snapshot(refs),
+            self._log,
+            policy,
+            now,
+            blindly=not self._explains,
         )
         self._log = decision.log
         for ref, status in decision.statuses.items():
@@ -265,8 +249,9 @@ class Gate:
         now = self._session.cluster.server_time()
         policy = self._session.environment.rollout
         for ref in self._changed & self._active:
-            if self._is_synced(ref):
-                status = rollout.status_of(self._targets[ref], self._object(ref), self._log, policy, now)
+            if self._sight.is_synced(ref):
+                obj = self._sight.object(ref)
+                status = rollout.status_of(self._targets[ref], obj, self._log, policy, now)
                 self._note(ref, status)
                 if status.status is Status.FAILED:
                     self._due = 0.0  # the next look says why
@@ -283,10 +268,7 @@ class Gate:
 
     def stop(self) -> None:
         """Follow nothing any more, and forget what was seen; verdicts stay."""
-        for follower in self._followers:
-            follower.stop()
-        for followed in self._followed.values():
-            followed.objects.clear()
+        self._sight.stop()
 
     @property
     def elapsed_s(self) -> float:
@@ -295,7 +277,7 @@ class Gate:
     @property
     def unseen(self) -> list[str]:
         """Kinds that the cluster has not listed yet."""
-        return sorted({key[1] for key, followed in self._followed.items() if not followed.synced})
+        return self._sight.unseen
 
     def entries(self) -> tuple[RolloutEntry, ...]:
         elapsed = self.elapsed_s
@@ -310,67 +292,14 @@ class Gate:
         self._active.discard(ref)
         self._settled.setdefault(ref, self.elapsed_s)
         self._log = rollout.settled(self._log, ref, self.statuses[ref])
-        followed = self._of(ref)
-        obj = followed.objects.pop((ref.namespace, ref.name), None) if followed and self._is_large else None
-        if obj is not None:
-            self._done.add(uid(obj))
+        if self._is_large:
+            self._sight.forget(ref)
         self._progressed = self._session.clock.monotonic()
 
     @property
     def _is_large(self) -> bool:
         """Whether what was seen is worth forgetting: thousands of pods and events fill the memory."""
         return self._count > _MANY
-
-    def _forget_settled(self) -> None:
-        """What belongs to workloads that are Current: only where the owner is known, as the news of different
-        kinds come in any order."""
-        for owned in (("apps", "ReplicaSet"), ("", "Pod")):
-            for followed in self._followed_of(*owned):
-                for key, obj in list(followed.objects.items()):
-                    if owner_uid(obj) in self._done:
-                        self._done.add(uid(obj))
-                        del followed.objects[key]
-        for followed in self._followed_of("", "Event"):
-            for key, obj in list(followed.objects.items()):
-                if text(obj, "involvedObject", "uid") in self._done:
-                    del followed.objects[key]
-
-    def _of(self, ref: ObjectRef) -> Followed | None:
-        """What follows the object: its own namespace before all of them."""
-        own = self._followed.get((ref.group, ref.kind, ref.namespace))
-        return own or self._followed.get((ref.group, ref.kind, ""))
-
-    def _is_followed(self, ref: ObjectRef) -> bool:
-        return self._of(ref) is not None
-
-    def _is_synced(self, ref: ObjectRef) -> bool:
-        followed = self._of(ref)
-        return followed is None or followed.synced
-
-    def _snapshot(self, targets: Sequence[rollout.Target]) -> Snapshot:
-        return Snapshot(
-            objects={t.ref: obj for t in targets if (obj := self._object(t.ref)) is not None},
-            replica_sets=self._all("apps", "ReplicaSet"),
-            pods=self._all("", "Pod"),
-            events=self._all("", "Event"),
-            controller_revisions=self._all("apps", "ControllerRevision"),
-        )
-
-    def _object(self, ref: ObjectRef) -> Object | None:
-        followed = self._of(ref)
-        if followed is None:
-            return None
-        if followed.forbidden:
-            # No right to list or watch, but perhaps to get: slower, not blind.
-            with suppress(PipelineError):
-                return self._session.cluster.get(ref, followed.resource.api_version)
-        return followed.objects.get((ref.namespace, ref.name))
-
-    def _all(self, group: str, kind: str) -> list[Object]:
-        return [obj for followed in self._followed_of(group, kind) for obj in followed.objects.values()]
-
-    def _followed_of(self, group: str, kind: str) -> list[Followed]:
-        return [followed for key, followed in self._followed.items() if key[:2] == (group, kind)]
 
     def _tell(self) -> None:
         now = self._session.clock.monotonic()
@@ -379,15 +308,3 @@ class Gate:
             return
         self._told_at, self._news = now, False
         self._session.tell(RolloutProgress(tuple(self.statuses.items()), self.elapsed_s))
-
-
-def _scopes(expected: Iterable[Target]) -> tuple[frozenset[tuple[str, str]], bool]:
-    """(kinds in so many namespaces that they are followed in all, whether all objects carry our labels)."""
-    namespaces: dict[tuple[str, str], set[str]] = {}
-    labelled = True
-    for target in expected:
-        labelled = labelled and target.labelled
-        namespaces.setdefault(target.ref.group_kind, set()).add(target.ref.namespace)
-        for resource in companions([target.ref]):
-            namespaces.setdefault((resource.group, resource.kind), set()).add(target.ref.namespace)
-    return frozenset(kind for kind, names in namespaces.items() if len(names) > _WIDE), labelled

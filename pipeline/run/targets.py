@@ -13,6 +13,9 @@ from pipeline.run.session import Session
 
 _EVENTS = ResourceType("", "v1", "Event", "events", True)
 _PODS = ResourceType("", "v1", "Pod", "pods", True)
+NODES = ResourceType("", "v1", "Node", "nodes", False)
+"""Where a DaemonSet's pods do not come up for want of a healthy node."""
+
 _BETWEEN = {
     ("apps", "Deployment"): ResourceType("apps", "v1", "ReplicaSet", "replicasets", True),
     ("apps", "DaemonSet"): ResourceType("apps", "v1", "ControllerRevision", "controllerrevisions", True),
@@ -58,6 +61,7 @@ class Facts:
             has_status_subresource=self._has_status(target.manifest),
             wait_for_first_consumer=target.ref.kind == "PersistentVolumeClaim"
             and self._waits_for_consumer(target.manifest),
+            class_exists=self._class_exists(target.manifest),
         )
 
     def _has_status(self, manifest: Manifest) -> bool | None:
@@ -90,6 +94,13 @@ class Facts:
             if item["metadata"]["name"] == wanted or (wanted is None and default):
                 return bool(get_path(item, "volumeBindingMode") == "WaitForFirstConsumer")
         return False
+
+    def _class_exists(self, manifest: Manifest) -> bool | None:
+        """Whether the class that a claim names is there; None where that cannot be told."""
+        wanted = get_path(manifest.body, "spec", "storageClassName")
+        if manifest.ref.kind != "PersistentVolumeClaim" or not wanted or not self._storage_classes():
+            return None
+        return any(item["metadata"]["name"] == wanted for item in self._storage_classes())
 
     def _storage_classes(self) -> list[Object]:
         if self._classes is None:

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from pipeline.core.evidence import EvidenceLog, evidence, remember
 from pipeline.core.readiness import RULES, assess
+from pipeline.core.readiness.nodes import excused
 from pipeline.core.ready_rules import parse_rules
 from pipeline.core.rollout import RolloutLog, Snapshot, Target, step
 from pipeline.model.environment import Grace, Rollout
 from pipeline.model.objects import ObjectRef
-from pipeline.model.status import CauseCode, Evidence, Grade, ObjectStatus
+from pipeline.model.status import CauseCode, Evidence, Grade, ObjectStatus, Status
 
 WORDS = st.sampled_from(
     [
@@ -58,6 +59,24 @@ WORDS = st.sampled_from(
         "2023-11-14T22:13:20Z",
         "uid",
         "updatedReplicas",
+        "parents",
+        "parentRefs",
+        "parentRef",
+        "listeners",
+        "Accepted",
+        "Suspended",
+        "suspend",
+        "selector",
+        "metrics",
+        "currentMetrics",
+        "resources",
+        "requests",
+        "storage",
+        "capacity",
+        "Bound",
+        "8Gi",
+        "restartPolicy",
+        "Never",
         "",
     ]
 )
@@ -98,9 +117,18 @@ def turned(value: Any) -> Any:
 
 @given(objects(), st.none() | st.floats(0, 2e9), st.none() | st.booleans(), st.booleans())
 def test_any_object_has_a_verdict(
-    obj: dict[str, Any], since: float | None, has_status: bool | None, waits: bool
+    obj: dict[str, Any], since: float | None, known: bool | None, waits: bool
 ) -> None:
-    verdict = assess(obj, since=since, has_status_subresource=has_status, wait_for_first_consumer=waits)
+    verdict = assess(
+        obj,
+        since=since,
+        now=1.7e9,
+        has_status_subresource=known,
+        wait_for_first_consumer=waits,
+        class_exists=known,
+        endpoints=0 if waits else None,
+        excused_nodes=2,
+    )
 
     assert isinstance(verdict, ObjectStatus)
 
@@ -108,6 +136,99 @@ def test_any_object_has_a_verdict(
 @given(objects())
 def test_the_order_of_keys_does_not_matter(obj: dict[str, Any]) -> None:
     assert assess(obj) == assess(turned(obj))
+
+
+@st.composite
+def with_conditions(draw: st.DrawFn) -> dict[str, Any]:
+    """An object whose status has at most one condition of a type, all of the same time."""
+    obj = draw(objects())
+    kinds = draw(st.lists(CONDITIONS, unique=True, max_size=5))
+    status = obj["status"] if isinstance(obj["status"], dict) else {}
+    conditions = [
+        {
+            "type": kind,
+            "status": draw(STATES),
+            "reason": draw(WORDS),
+            "lastTransitionTime": "2023-11-14T22:13:20Z",
+        }
+        for kind in kinds
+    ]
+    return obj | {"status": {"observedGeneration": 3, **status, "conditions": conditions}}
+
+
+CONDITIONS = st.sampled_from(
+    [
+        "Ready",
+        "Available",
+        "Progressing",
+        "ReplicaFailure",
+        "Complete",
+        "Failed",
+        "FailureTarget",
+        "SuccessCriteriaMet",
+        "Suspended",
+        "AbleToScale",
+        "ScalingActive",
+        "DisruptionAllowed",
+        "Resizing",
+        "FileSystemResizePending",
+        "ModifyVolumeError",
+        "Accepted",
+        "Programmed",
+        "Established",
+        "NamesAccepted",
+        "Dangling",
+        "LoadBalancerPortsError",
+        "Reconciling",
+        "Stalled",
+        "NamespaceContentRemaining",
+    ]
+)
+STATES = st.sampled_from(["True", "False", "Unknown"])
+
+
+@given(with_conditions(), st.randoms(use_true_random=False))
+def test_the_order_of_conditions_of_one_time_does_not_matter(obj: dict[str, Any], chance: Any) -> None:
+    shuffled = list(obj["status"]["conditions"])
+    chance.shuffle(shuffled)
+
+    assert assess(obj) == assess(obj | {"status": {**obj["status"], "conditions": shuffled}})
+
+
+@given(objects() | with_conditions(), JSON, WORDS.filter(bool))
+def test_an_object_that_is_being_deleted_is_terminating_whatever_else_it_says(
+    obj: dict[str, Any], finalizers: Any, when: str
+) -> None:
+    obj["metadata"] |= {"deletionTimestamp": when, "finalizers": finalizers}
+
+    verdict = assess(obj)
+
+    assert verdict.status is Status.TERMINATING
+    assert verdict == assess(turned(obj))
+
+
+@given(st.lists(objects() | with_conditions(), min_size=1, max_size=4), st.lists(objects(), max_size=3))
+def test_no_sequence_of_looks_makes_an_object_current_and_failed_both(
+    seen: list[Any], pods: list[Any]
+) -> None:
+    group, kind = seen[0]["apiVersion"], seen[0]["kind"]
+    looks = [obj | {"apiVersion": group, "kind": kind} for obj in seen]
+    ref, log = ObjectRef.of(looks[0]), RolloutLog()
+    for pod in pods:
+        pod["metadata"]["ownerReferences"] = [{"uid": "u1", "controller": True}]
+
+    for second, obj in enumerate(looks):
+        snapshot = Snapshot(objects={ref: obj}, pods=pods, nodes=pods)
+        decision = step([Target(ref=ref)], snapshot, log, Rollout(), 1.7e9 + 60 * second)
+        log = decision.log
+        if decision.statuses[ref].status is Status.CURRENT:
+            assert not decision.fatal
+            assert not decision.present
+
+
+@given(objects(), st.lists(objects() | JSON, max_size=3), st.lists(objects() | JSON, max_size=3))
+def test_any_nodes_can_be_read(obj: Any, pods: list[Any], nodes: list[Any]) -> None:
+    assert 0 <= excused(obj, pods, nodes, 1.7e9) <= len(pods)
 
 
 @given(
@@ -130,7 +251,8 @@ def test_any_cluster_can_be_looked_at(found: list[Any]) -> None:
     by_ref = {ObjectRef.of(obj): obj for obj in found}
     targets = [Target(ref=ref, since=1.7e9) for ref in by_ref]
 
-    decision = step(targets, Snapshot(objects=by_ref, pods=found), RolloutLog(), Rollout(), 1.7e9)
+    snapshot = Snapshot(objects=by_ref, pods=found, nodes=found)
+    decision = step(targets, snapshot, RolloutLog(), Rollout(), 1.7e9)
 
     assert set(decision.statuses) == set(by_ref)
     assert decision.done == (not decision.pending)

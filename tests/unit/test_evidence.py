@@ -361,7 +361,7 @@ class TestProbes:
 
         assert (found.code, found.grade, found.count) == (CauseCode.READINESS_PROBE_FAILED, TRANSIENT, 7)
         assert "GET :8080/ready" in found.message
-        assert said in found.details
+        assert f"{said} (7 times)" in found.details
         assert found.path[-1] == "readinessProbe"
 
     @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def test_terminal_evidence_is_fatal_at_once() -> None:
         (CauseCode.IMAGE_DENIED, Grade.PROBABLE, 10),
         (CauseCode.ADMISSION_DENIED, Grade.PROBABLE, 10),
         (CauseCode.CONTAINER_CONFIG_MISSING, Grade.PROBABLE, 5),
+        (CauseCode.RELEASE_BLOCKED_BY_POD, Grade.PROBABLE, 5),
         (CauseCode.SCALING_BROKEN, Grade.PROBABLE, 20),
     ],
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.core.evidence.images import image_cause
+from pipeline.core.evidence.images import image_cause, image_words, other_tags
+from pipeline.model.objects import Manifest, ObjectRef, Origin
 from pipeline.model.status import CauseCode
 
 PULL = 'rpc error: code = {} desc = failed to pull and unpack image "{}": '
@@ -84,3 +85,53 @@ def test_an_image_s_own_name_is_no_evidence(image: str) -> None:
     assert image_cause(f'Back-off pulling image "{image}"', image) is None
     assert image_cause(f"{image}: connection refused", image) is CauseCode.IMAGE_REGISTRY_UNAVAILABLE
     assert image_cause(f"failed to resolve {image}: manifest unknown", image) is CauseCode.IMAGE_NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("toomanyrequests: You have reached your unauthenticated pull rate limit.", "limits the rate"),
+        ("unexpected status from GET request: 429 Too Many Requests", "limits the rate"),
+        ("pull QPS exceeded", "limits the rate"),
+        (HEAD + "tls: failed to verify certificate: x509: unknown authority", "do not trust"),
+        (HEAD + "dial tcp 192.0.2.1:443: connect: connection refused", "cannot be reached"),
+    ],
+)
+def test_a_registry_that_is_up_but_does_not_serve_is_told_from_one_that_is_down(words: str, why: str) -> None:
+    assert image_cause(words, IMAGE) is CauseCode.IMAGE_REGISTRY_UNAVAILABLE
+    said, hint = image_words(CauseCode.IMAGE_REGISTRY_UNAVAILABLE, words)
+    assert why in said
+    assert bool(hint) == (why != "cannot be reached")
+
+
+def test_an_expired_token_is_to_be_renewed() -> None:
+    _, hint = image_words(CauseCode.IMAGE_DENIED, "denied: Your authorization token has expired.")
+    assert hint.startswith("renew the token")
+
+
+def using(name: str, *images: str, kind: str = "Deployment") -> Manifest:
+    spec = {"containers": [{"name": str(n), "image": image} for n, image in enumerate(images)]}
+    ref = ObjectRef("apps", kind, "demo", name)
+    return Manifest(ref, {"spec": {"template": {"spec": spec}}}, Origin(f"{name}.yaml", 1))
+
+
+def test_the_other_tags_of_an_image_are_those_of_its_repository() -> None:
+    manifests = [
+        using("web", "registry.example:5000/shop/web:1"),
+        using("job", "registry.example:5000/shop/web@sha256:00", "registry.example:5000/shop/webhook:2"),
+        using("old", "registry.example:5000/shop/web:0", kind="StatefulSet"),
+        using("far", "shop/web:3"),
+    ]
+
+    found = other_tags("registry.example:5000/shop/web:1", manifests)
+
+    assert [(ref.short, image) for ref, image in found] == [
+        ("Deployment/job", "registry.example:5000/shop/web@sha256:00"),
+        ("StatefulSet/old", "registry.example:5000/shop/web:0"),
+    ]
+
+
+def test_malformed_pods_use_no_image() -> None:
+    assert other_tags("", [using("web", "")]) == []
+    ref = ObjectRef("apps", "Deployment", "demo", "x")
+    assert other_tags("a:1", [Manifest(ref, {"spec": {"template": 7}}, Origin("x.yaml", 1))]) == []

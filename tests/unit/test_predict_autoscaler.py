@@ -22,9 +22,13 @@ REQUESTS = "        resources: {requests: {cpu: 100m}}\n"
 
 
 def test_a_number_that_an_autoscaler_overrules_is_a_warning_at_its_line() -> None:
-    (problem,) = foresee(DEPLOYMENT + REQUESTS, HPA)
+    (problem,) = foresee(DEPLOYMENT + REQUESTS, HPA.replace("maxReplicas: 9", "maxReplicas: 2"))
     assert told([problem]) == [("replicas-of-autoscaler", 5, True)]
     assert "used only for creation" in problem.message
+
+
+def test_a_number_within_the_autoscalers_bounds_is_a_good_start() -> None:
+    assert foresee(DEPLOYMENT + REQUESTS, HPA) == []
 
 
 def test_a_share_of_a_request_that_nobody_states_is_a_warning() -> None:

@@ -338,7 +338,7 @@ ROWS = {
         "CustomResourceUnknown",
     ),
     "a kind of a k8s.io group that is no built-in one is a custom resource": (
-        simple("gateway.networking.k8s.io/v1", "Gateway"),
+        simple("things.example.k8s.io/v1", "Thing"),
         U,
         "CustomResourceUnknown",
     ),

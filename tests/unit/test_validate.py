@@ -8,6 +8,7 @@ import json
 import pytest
 
 from pipeline.adapters.yaml import load_manifests
+from pipeline.core.object_rules import problems_of
 from pipeline.core.removed import removed
 from pipeline.core.scope import offline
 from pipeline.core.validate import check, with_namespaces
@@ -411,3 +412,13 @@ def test_a_secret_that_something_else_fills_can_be_allowed() -> None:
     holder = _head("v1", "Secret") + "stringData: {a: red}"
     assert _reads("{secretKeyRef: {name: it, key: b}}", holder, env) == []
     assert len(_reads("{secretKeyRef: {name: it, key: b}}", holder)) == 1
+
+
+@pytest.mark.parametrize("annotation", ["pipeline/ready", "pipeline/failed"])
+def test_a_readiness_rule_that_cannot_be_read_is_told_with_its_line(annotation: str) -> None:
+    text = (
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\n"
+        f"  annotations:\n    {annotation}: 'conditon=Ready'\n"
+    )
+    (problem,) = [p for m in load_manifests("m.yaml", text.encode()) for p in problems_of(m)]
+    assert (problem.code, problem.origin.line if problem.origin else 0) == ("bad-rule", 6)

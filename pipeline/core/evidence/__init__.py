@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from pipeline.core.evidence.containers import ImageMemory, Scene, remember
+from pipeline.core.evidence.blocking import blockers, blocking_pods, of_blockers
+from pipeline.core.evidence.containers import remember
 from pipeline.core.evidence.creation import of_creation
 from pipeline.core.evidence.events import EventIndex
 from pipeline.core.evidence.log import EvidenceLog, decide, patience
-from pipeline.core.evidence.newest import new_pods, new_replica_set, old_pods
+from pipeline.core.evidence.newest import new_pods, new_replica_set
 from pipeline.core.evidence.pods import of_pod
-from pipeline.core.reading import ref_of, text
+from pipeline.core.evidence.scene import ImageMemory, Scene
+from pipeline.core.reading import text
 from pipeline.model.objects import Object
 from pipeline.model.status import CauseCode, Evidence, Grade
 
@@ -19,6 +21,7 @@ __all__ = [
     "EventIndex",
     "EvidenceLog",
     "ImageMemory",
+    "blocking_pods",
     "decide",
     "evidence",
     "new_pods",
@@ -53,31 +56,8 @@ def evidence(
     replica_set = new_replica_set(workload, replica_sets) if is_deployment else None
     found = [*of_creation(workload, replica_set, scene)]
     found += [shown for pod in new for shown in of_pod(pod, scene)]
-    found += _blocked(workload, old_pods(workload, pods, new), scene)
+    found += of_blockers(blockers(workload, pods, new), scene)
     return sorted(_merged(found), key=lambda e: (_GRAVITY[e.grade], e.code, e.container))
-
-
-def _blocked(workload: Object, old: Sequence[Object], scene: Scene) -> Iterator[Evidence]:
-    """An ordered StatefulSet waits for a broken pod of the revision it shall leave.
-
-    Its controller goes on only once that pod is ready, which it never will be (kubernetes#67250).
-    """
-    if text(workload, "kind") != "StatefulSet" or text(workload, "spec", "podManagementPolicy") == "Parallel":
-        return
-    for pod in old:
-        # What may pass by itself does not block for good.
-        for shown in (e for e in of_pod(pod, scene) if e.grade is not Grade.TRANSIENT):
-            name = text(pod, "metadata", "name")
-            yield Evidence(
-                code=CauseCode.RELEASE_BLOCKED_BY_POD,
-                grade=Grade.PROBABLE,
-                message=f"pod {name} of another revision is broken and blocks the rollout: {shown.message}",
-                details=shown.details,
-                path=("spec", "template"),
-                pod=ref_of(pod, "Pod"),
-                container=shown.container,
-            )
-            break
 
 
 def _merged(found: Iterable[Evidence]) -> list[Evidence]:
@@ -89,7 +69,9 @@ def _merged(found: Iterable[Evidence]) -> list[Evidence]:
 
 
 def _one(group: list[Evidence]) -> Evidence:
-    worst = min(group, key=lambda e: (_GRAVITY[e.grade], -e.count, str(e.pod)))
-    if len(group) == 1:
+    worst = min(group, key=lambda e: (_GRAVITY[e.grade], -e.count, str(e.pod), e.message, e.details))
+    others = len({one.pod for one in group}) - 1
+    if others < 1:
         return worst
-    return replace(worst, details=(*worst.details, f"the same on {len(group) - 1} more pods"))
+    more = "1 more pod" if others == 1 else f"{others} more pods"
+    return replace(worst, details=(*worst.details, f"the same on {more}"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pipeline.core.evidence.containers import Scene
 from pipeline.core.evidence.events import Happening, one_line
+from pipeline.core.evidence.scene import Scene, asking
 from pipeline.core.reading import condition, number, text, uid
 from pipeline.model.objects import FieldPath, Object
-from pipeline.model.status import CauseCode, Evidence, Grade
+from pipeline.model.status import CauseCode, Evidence, Grade, Lack
 
 # (words, code, grade, in our words, field of the pod's spec), the first that matches
 _WORDS: tuple[tuple[str, CauseCode, Grade, str, FieldPath], ...] = (
@@ -50,6 +50,15 @@ _WORDS: tuple[tuple[str, CauseCode, Grade, str, FieldPath], ...] = (
     ),
 )
 
+# ResourceQuota: "requested: requests.cpu=2, …", "must specify limits.memory for: web";
+# LimitRange: "maximum cpu usage per Container is 500m, but limit is 1" (kubernetes plugin/pkg/admission)
+_RESOURCE = re.compile(
+    r"requested: (?:requests\.|limits\.)?([^=,]+)=|must specify (?:requests\.|limits\.)?([^\s,;]+)"
+    r"|(?:maximum|minimum) (\S+) usage per"
+)
+
+_ACCOUNT = re.compile(r"serviceaccount \"([^\"]+)\" not found", re.IGNORECASE)
+
 _OTHER = ("", CauseCode.ADMISSION_DENIED, Grade.TRANSIENT, "its pods cannot be created", ())
 
 
@@ -64,10 +73,23 @@ def of_creation(workload: Object, replica_set: Object | None, scene: Scene) -> I
         code=code,
         grade=grade,
         message=f"{what}: {message}",
-        details=(f"FailedCreate: {message}",),
+        details=(f"FailedCreate: {message}" + (f" ({count} times)" if count > 1 else ""),),
         count=count,
-        path=(*scene.pod_path, *field),
+        path=(*scene.pod_path, *(field or _field(code, message, scene))),
+        lacks=Lack("ServiceAccount", account.group(1)) if (account := _ACCOUNT.search(message)) else None,
     )
+
+
+def _field(code: CauseCode, message: str, scene: Scene) -> FieldPath:
+    """The field of the pod's spec that a quota or a policy is about, where its words tell."""
+    if code is CauseCode.QUOTA_EXCEEDED:
+        found = _RESOURCE.search(message)
+        resource = next((word for word in found.groups() if word), "") if found else ""
+        is_unset = "must specify" in message
+        return asking(scene, resource) or (("containers", 0, "resources") if is_unset else ())
+    if "violates PodSecurity" in message:
+        return ("securityContext",)
+    return ()
 
 
 def _failure(workload: Object, replica_set: Object | None, scene: Scene) -> tuple[str, int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.core.reading import number, seconds, text
 from pipeline.model.objects import Object, get_path
@@ -24,24 +24,65 @@ class Happening:
     container: str
     is_warning: bool
 
+    @property
+    def told(self) -> str:
+        """The message with how often it was said, where that was more than once."""
+        return f"{self.message} ({self.count} times)" if self.count > 1 else self.message
+
 
 class EventIndex:
-    """Events by the uid of their object, oldest first."""
+    """Events by the uid of their object, oldest first; those that say the same are one with a count.
+
+    The order in which they came in does not matter: not of equal times, and not twice.
+    """
 
     def __init__(self, events: Iterable[Object]) -> None:
-        found: dict[str, list[Happening]] = {}
-        for event in events:
-            happening = _read(event)
-            found.setdefault(happening.about, []).append(happening)
         self._found: Mapping[str, list[Happening]] = {
-            uid: sorted(happenings, key=lambda h: (h.at, h.reason, h.message))
-            for uid, happenings in found.items()
+            uid: sorted(_joined(same), key=_order) for uid, same in _by_object(events).items()
         }
 
     def about(self, uid: str, *reasons: str) -> list[Happening]:
         """The events about one object, oldest first; of these reasons where any is given."""
         happenings = self._found.get(uid, []) if uid else []
         return [h for h in happenings if not reasons or h.reason in reasons]
+
+
+def _by_object(events: Iterable[Object]) -> dict[str, list[Happening]]:
+    """An event that came in twice, under both APIs or in two states, counts in its newest one."""
+    newest: dict[str, Happening] = {}
+    found: dict[str, list[Happening]] = {}
+    for event in events:
+        happening, own = _read(event), text(event, "metadata", "uid")
+        if not own:
+            found.setdefault(happening.about, []).append(happening)
+        elif own not in newest or _order(newest[own]) < _order(happening):
+            newest[own] = happening
+    for happening in newest.values():
+        found.setdefault(happening.about, []).append(happening)
+    return found
+
+
+def _joined(happenings: Iterable[Happening]) -> list[Happening]:
+    joined: dict[tuple[str, str, str, bool], Happening] = {}
+    for one in happenings:
+        key = (one.reason, one.message, one.container, one.is_warning)
+        before = joined.get(key)
+        joined[key] = (
+            replace(one, at=max(one.at, before.at), count=one.count + before.count) if before else one
+        )
+    return list(joined.values())
+
+
+def _order(happening: Happening) -> tuple[float, int, str, str, str, bool]:
+    """Total, so that nothing depends on how a list came in."""
+    return (
+        happening.at,
+        happening.count,
+        happening.reason,
+        happening.message,
+        happening.container,
+        happening.is_warning,
+    )
 
 
 def one_line(message: str) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 
+from pipeline.core.pod_references import POD_SPECS
+from pipeline.core.reading import items, text
+from pipeline.model.objects import Manifest, ObjectRef
 from pipeline.model.status import CauseCode, Grade
 
 IMAGE_REASONS = frozenset(
@@ -34,6 +38,9 @@ GRADES = {
     CauseCode.IMAGE_DENIED: Grade.PROBABLE,
     CauseCode.IMAGE_REGISTRY_UNAVAILABLE: Grade.TRANSIENT,
 }
+
+_RATE = re.compile(r"too ?many ?requests|rate limit|\b429\b|QPS exceeded|pull limit", re.IGNORECASE)
+_TRUST = re.compile(r"x509:|HTTP response to HTTPS client|TLS handshake", re.IGNORECASE)
 
 # In this order: "no match for platform in manifest: not found" is about the platform, and a proxy's
 # "503 … manifest not found" about the proxy.
@@ -71,13 +78,57 @@ _WORDS: tuple[tuple[CauseCode, re.Pattern[str]], ...] = tuple(
 )
 
 
-def image_cause(text: str, image: str) -> CauseCode | None:
-    """What the text says about a pull of ``image``; None where it says nothing.
+def image_cause(words: str, image: str) -> CauseCode | None:
+    """What the words say about a pull of ``image``; None where they say nothing.
 
     The image's own name is not evidence: ``shop/access-denied:404`` may well exist.
     """
-    bare = _without(text, image)
-    return next((code for code, words in _WORDS if words.search(bare)), None)
+    bare = _without(words, image)
+    return next((code for code, pattern in _WORDS if pattern.search(bare)), None)
+
+
+def image_words(code: CauseCode, words: str) -> tuple[str, str]:
+    """(why in our words, a hint or empty): a registry that refuses to serve more is not one that is down."""
+    if code is CauseCode.IMAGE_REGISTRY_UNAVAILABLE and _RATE.search(words):
+        return (
+            "the registry limits the rate of pulls",
+            "give the pod imagePullSecrets of an account with a higher limit, pull through a cache, or wait",
+        )
+    if code is CauseCode.IMAGE_REGISTRY_UNAVAILABLE and _TRUST.search(words):
+        return (
+            "the nodes do not trust the registry's TLS certificate",
+            "give the nodes' runtime the registry's CA, or correct the registry's name and port",
+        )
+    if code is CauseCode.IMAGE_DENIED and "authorization token has expired" in words:
+        return SAID[code], "renew the token in imagePullSecrets; that of an ECR registry lasts 12 hours"
+    return SAID[code], ""
+
+
+def other_tags(image: str, manifests: Iterable[Manifest]) -> list[tuple[ObjectRef, str]]:
+    """Who in the set uses the same repository under another tag or digest, and which; by object."""
+    repository = _repository(image)
+    found = {
+        (manifest.ref, other)
+        for manifest in manifests
+        for other in _images(manifest)
+        if repository and other != image and _repository(other) == repository
+    }
+    return sorted(found)
+
+
+def _images(manifest: Manifest) -> Iterator[str]:
+    path = POD_SPECS.get(manifest.ref.group_kind)
+    if path is None:
+        return
+    for field in ("initContainers", "containers"):
+        for spec in items(manifest.body, *path, field):
+            yield text(spec, "image")
+
+
+def _repository(image: str) -> str:
+    """``registry:5000/shop/web:1@sha256:…`` → ``registry:5000/shop/web``."""
+    head, slash, name = image.partition("@")[0].rpartition("/")
+    return f"{head}{slash}{name.partition(':')[0]}"
 
 
 def reason_cause(reason: str) -> CauseCode | None:
@@ -90,12 +141,12 @@ def reason_cause(reason: str) -> CauseCode | None:
     }.get(reason)
 
 
-def _without(text: str, image: str) -> str:
+def _without(words: str, image: str) -> str:
     """The text without quoted strings, addresses, and words that hold the image's name."""
     name = re.split(r"[@:](?!.*/)", image, maxsplit=1)[0].rpartition("/")[2]
-    text = re.sub(r"\"[^\"]*\"|https?://\S+", " ", text)
+    words = re.sub(r"\"[^\"]*\"|https?://\S+", " ", words)
     if not name:
-        return text
+        return words
     word = rf"(?<![\w.-]){re.escape(name)}(?![\w.-])"
     # Whole words that hold the name as a path: registry/path/name:tag, name@digest.
-    return re.sub(rf"\S*/{re.escape(name)}[:@/]?\S*|{word}[:@]\S+", " ", text)
+    return re.sub(rf"\S*/{re.escape(name)}[:@/]?\S*|{word}[:@]\S+", " ", words)

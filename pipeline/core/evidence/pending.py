@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pipeline.core.evidence.events import EventIndex, one_line
+from pipeline.core.hints import HINTS
 from pipeline.core.reading import items, text, uid
 from pipeline.model.objects import FieldPath, Object, ObjectRef
 from pipeline.model.status import CauseCode, Evidence, Grade, ObjectStatus, Status
@@ -38,20 +39,30 @@ _FIELDS: dict[CauseCode, FieldPath] = {
 }
 
 
+_OF_PODS = frozenset({CauseCode.JOB_FAILED, CauseCode.POD_FAILED})
+_VAGUE = frozenset(
+    {CauseCode.CRASH_LOOP, CauseCode.INIT_CONTAINER_FAILED, CauseCode.POD_FAILED, CauseCode.JOB_FAILED}
+)
+"""Codes that say no more than that something ended badly."""
+
+
 def explain_failure(ref: ObjectRef, status: ObjectStatus, shown: Sequence[Evidence]) -> Evidence:
     """A Failed status as evidence, with what the pods show, and whose logs explain it."""
     code = _FAILURES.get(status.reason, CauseCode.CUSTOM_RESOURCE_FAILED)
     worst = next((one for one in shown if one.pod is not None), None)
     told = tuple(dict.fromkeys(line for one in shown for line in (one.message, *one.details)))
+    # A Job is judged by its own limit, but what its pods died of is what there is to do about it.
+    known = next((one for one in shown if one.code not in _VAGUE), None) if code in _OF_PODS else None
     return Evidence(
         code=code,
         # An autoscaler that came before its target finds it at its next look.
         grade=Grade.PROBABLE if code is CauseCode.SCALING_BROKEN else Grade.TERMINAL,
         message=f"{ref.kind} {ref.name} has failed: {one_line(status.message or status.reason)}",
         details=told or (one_line(status.message),),
-        path=_FIELDS.get(code, ()),
+        path=known.path if known else _FIELDS.get(code, ()),
         pod=worst.pod if worst else _itself(ref),
         container=worst.container if worst else "",
+        hint=(known.hint or HINTS[known.code]) if known else worst.hint if worst else "",
     )
 
 
@@ -68,7 +79,7 @@ def explain_pending(
         code=code,
         grade=Grade.TRANSIENT,
         message=_sentence(ref, status, code),
-        details=tuple(dict.fromkeys(f"{h.reason}: {h.message}" for h in warnings[-3:])) or _says(obj, status),
+        details=tuple(dict.fromkeys(f"{h.reason}: {h.told}" for h in warnings[-3:])) or _says(obj, status),
         count=max((h.count for h in warnings), default=1),
         path=path,
         pod=_itself(ref),

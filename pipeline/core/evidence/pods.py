@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pipeline.core.evidence.containers import Scene, containers, of_container
+from pipeline.core.evidence.configuration import volume_lack
+from pipeline.core.evidence.containers import of_container
 from pipeline.core.evidence.events import Happening, one_line
+from pipeline.core.evidence.scene import Scene, asking, containers
 from pipeline.core.reading import condition, items, mapping, ref_of, text, uid
 from pipeline.model.objects import FieldPath, Object
 from pipeline.model.status import CauseCode, Evidence, Grade
@@ -20,8 +22,23 @@ SCALE_UP_S = 300.0
 """How long a node that an autoscaler has ordered may take; EC2 nodes join in one to three minutes."""
 
 
+# What the scheduler says of nodes (kubernetes pkg/scheduler/framework/plugins) → the field of the pod's
+# spec that asks for it, the first that matches and is written.
+_ASKED_BY: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
+    (re.compile(r"node affinity/selector"), ("nodeSelector", "affinity")),
+    (re.compile(r"untolerated taint"), ("tolerations",)),
+    (re.compile(r"topology spread"), ("topologySpreadConstraints",)),
+    (re.compile(r"pod (anti-)?affinity"), ("affinity",)),
+)
+_INSUFFICIENT = re.compile(r"Insufficient ([\w./-]+?)\.?(?:[\s,;]|$)")
+
+
 def of_pod(pod: Object, scene: Scene) -> Iterator[Evidence]:
     """Everything that speaks against this pod."""
+    if text(pod, "status", "reason") == "DeadlineExceeded":
+        # The kubelet ended it and kills its containers: their exit codes are the consequence.
+        yield _overdue(pod, scene)
+        return
     shown = [found for container in containers(pod, scene) for found in of_container(container, scene)]
     yield from shown
     if text(pod, "status", "phase") == "Failed":
@@ -29,6 +46,7 @@ def of_pod(pod: Object, scene: Scene) -> Iterator[Evidence]:
             yield _failed(pod, scene)
         return
     yield from _unschedulable(pod, scene)
+    yield from _gated(pod, scene)
     if not shown and _is_being_set_up(pod):
         yield from _setup(pod, scene)
 
@@ -45,6 +63,19 @@ def _failed(pod: Object, scene: Scene) -> Evidence:
     )
 
 
+def _overdue(pod: Object, scene: Scene) -> Evidence:
+    is_job = text(scene.workload, "kind") == "Job"
+    return Evidence(
+        code=CauseCode.JOB_DEADLINE_EXCEEDED if is_job else CauseCode.POD_FAILED,
+        grade=Grade.TRANSIENT,  # as of any failed pod
+        message=f"pod {text(pod, 'metadata', 'name')} ran longer than its activeDeadlineSeconds",
+        details=tuple(filter(None, [one_line(text(pod, "status", "message"))])),
+        path=(*scene.pod_path, "activeDeadlineSeconds"),
+        pod=ref_of(pod, "Pod"),
+        hint="" if is_job else "raise activeDeadlineSeconds, or leave it out where the pod shall stay",
+    )
+
+
 def _unschedulable(pod: Object, scene: Scene) -> Iterator[Evidence]:
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") != "False":
@@ -58,10 +89,37 @@ def _unschedulable(pod: Object, scene: Scene) -> Iterator[Evidence]:
         code=CauseCode.CLAIM_PENDING if unbound else CauseCode.UNSCHEDULABLE,
         grade=Grade.TRANSIENT,
         message=f"no node takes pod {text(pod, 'metadata', 'name')}: {why}",
-        details=tuple(dict.fromkeys(f"{h.reason}: {h.message}" for h in events[-2:])),
+        details=tuple(dict.fromkeys(f"{h.reason}: {h.told}" for h in events[-2:])),
         count=max((h.count for h in events), default=1),
-        path=(*scene.pod_path, "volumes") if unbound else scene.pod_path,
+        path=(*scene.pod_path, *(("volumes",) if unbound else _asks(scene, why))),
         pod=ref_of(pod, "Pod"),
+    )
+
+
+def _asks(scene: Scene, why: str) -> FieldPath:
+    """The field of the pod's spec that no node satisfies, where the scheduler names one."""
+    spec = mapping(scene.workload, *scene.pod_path)
+    for words, fields in _ASKED_BY:
+        if words.search(why):
+            return next(((field,) for field in fields if field in spec), ())
+    short = _INSUFFICIENT.search(why)
+    return asking(scene, short.group(1)) if short else ()
+
+
+def _gated(pod: Object, scene: Scene) -> Iterator[Evidence]:
+    """All containers are ready, and something outside of the cluster's own says that the pod is not."""
+    ready = condition(pod, "Ready")
+    if ready.get("status") != "False" or text(ready, "reason") != "ReadinessGatesNotReady":
+        return
+    yield Evidence(
+        code=CauseCode.READINESS_PROBE_FAILED,
+        grade=Grade.TRANSIENT,
+        message=f"pod {text(pod, 'metadata', 'name')} is not ready though its containers are: "
+        f"{one_line(text(ready, 'message')) or 'a readiness gate is closed'}",
+        path=(*scene.pod_path, "readinessGates"),
+        pod=ref_of(pod, "Pod"),
+        # The AWS load balancer controller adds such gates by itself: target-health.elbv2.k8s.aws/…
+        hint="see the controller that opens the gate; a load balancer's: whether its health check passes",
     )
 
 
@@ -88,18 +146,20 @@ def _setup(pod: Object, scene: Scene) -> Iterator[Evidence]:
             "FailedCreatePodSandBox": (CauseCode.CONTAINER_NOT_CREATED, "its sandbox cannot be created"),
         }.get(reason, (CauseCode.VOLUME_MOUNT_FAILED, "a volume cannot be mounted"))
         is_sandbox = code is CauseCode.CONTAINER_NOT_CREATED
+        path = () if is_sandbox else _volume(scene, volume.group(1) if volume else "")
         yield Evidence(
             code=code,
             grade=Grade.TRANSIENT,
             message=f"pod {text(pod, 'metadata', 'name')} cannot start, {what}: {happening.message}",
-            details=(f"{reason}: {happening.message}",),
+            details=(f"{reason}: {happening.told}",),
             count=happening.count,
-            path=scene.pod_path if is_sandbox else _volume(scene, volume.group(1) if volume else ""),
+            path=(*scene.pod_path, *path),
             pod=ref_of(pod, "Pod"),
+            lacks=volume_lack(happening.message, mapping(scene.workload, *scene.pod_path, *path)),
         )
 
 
 def _volume(scene: Scene, name: str) -> FieldPath:
     volumes = items(scene.workload, *scene.pod_path, "volumes")
     found = next((i for i, volume in enumerate(volumes) if name and text(volume, "name") == name), None)
-    return (*scene.pod_path, "volumes") if found is None else (*scene.pod_path, "volumes", found)
+    return ("volumes",) if found is None else ("volumes", found)

@@ -18,15 +18,24 @@ def autoscaler_problems(outlook: Outlook) -> Iterator[Problem]:
         if target not in by_ref or not {scaler.ref, target} & outlook.refs:
             continue
         workload = by_ref[target]
-        if get_path(workload.manifest.body, "spec", "replicas") is not None:
-            yield warning(
-                workload.manifest,
-                ("spec", "replicas"),
-                "replicas-of-autoscaler",
-                f"{scaler.ref.short} decides how many replicas run; the number is used only for creation",
-                "remove spec.replicas",
-            )
+        yield from _overruled(scaler, workload)
         yield from _without_requests(scaler, workload, outlook)
+
+
+def _overruled(scaler: Manifest, workload: Workload) -> Iterator[Problem]:
+    """A number between the autoscaler's own two is a good start; any other one never lasts."""
+    replicas = get_path(workload.manifest.body, "spec", "replicas")
+    fewest = get_path(scaler.body, "spec", "minReplicas", default=1)
+    most = get_path(scaler.body, "spec", "maxReplicas")
+    if not all(isinstance(number, int) for number in (replicas, fewest, most)) or fewest <= replicas <= most:
+        return
+    yield warning(
+        workload.manifest,
+        ("spec", "replicas"),
+        "replicas-of-autoscaler",
+        f"{scaler.ref.short} keeps it between {fewest} and {most}; {replicas} is used only for creation",
+        "remove spec.replicas, or write a number between the two",
+    )
 
 
 def _without_requests(scaler: Manifest, workload: Workload, outlook: Outlook) -> Iterator[Problem]:

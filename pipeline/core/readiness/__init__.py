@@ -9,8 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.core.readiness import generic, pods, services, storage, workloads
-from pipeline.core.readiness.verdicts import Facts, ReadinessRule, current, failed, waiting
+from pipeline.core.readiness import (
+    autoscaling,
+    custom_rules,
+    deleting,
+    gateways,
+    generic,
+    pods,
+    policies,
+    services,
+    storage,
+    workloads,
+)
+from pipeline.core.readiness.verdicts import Facts, ReadinessRule, current, exists, failed, waiting
 from pipeline.core.reading import is_deleting, number, observed, text
 from pipeline.core.ready_rules import Rules, parse_rule, parse_rules, rules_for
 from pipeline.model.environment import ReadyRule
@@ -18,6 +29,8 @@ from pipeline.model.objects import Object
 from pipeline.model.status import ObjectStatus, Status
 
 __all__ = ["RULES", "assess", "exists_is_enough", "parse_rule", "parse_rules"]
+
+_GATEWAY = "gateway.networking.k8s.io"
 
 RULES: Mapping[tuple[str, str], ReadinessRule] = {
     ("apps", "Deployment"): workloads.deployment,
@@ -27,16 +40,29 @@ RULES: Mapping[tuple[str, str], ReadinessRule] = {
     ("", "ReplicationController"): workloads.replica_set,
     ("", "Pod"): pods.pod,
     ("batch", "Job"): pods.job,
+    ("batch", "CronJob"): pods.cron_job,
     ("", "Service"): services.service,
     ("networking.k8s.io", "Ingress"): services.ingress,
-    ("autoscaling", "HorizontalPodAutoscaler"): services.autoscaler,
-    ("policy", "PodDisruptionBudget"): services.disruption_budget,
+    ("autoscaling", "HorizontalPodAutoscaler"): autoscaling.autoscaler,
+    ("policy", "PodDisruptionBudget"): policies.disruption_budget,
     ("", "PersistentVolumeClaim"): storage.claim,
     ("", "PersistentVolume"): storage.volume,
     ("", "Namespace"): storage.namespace,
-    ("", "ResourceQuota"): storage.quota,
+    ("", "ResourceQuota"): policies.quota,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): generic.definition,
     ("apiregistration.k8s.io", "APIService"): generic.api_service,
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): policies.admission_policy,
+    ("flowcontrol.apiserver.k8s.io", "FlowSchema"): policies.flow_schema,
+    (_GATEWAY, "GatewayClass"): gateways.gateway_class,
+    (_GATEWAY, "Gateway"): gateways.gateway,
+    (_GATEWAY, "ListenerSet"): gateways.gateway,
+    (_GATEWAY, "HTTPRoute"): gateways.route,
+    (_GATEWAY, "GRPCRoute"): gateways.route,
+    (_GATEWAY, "TLSRoute"): gateways.route,
+    (_GATEWAY, "TCPRoute"): gateways.route,
+    (_GATEWAY, "UDPRoute"): gateways.route,
+    (_GATEWAY, "BackendTLSPolicy"): gateways.policy,
+    (_GATEWAY, "ReferenceGrant"): exists,  # has no status (gateway-api apis/v1beta1)
 }
 
 # Served by the API server itself. A group that merely ends in k8s.io (gateway.networking.k8s.io,
@@ -79,13 +105,17 @@ def assess(
     since: float | None = None,
     now: float | None = None,
     wait_for_first_consumer: bool = False,
+    class_exists: bool | None = None,
+    endpoints: int | None = None,
+    excused_nodes: int = 0,
 ) -> ObjectStatus:
     """Judge one live object; None is an object that does not exist.
 
     ``since`` is when we wrote it and ``now`` the present, both in seconds since 1970 on the server's
     clock: a Deployment's deadline that was exceeded before our write is no evidence. With
     ``wait_for_first_consumer`` a Pending claim is Current with a warning, because nothing
-    binds it before its consumer exists. Annotations and ``rules`` win over what is built in.
+    binds it before its consumer exists. ``Facts`` tells of the others. Annotations and ``rules`` win over
+    what is built in.
 
     Raises:
         ValueError: a rule in an annotation or in ``rules`` cannot be read; nothing else raises.
@@ -93,10 +123,8 @@ def assess(
     if obj is None:
         return ObjectStatus(Status.NOT_FOUND, "NotFound", "does not exist")
     if is_deleting(obj):
-        finalizers = obj["metadata"].get("finalizers")
-        wait = f", waits for its finalizers {finalizers}" if finalizers else ""
-        return ObjectStatus(Status.TERMINATING, "Terminating", f"is being deleted{wait}")
-    if not observed(obj):
+        return deleting.terminating(obj)
+    if not observed(obj) and not custom_rules.is_idle(obj):
         return waiting("NotObserved", _unobserved(obj))
     ruled = _by_rules(obj, rules_for(obj, rules))
     if ruled is not None:
@@ -106,6 +134,9 @@ def assess(
         now=now,
         has_status_subresource=has_status_subresource,
         wait_for_first_consumer=wait_for_first_consumer,
+        class_exists=class_exists,
+        endpoints=endpoints,
+        excused_nodes=excused_nodes,
     )
     return _built_in(obj, facts)
 
@@ -117,8 +148,8 @@ def exists_is_enough(obj: Object, rules: Sequence[ReadyRule] = ()) -> bool:
         ValueError: as ``assess``.
     """
     group, _, _ = text(obj, "apiVersion").rpartition("/")
-    ruled = rules_for(obj, rules) is not None
-    return not ruled and group in _BUILT_IN_GROUPS and (group, text(obj, "kind")) not in RULES
+    rule = RULES.get((group, text(obj, "kind")), exists if group in _BUILT_IN_GROUPS else None)
+    return rule is exists and rules_for(obj, rules) is None
 
 
 def _built_in(obj: Object, facts: Facts) -> ObjectStatus:
@@ -127,8 +158,8 @@ def _built_in(obj: Object, facts: Facts) -> ObjectStatus:
     if rule is not None:
         return rule(obj, facts)
     if group in _BUILT_IN_GROUPS:
-        return current("Exists", "has nothing to wait for")
-    return generic.custom(obj, facts)
+        return exists(obj, facts)
+    return custom_rules.assess_custom(obj, facts)
 
 
 def _unobserved(obj: Object) -> str:

@@ -16,11 +16,15 @@ _FAILED = ("Stalled", "Failed", "Failure")  # True means: will not mend by itsel
 _BUSY = ("Reconciling", "Degraded", "Pending", "Terminating")  # True means: not yet
 _READY = ("Ready", "Available", "Healthy", "Succeeded", "Complete", "Completed", "Established", "Programmed")
 
+_UNTOLD = ", so nothing tells whether it is ready; the annotation pipeline/ready can"
+
 
 def custom(obj: Object, facts: Facts) -> ObjectStatus:
     """Judge by conditions; those that are older than the spec count as not there yet."""
     if not mapping(obj, "status"):
         return _without_status(facts)
+    if number(obj, "status", "observedGeneration") < 0:
+        return waiting("NotObserved", "its controller has not seen it yet")
     conditions = {text(c, "type"): c for c in items(obj, "status", "conditions")}
     stale = [name for name, found in conditions.items() if _is_stale(found, obj)]
     if any(name in stale for name in (*_READY, *_FAILED, *_BUSY)):
@@ -41,18 +45,19 @@ def _by_ready(conditions: dict[str, Object], facts: Facts) -> ObjectStatus:
             return waiting(f"Not{name}", _say(conditions[name]))
     if text(conditions.get("Progressing"), "status") == "True" and "Ready" not in names:
         return waiting("Progressing", _say(conditions["Progressing"]))
+    if text(conditions.get("Synced"), "status") == "False":
+        # Crossplane and its like: Ready is about what exists, Synced about whether the spec reached it.
+        return waiting("NotSynced", _say(conditions["Synced"]))
     if names:
         return current(names[0], text(conditions[names[0]], "message"))
     if facts.has_status_subresource is False:
         return current("Exists", "its kind reports no status")
-    return unknown(
-        "CustomResourceUnknown", "has none of the usual conditions, so nothing tells whether it is ready"
-    )
+    return unknown("CustomResourceUnknown", f"has none of the usual conditions{_UNTOLD}")
 
 
 def _without_status(facts: Facts) -> ObjectStatus:
     if facts.has_status_subresource is None:
-        return unknown("CustomResourceUnknown", "has no status, so nothing tells whether it is ready")
+        return unknown("CustomResourceUnknown", f"has no status{_UNTOLD}")
     if facts.has_status_subresource:
         return waiting("NoStatus", "its controller has not reported a status yet")
     return current("Exists", "its kind reports no status")

@@ -1,58 +1,61 @@
-"""Service, Ingress, autoscaler, disruption budget: what controllers publish about traffic and scale."""
+"""Service and Ingress: what controllers publish about traffic."""
 
 from __future__ import annotations
 
-from pipeline.core.readiness.verdicts import Facts, current, failed, waiting
-from pipeline.core.reading import condition, items, number, text
+from collections.abc import Iterator
+
+from pipeline.core.readiness.verdicts import Facts, current, waiting
+from pipeline.core.reading import condition, items, mapping, number, text
 from pipeline.model.objects import Object
 from pipeline.model.status import ObjectStatus
 
-_BROKEN_SCALE = frozenset({"FailedGetScale", "FailedUpdateScale"})
-_BROKEN_SCALING = frozenset({"InvalidSelector", "AmbiguousSelector", "InvalidMetricSourceType"})
+_OLD_CLASS = "kubernetes.io/ingress.class"  # from before spec.ingressClassName (networking/v1)
 
 
 def service(obj: Object, facts: Facts) -> ObjectStatus:
-    """A load balancer counts once it has an address: an IP, or on AWS a host name."""
+    """A load balancer counts once it has an address: an IP, or on AWS a host name.
+
+    "ip is set for load-balancer ingress points that are IP based (typically GCE or OpenStack
+    load-balancers)", "hostname … that are DNS based (typically AWS load-balancers)" (core/v1
+    LoadBalancerIngress). kstatus is content with a clusterIP. Where the caller
+    knows of endpoints, a Service without any is not ready.
+    """
+    if text(obj, "spec", "type") == "ExternalName":
+        return current("Exists", f"is another name of {text(obj, 'spec', 'externalName')}")
+    if mapping(obj, "spec", "selector") and facts.endpoints == 0:
+        return waiting("NoEndpoints", "none of the pods that it selects is ready")
     if text(obj, "spec", "type") != "LoadBalancer":
         return current("Exists", "needs no load balancer")
-    return _address(obj, "no load balancer has given it an address")
+    refused = condition(obj, "LoadBalancerPortsError")
+    if refused.get("status") == "True":
+        said = text(refused, "message") or text(refused, "reason") or "the load balancer refuses its ports"
+        return waiting("AddressPending", said)
+    named = text(obj, "spec", "loadBalancerClass")
+    return _address(obj, f"no load balancer{f' of class {named}' if named else ''} has given it an address")
 
 
 def ingress(obj: Object, facts: Facts) -> ObjectStatus:
-    return _address(obj, "no ingress controller has given it an address")
+    """Counts once its controller has published an address (networking/v1 IngressStatus.loadBalancer)."""
+    named = text(obj, "spec", "ingressClassName")
+    if named and facts.class_exists is False:
+        return _address(obj, f"there is no IngressClass {named}, so no controller gives it an address")
+    named = named or text(obj, "metadata", "annotations", _OLD_CLASS)
+    whose = f" of class {named}" if named else ""
+    hint = "" if named else "; it names no class, so only a default class serves it"
+    return _address(obj, f"no ingress controller{whose} has given it an address{hint}")
 
 
 def _address(obj: Object, lack: str) -> ObjectStatus:
     for entry in items(obj, "status", "loadBalancer", "ingress"):
         address = text(entry, "hostname") or text(entry, "ip")
         if address:
-            return current("AddressAssigned", f"is reachable at {address}")
+            warning = ", ".join(_port_errors(entry))
+            return current("AddressAssigned", f"is reachable at {address}", warning=warning)
     return waiting("AddressPending", lack)
 
 
-def autoscaler(obj: Object, facts: Facts) -> ObjectStatus:
-    """Broken is what will never scale. Missing metrics are not: the workload runs as it is."""
-    able, active = condition(obj, "AbleToScale"), condition(obj, "ScalingActive")
-    now, most = number(obj, "status", "currentReplicas"), number(obj, "status", "desiredReplicas")
-    progress = (now, most) if most else None
-    if not able and not active:
-        # The controller looks every 15 s, and what runs does not depend on it: that must not block.
-        return current("NotObserved", warning="its controller has not judged it yet")
-    if able.get("status") == "False" and able.get("reason") in _BROKEN_SCALE:
-        return failed("ScalingBroken", text(able, "message") or "its target cannot be scaled")
-    if active.get("status") == "False":
-        said = text(active, "message")
-        if active.get("reason") in _BROKEN_SCALING:
-            return failed("ScalingBroken", said or "its selector or metric is not valid")
-        if active.get("reason") == "ScalingDisabled":
-            return current("ScalingDisabled", "its target is scaled to zero", progress=progress)
-        return current("NoMetrics", progress=progress, warning=f"does not scale yet: {said or 'no metrics'}")
-    return current("Scaling", "finds its target and its metrics", progress=progress)
-
-
-def disruption_budget(obj: Object, facts: Facts) -> ObjectStatus:
-    if number(obj, "status", "observedGeneration", default=-1) < 0:
-        return waiting("NotObserved", "its controller has not seen it yet")
-    allowed = condition(obj, "DisruptionAllowed")
-    warning = text(allowed, "message") if allowed.get("reason") == "SyncFailed" else ""
-    return current("Observed", "its controller counts with it", warning=warning)
+def _port_errors(entry: Object) -> Iterator[str]:
+    """ "error is to record the problem with the service port" (core/v1 PortStatus)."""
+    for port in items(entry, "ports"):
+        if text(port, "error"):
+            yield f"port {number(port, 'port')}: {text(port, 'error')}"

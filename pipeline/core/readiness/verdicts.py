@@ -11,12 +11,21 @@ from pipeline.model.status import ObjectStatus, Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a rule knows beyond the object itself; times are seconds since 1970 on the server's clock."""
+    """What a rule knows beyond the object itself; times are seconds since 1970 on the server's clock.
+
+    None, or zero, is what nobody has looked at, and never makes an object Current or Failed.
+    ``class_exists``: the StorageClass or IngressClass that the object names. ``endpoints``: ready ones
+    that a Service finds; given only where there should be some. ``excused_nodes``: those whose lack of
+    a DaemonSet's pod is the node's own fault (``nodes.excused``).
+    """
 
     since: float | None = None
     now: float | None = None
     has_status_subresource: bool | None = None
     wait_for_first_consumer: bool = False
+    class_exists: bool | None = None
+    endpoints: int | None = None
+    excused_nodes: int = 0
 
 
 ReadinessRule = Callable[[Object, Facts], ObjectStatus]
@@ -39,3 +48,8 @@ def failed(reason: str, message: str, *, progress: Progress = None) -> ObjectSta
 
 def unknown(reason: str, message: str) -> ObjectStatus:
     return ObjectStatus(Status.UNKNOWN, reason, message)
+
+
+def exists(obj: Object, facts: Facts) -> ObjectStatus:
+    """Of kinds that no controller reports on."""
+    return current("Exists", "has nothing to wait for")

@@ -1,0 +1,82 @@
+"""HorizontalPodAutoscaler: what will never scale, and what only has no numbers yet.
+
+Reasons are those of kubernetes pkg/controller/podautoscaler/horizontal.go.
+"""
+
+from __future__ import annotations
+
+import json
+
+from pipeline.core.readiness.verdicts import Facts, current, failed
+from pipeline.core.reading import condition, items, number, text
+from pipeline.model.objects import Object
+from pipeline.model.status import ObjectStatus
+
+_BROKEN_SCALE = frozenset({"FailedGetScale", "FailedUpdateScale"})
+_BROKEN_SCALING = frozenset({"InvalidSelector", "AmbiguousSelector", "InvalidMetricSourceType"})
+
+# autoscaling/v1 has no field for conditions; its answers carry them here (k8s.io/api/autoscaling/v1).
+_CONDITIONS = "autoscaling.alpha.kubernetes.io/conditions"
+
+_SOURCES = ("resource", "containerResource", "pods", "object", "external")
+
+
+def autoscaler(obj: Object, facts: Facts) -> ObjectStatus:
+    """Broken is what will never scale. Missing metrics are not: the workload runs as it is.
+
+    AbleToScale False with another reason is a pause (backoff), not a fault.
+    """
+    able, active = _condition(obj, "AbleToScale"), _condition(obj, "ScalingActive")
+    if not able and not active:
+        # The controller looks every 15 s, and what runs does not depend on it: that must not block.
+        return current("NotObserved", warning="its controller has not judged it yet")
+    if able.get("status") == "False" and able.get("reason") in _BROKEN_SCALE:
+        return failed("ScalingBroken", text(able, "message") or "its target cannot be scaled")
+    if active.get("status") == "False" and active.get("reason") in _BROKEN_SCALING:
+        return failed("ScalingBroken", text(active, "message") or "its selector or metric is not valid")
+    return _scaling(obj, active)
+
+
+def _scaling(obj: Object, active: Object) -> ObjectStatus:
+    now, most = number(obj, "status", "currentReplicas"), number(obj, "status", "desiredReplicas")
+    progress = (now, most) if most else None
+    if active.get("status") == "False" and active.get("reason") == "ScalingDisabled":
+        return current("ScalingDisabled", "its target is scaled to zero", progress=progress)
+    silent = ", ".join(_silent_metrics(obj))
+    if active.get("status") == "False":
+        said = text(active, "message") or "no metrics"
+        named = f" ({silent})" if silent else ""
+        return current("NoMetrics", progress=progress, warning=f"does not scale yet{named}: {said}")
+    warning = f"has no value of {silent}, and scales by its other metrics" if silent else ""
+    return current("Scaling", "finds its target and its metrics", progress=progress, warning=warning)
+
+
+def _silent_metrics(obj: Object) -> list[str]:
+    """The metrics without a value.
+
+    The controller writes ``status.currentMetrics`` in the order of ``spec.metrics``, with an entry of
+    empty type for each that it could not read (computeReplicasForMetrics). Without any it tells nothing.
+    """
+    wanted, seen = items(obj, "spec", "metrics"), items(obj, "status", "currentMetrics")
+    if len(wanted) != len(seen):
+        return []
+    return [_name(metric) for metric, value in zip(wanted, seen, strict=True) if not text(value, "type")]
+
+
+def _name(metric: Object) -> str:
+    for source in _SOURCES:
+        name = text(metric, source, "name") or text(metric, source, "metric", "name")
+        if name:
+            return f"{source} {name}"
+    return text(metric, "type") or "a metric"
+
+
+def _condition(obj: Object, kind: str) -> Object:
+    found = condition(obj, kind)
+    written = "" if found else text(obj, "metadata", "annotations", _CONDITIONS)
+    if not written:
+        return found
+    try:
+        return condition({"status": {"conditions": json.loads(written)}}, kind)
+    except (ValueError, RecursionError):
+        return {}

@@ -1,0 +1,148 @@
+"""What a gate sees of the cluster: kinds that are followed, in a namespace or in all, and forgotten again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from pipeline.core.desired import owner_selector
+from pipeline.core.reading import owner_uid, text, uid
+from pipeline.core.rollout import Snapshot
+from pipeline.model.errors import PipelineError
+from pipeline.model.objects import Object, ObjectRef, ResourceType
+from pipeline.run.follow import Followed, Follower, Key, Update, take_in
+from pipeline.run.session import Session
+from pipeline.run.targets import Target, companions
+
+_WIDE = 3
+"""In more namespaces than this a kind is followed in all of them at once, where that is allowed."""
+
+
+class Sight:
+    """``expected`` are all objects that may be looked for: they decide how wide to look. ``put`` hears what
+    followers see, on their threads; everything else is the loop's."""
+
+    def __init__(self, session: Session, expected: Iterable[Target], put: Callable[[Update], None]) -> None:
+        self._session = session
+        self._put = put
+        self._followed: dict[Key, Followed] = {}
+        self._followers: list[Follower] = []
+        self._done: set[str] = set()  # uids of what is forgotten
+        self._wide, self._labelled = _scopes(expected)
+
+    def follow(self, resource: ResourceType, namespace: str, *, ours: bool) -> None:
+        """Once. ``ours``: only what carries our labels is of interest."""
+        wide = not namespace or (resource.group, resource.kind) in self._wide
+        key = (resource.group, resource.kind, "" if wide else namespace)
+        if wide and namespace and (found := self._followed.get(key)) and found.forbidden:
+            key = (resource.group, resource.kind, namespace)
+        if key in self._followed:
+            return
+        selector = owner_selector(self._session.environment) if ours and wide and self._labelled else ""
+        followed = Followed(resource, key[2], selector)
+        self._followed[key] = followed
+        follower = Follower(self._session.cluster, self._session.clock, key, followed, self._put)
+        self._followers.append(follower)
+        follower.start()
+
+    def take_in(self, update: Update, refs: Iterable[ObjectRef]) -> None:
+        """What a follower saw. Where it may not look into all namespaces, those of ``refs`` are tried."""
+        followed = self._followed[update.key]
+        take_in(followed, update)
+        if update.forbidden and followed.resource.namespaced and not update.key[2]:
+            self._narrow(followed.resource, refs)
+
+    def stop(self) -> None:
+        """Follow nothing any more, and forget what was seen."""
+        for follower in self._followers:
+            follower.stop()
+        for followed in self._followed.values():
+            followed.objects.clear()
+
+    def is_followed(self, ref: ObjectRef) -> bool:
+        return self._of(ref) is not None
+
+    def is_synced(self, ref: ObjectRef) -> bool:
+        """Whether what follows the object, if anything does, has listed it once."""
+        followed = self._of(ref)
+        return followed is None or followed.synced
+
+    def seen(self, ref: ObjectRef) -> Object | None:
+        """The object as it was last seen."""
+        followed = self._of(ref)
+        return followed.objects.get((ref.namespace, ref.name)) if followed else None
+
+    def object(self, ref: ObjectRef) -> Object | None:
+        """As ``seen``; without the right to list and watch it is read: slower, not blind."""
+        followed = self._of(ref)
+        if followed is not None and followed.forbidden:
+            with suppress(PipelineError):
+                return self._session.cluster.get(ref, followed.resource.api_version)
+        return self.seen(ref)
+
+    def snapshot(self, refs: Iterable[ObjectRef]) -> Snapshot:
+        """These objects, and everything that may explain them."""
+        return Snapshot(
+            objects={ref: obj for ref in refs if (obj := self.object(ref)) is not None},
+            replica_sets=self._all("apps", "ReplicaSet"),
+            pods=self._all("", "Pod"),
+            events=self._all("", "Event"),
+            controller_revisions=self._all("apps", "ControllerRevision"),
+            nodes=self._all("", "Node"),
+        )
+
+    @property
+    def unseen(self) -> list[str]:
+        """Kinds that the cluster has not listed yet."""
+        return sorted({key[1] for key, followed in self._followed.items() if not followed.synced})
+
+    def forget(self, ref: ObjectRef) -> None:
+        """The object is not looked at any more, unless news of it come."""
+        followed = self._of(ref)
+        obj = followed.objects.pop((ref.namespace, ref.name), None) if followed else None
+        if obj is not None:
+            self._done.add(uid(obj))
+
+    def forget_companions(self) -> None:
+        """What belongs to what was forgotten: only where the owner is known, as the news of different kinds
+        come in any order."""
+        for owned in (("apps", "ReplicaSet"), ("", "Pod")):
+            for followed in self._of_kind(*owned):
+                for key, obj in list(followed.objects.items()):
+                    if owner_uid(obj) in self._done:
+                        self._done.add(uid(obj))
+                        del followed.objects[key]
+        for followed in self._of_kind("", "Event"):
+            for key, obj in list(followed.objects.items()):
+                if text(obj, "involvedObject", "uid") in self._done:
+                    del followed.objects[key]
+
+    def _narrow(self, resource: ResourceType, refs: Iterable[ObjectRef]) -> None:
+        own = (resource.group, resource.kind)
+        for ref in refs:
+            companion = any(r.kind == resource.kind for r in companions([ref]))
+            if ref.namespace and (ref.group_kind == own or companion):
+                self.follow(resource, ref.namespace, ours=ref.group_kind == own)
+
+    def _of(self, ref: ObjectRef) -> Followed | None:
+        """What follows the object: its own namespace before all of them."""
+        own = self._followed.get((ref.group, ref.kind, ref.namespace))
+        return own or self._followed.get((ref.group, ref.kind, ""))
+
+    def _all(self, group: str, kind: str) -> list[Object]:
+        return [obj for followed in self._of_kind(group, kind) for obj in followed.objects.values()]
+
+    def _of_kind(self, group: str, kind: str) -> list[Followed]:
+        return [followed for key, followed in self._followed.items() if key[:2] == (group, kind)]
+
+
+def _scopes(expected: Iterable[Target]) -> tuple[frozenset[tuple[str, str]], bool]:
+    """(kinds in so many namespaces that they are followed in all, whether all objects carry our labels)."""
+    namespaces: dict[tuple[str, str], set[str]] = {}
+    labelled = True
+    for target in expected:
+        labelled = labelled and target.labelled
+        namespaces.setdefault(target.ref.group_kind, set()).add(target.ref.namespace)
+        for resource in companions([target.ref]):
+            namespaces.setdefault((resource.group, resource.kind), set()).add(target.ref.namespace)
+    return frozenset(kind for kind, names in namespaces.items() if len(names) > _WIDE), labelled

@@ -1,0 +1,264 @@
+"""Every way in which pods fail: the exit code, the cause, the line to blame, the evidence, and how soon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import MakeRepo
+from tests.e2e.manifests import config_map
+from tests.e2e.stories import tell
+from tests.e2e.workspace import Result, Workspace
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
+
+SOON_S = 15.0  # from the first write; most take two seconds, on a machine that does nothing else
+POLICY = "rollback: {auto: false}\nrollout: {grace: {image: 2s, schedule: 2s, quota: 2s, restarts: 2}}"
+
+
+def workload(
+    image: str = "nginx:1.21", *lines: str, pod: str = "", kind: str = "Deployment", **notes: str
+) -> str:
+    """One container ``main`` with further ``lines``; ``notes`` are the pod's test annotations."""
+    said = ", ".join(f"pipeline.test/{key.replace('_', '-')}: {value!r}" for key, value in notes.items())
+    parts = [
+        "apiVersion: apps/v1",
+        f"kind: {kind}",
+        "metadata: {name: web}",
+        "spec:",
+        "  replicas: 2",
+        *(["  serviceName: web"] if kind == "StatefulSet" else []),
+        "  selector: {matchLabels: {app: web}}",
+        "  template:",
+        "    metadata:",
+        "      labels: {app: web}",
+        f"      annotations: {{{said}}}",
+        "    spec:",
+        *([f"      {pod}"] if pod else []),
+        "      containers:",
+        "        - name: main",
+        f"          image: {image}",
+        *(f"          {line}" for line in lines),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+JOB = """\
+apiVersion: batch/v1
+kind: Job
+metadata: {name: web}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - name: main
+          image: migrate:fail
+"""
+INIT = "initContainers: [{name: prepare, image: 'setup:crash'}]"
+KEY = "env: [{name: GREETING, valueFrom: {configMapKeyRef: {name: settings, key: greting}}}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A bad manifest, and what must be told of it: cause, the line that holds ``at``, evidence, hint."""
+
+    manifest: str
+    code: str
+    at: str
+    evidence: str = ""
+    hint: str = ""
+    more: str = ""
+    timeout: str = "40s"
+    exit_code: int = 11
+    before: Callable[[Workspace], None] = lambda repo: None
+    beside: str = ""
+
+
+def quota(repo: Workspace) -> None:
+    """Room for one pod of two: enough to begin with, so that nothing speaks against the deploy."""
+    repo.kubectl("create", "quota", "small", "--hard=pods=1")
+
+
+def restricted(repo: Workspace) -> None:
+    repo.kubectl("label", "namespace", repo.namespace, "pod-security.kubernetes.io/enforce=restricted")
+
+
+FAILURES = {
+    "a crash loop": Failure(
+        manifest=workload("nginx:crash"),
+        code="CrashLoop",
+        at="name: main",
+        evidence="panic: cannot open /data: no such file or directory",
+        hint="read the container's log above",
+    ),
+    "a crash with a signal": Failure(
+        manifest=workload("nginx:crash", exit_code="139"),
+        code="CrashLoop",
+        at="name: main",
+        evidence="exit code 139 (Error)",
+        hint="SIGSEGV",
+    ),
+    "a program of another platform": Failure(
+        manifest=workload("nginx:crash", exit_code="255", log="exec /app: exec format error"),
+        code="ImagePlatformMismatch",
+        at="image: nginx:crash",
+        evidence="exec /app: exec format error",
+        hint="architecture",
+    ),
+    "an init container that crashes": Failure(
+        manifest=workload(pod=INIT), code="InitContainerFailed", at="initContainers", evidence="panic"
+    ),
+    "too little memory": Failure(
+        manifest=workload("nginx:oom", "resources:", "  limits:", "    memory: 64Mi"),
+        code="OutOfMemory",
+        at="memory: 64Mi",
+        evidence="exit code 137 (OOMKilled)",
+        hint="raise resources.limits.memory",
+    ),
+    "a wrong tag": Failure(
+        manifest=workload("nginx:missing"),
+        code="ImageNotFound",
+        at="image: nginx:missing",
+        evidence="not found",
+        hint="Deployment/other uses nginx:1.27",
+        beside=workload("nginx:1.27")
+        .replace("{name: web}", "{name: other}")
+        .replace("app: web", "app: other"),
+    ),
+    "a missing key": Failure(
+        manifest=workload("nginx:keyerror", KEY),
+        code="ContainerConfigMissing",
+        at="key: greting",
+        evidence="couldn't find key greting in ConfigMap",
+        hint="did you mean 'greeting'?",
+        more="allow: {missing: [/ConfigMap/$NS/settings]}",
+        beside=config_map("settings", greeting="hello"),
+    ),
+    "a command that is not there": Failure(
+        manifest=workload("nginx:nocommand", "command: [srve, --port=80]"),
+        code="CommandNotFound",
+        at="command: [srve",
+        evidence="executable file not found in $PATH",
+        hint="the program is not in the image",
+    ),
+    "a script that calls what is not there": Failure(
+        manifest=workload("nginx:crash", exit_code="127", log="sh: 1: srve: not found"),
+        code="CommandNotFound",
+        at="name: main",
+        evidence="sh: 1: srve: not found",
+    ),
+    "pods that never are ready": Failure(
+        manifest=workload("nginx:unready", "readinessProbe:", "  httpGet: {path: /ready, port: 8080}"),
+        code="ReadinessProbeFailed",
+        at="readinessProbe",
+        evidence="Readiness probe failed: HTTP probe failed with statuscode: 503",
+        hint="probe's port and path",
+        timeout="4s",
+        exit_code=12,
+    ),
+    "no room in a quota": Failure(
+        manifest=workload(),
+        code="QuotaExceeded",
+        at="spec:",
+        evidence="exceeded quota: small",
+        hint="raise the ResourceQuota",
+        before=quota,
+    ),
+    "a policy that denies the pods": Failure(
+        manifest=workload(),
+        code="AdmissionDenied",
+        at="spec:",
+        evidence="violates PodSecurity",
+        hint="admits it",
+        before=restricted,
+    ),
+    "a node that there is not": Failure(
+        manifest=workload(pod="nodeSelector: {disk: none}"),
+        code="Unschedulable",
+        at="nodeSelector",
+        evidence="FailedScheduling",
+        hint="loosen its node selection",
+    ),
+    "a job that fails": Failure(
+        manifest=JOB,
+        code="JobFailed",
+        at="containers:",
+        evidence='error: migration 0042 failed: relation "orders" does not exist',
+    ),
+}
+
+
+TRAP = "a bad revision that blocks its own revert"
+
+
+@pytest.fixture(scope="module")
+def told(make_repo: MakeRepo) -> dict[str, tuple[Workspace, Result]]:
+    """What became of every bad manifest, each in a namespace of its own."""
+
+    def story(failure: Failure) -> Callable[[], tuple[Workspace, Result]]:
+        def deploy() -> tuple[Workspace, Result]:
+            repo = make_repo(create=True)
+            failure.before(repo)
+            repo.environment(f"{POLICY}\n{failure.more}", deploy=f"{{timeout: {failure.timeout}}}")
+            repo.manifest("web.yaml", failure.manifest)
+            if failure.beside:
+                repo.manifest("beside.yaml", failure.beside)
+            repo.commit()
+            return repo, repo.run("-o", "json", "deploy", "-e", "dev")
+
+        return deploy
+
+    def trap() -> tuple[Workspace, Result]:
+        """A StatefulSet's bad revision fails, and its revert is deployed."""
+        repo = make_repo(create=True)
+        repo.environment(POLICY, deploy="{timeout: 40s}")
+        for image in ("nginx:1.21", "nginx:crash", "nginx:1.21"):
+            repo.manifest("web.yaml", workload(image, kind="StatefulSet"))
+            repo.commit()
+            result = repo.run("-o", "json", "deploy", "-e", "dev")
+        return repo, result
+
+    return tell({TRAP: trap} | {name: story(failure) for name, failure in FAILURES.items()})
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failure_is_told_with_cause_line_evidence_and_what_to_do(
+    name: str, told: dict[str, tuple[Workspace, Result]]
+) -> None:
+    failure, (repo, result) = FAILURES[name], told[name]
+    assert result.code == failure.exit_code, str(result)
+
+    causes: dict[str, Any] = {cause["code"]: cause for cause in result.document["causes"]}
+    assert failure.code in causes, str(result)
+    cause = causes[failure.code]
+
+    lines = (repo.folder / "environments/dev/manifests/web.yaml").read_text().splitlines()
+    path, _, line = cause["origin"].rpartition(":")
+    assert path == "environments/dev/manifests/web.yaml"
+    assert failure.at in lines[int(line) - 1], cause
+    assert any(failure.evidence in said for said in (cause["message"], *cause["evidence"])), cause
+    assert failure.hint in cause["hint"], cause
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failure_is_known_within_seconds(name: str, told: dict[str, tuple[Workspace, Result]]) -> None:
+    _, result = told[name]
+    assert result.document["timings"]["rollout"] < SOON_S, str(result)
+
+
+def test_a_pod_that_blocks_the_revert_of_its_revision_is_named_with_the_command_that_helps(
+    told: dict[str, tuple[Workspace, Result]],
+) -> None:
+    repo, result = told[TRAP]
+    assert result.code == 11, str(result)
+
+    (cause,) = result.document["causes"]
+    assert cause["code"] == "ReleaseBlockedByPod"
+    assert "pod web-1 of another revision is broken and blocks the rollout" in cause["message"]
+    assert f"kubectl -n {repo.namespace} delete pod web-1" in cause["hint"]
+    assert any("panic" in line for line in cause["evidence"])

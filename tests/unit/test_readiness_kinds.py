@@ -1,0 +1,667 @@
+"""Readiness of built-in kinds in the states that other tools judge wrongly: a row is a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.core.readiness import assess, exists_is_enough
+from pipeline.model.status import Status
+from tests.kube_objects import (
+    T0,
+    at,
+    condition,
+    daemon_set,
+    deployment,
+    ended,
+    job,
+    pod,
+    replica_set,
+    rolling,
+    running,
+    simple,
+    stateful_set,
+    waiting,
+)
+from tests.unit.test_readiness import autoscaler, exceeded, having, ingress, service
+
+C, P, F, T = Status.CURRENT, Status.IN_PROGRESS, Status.FAILED, Status.TERMINATING
+
+GATEWAY = "gateway.networking.k8s.io"
+
+
+def paused(obj: Any) -> Any:
+    return having(obj, "spec", "paused", value=True)
+
+
+def partitioned(partition: int, **status: Any) -> Any:
+    path = ("spec", "updateStrategy", "rollingUpdate")
+    return having(stateful_set(**status), *path, value={"partition": partition})
+
+
+def on_delete(obj: Any) -> Any:
+    return having(obj, "spec", "updateStrategy", value={"type": "OnDelete"})
+
+
+def finite_pod(*states: Any, policy: str = "Never", probe: bool = False, **more: Any) -> Any:
+    container = {"name": "web", "image": "a:1", **({"readinessProbe": {}} if probe else {})}
+    spec = {"restartPolicy": policy, "containers": [container]}
+    return pod(*states, spec=spec, **{"phase": "Running", "conditions": [condition("Ready")], **more})
+
+
+def claim(phase: str = "Bound", *conditions: Any, asked: str = "8Gi", has: str = "8Gi", **status: Any) -> Any:
+    spec = {"storageClassName": "gp3", "resources": {"requests": {"storage": asked}}}
+    whole = {"phase": phase, "capacity": {"storage": has}, "conditions": list(conditions), **status}
+    return simple("v1", "PersistentVolumeClaim", spec=spec, status=whole)
+
+
+def volume(phase: str) -> Any:
+    return simple("v1", "PersistentVolume", status={"phase": phase})
+
+
+def budget(**status: Any) -> Any:
+    return simple(
+        "policy/v1", "PodDisruptionBudget", status={"observedGeneration": 1, **status}, generation=1
+    )
+
+
+def gateway_class(*conditions: Any) -> Any:
+    spec = {"controllerName": "example.com/gw"}
+    return simple(f"{GATEWAY}/v1", "GatewayClass", spec=spec, status={"conditions": list(conditions)})
+
+
+def gateway(*conditions: Any, listener: Any = (), name: str = "https") -> Any:
+    listeners = [{"name": name, "conditions": list(listener)}]
+    status = {"conditions": list(conditions), "listeners": listeners, "addresses": [{"value": "x.elb"}]}
+    spec = {"gatewayClassName": "eks", "listeners": [{"name": "https"}]}
+    return simple(f"{GATEWAY}/v1", "Gateway", spec=spec, status=status, generation=2)
+
+
+def route(*answers: Any, parents: Any = None, kind: str = "HTTPRoute") -> Any:
+    spec = {"parentRefs": [{"name": "gw"}] if parents is None else parents}
+    return simple(f"{GATEWAY}/v1", kind, spec=spec, status={"parents": list(answers)}, generation=2)
+
+
+def answer(*conditions: Any, **ref: Any) -> Any:
+    return {"parentRef": {"name": "gw", **ref}, "controllerName": "c", "conditions": list(conditions)}
+
+
+ACCEPTED, PROGRAMMED = condition("Accepted"), condition("Programmed")
+REFUSED = condition("Accepted", "False", "NotAllowedByListeners")
+
+ROWS = {
+    # Deployment
+    "a paused Deployment is not failed by a deadline from before": (
+        paused(rolling(conditions=[exceeded(5)])),
+        P,
+        "Paused",
+    ),
+    "a paused Deployment whose old pods are left waits to be resumed": (
+        paused(deployment(replicas=3)),
+        P,
+        "Paused",
+    ),
+    "a paused Deployment that lacks a pod lacks a pod": (
+        paused(deployment(availableReplicas=1)),
+        P,
+        "Unavailable",
+    ),
+    "a Deployment whose pods are refused says so": (
+        rolling(conditions=[condition("ReplicaFailure", "True", "FailedCreate", "exceeded quota")]),
+        P,
+        "ReplicaFailure",
+    ),
+    "a Deployment at zero whose observedGeneration is a string is Current": (
+        deployment(wanted=0, observedGeneration="2"),
+        C,
+        "Available",
+    ),
+    "a Deployment whose observedGeneration is an old string is not ready": (
+        deployment(observedGeneration="1"),
+        P,
+        "NotObserved",
+    ),
+    "a Deployment counts the replicas that its autoscaler wants": (
+        having(deployment(), "spec", "replicas", value=5),
+        P,
+        "Updating",
+    ),
+    "a Deployment without deadline needs no word about progress": (
+        having(deployment(condition("Available")), "spec", "progressDeadlineSeconds", value=2**31 - 1),
+        C,
+        "Available",
+    ),
+    "pods on their way out do not hold up a Deployment": (deployment(terminatingReplicas=2), C, "Available"),
+    # StatefulSet
+    "a partition above all replicas updates nothing": (partitioned(3, updatedReplicas=0), C, "Ready"),
+    "a partition still needs the replicas above it": (partitioned(1, updatedReplicas=1), P, "Updating"),
+    "an OnDelete StatefulSet with an unready pod is not ready": (
+        on_delete(stateful_set(readyReplicas=2)),
+        P,
+        "Unready",
+    ),
+    "an ordered StatefulSet that its bad pod blocks is in progress": (
+        stateful_set(updatedReplicas=0, readyReplicas=2),
+        P,
+        "Updating",
+    ),
+    "a StatefulSet at zero is Current": (stateful_set(0), C, "Ready"),
+    "a StatefulSet scaled to zero waits for its pods to go": (
+        having(stateful_set(0), "status", "replicas", value=1),
+        P,
+        "Surplus",
+    ),
+    "a StatefulSet with minReadySeconds waits until its pods are available": (
+        having(stateful_set(availableReplicas=2), "spec", "minReadySeconds", value=10),
+        P,
+        "Unavailable",
+    ),
+    # DaemonSet
+    "a DaemonSet that no node wants is Current": (daemon_set(0), C, "Ready"),
+    "a DaemonSet whose new node has no pod yet is not ready": (
+        daemon_set(currentNumberScheduled=2),
+        P,
+        "Scheduling",
+    ),
+    "a DaemonSet is not ready while one pod is unavailable, however many may be": (
+        having(
+            daemon_set(numberAvailable=2),
+            "spec",
+            "updateStrategy",
+            "rollingUpdate",
+            value={"maxUnavailable": 1},
+        ),
+        P,
+        "Unavailable",
+    ),
+    # ReplicaSet
+    "a ReplicaSet at zero is Current": (
+        having(replica_set(replicas=0), "spec", "replicas", value=0),
+        C,
+        "Available",
+    ),
+    "a ReplicaSet with too many pods is not ready": (
+        replica_set(replicas=2, availableReplicas=2, readyReplicas=2),
+        P,
+        "Surplus",
+    ),
+    # Job, CronJob
+    "a Job that is about to fail has failed": (
+        job(condition("FailureTarget", reason="PodFailurePolicy")),
+        F,
+        "JobFailed",
+    ),
+    "a Job past its deadline has failed before its pods are gone": (
+        job(condition("FailureTarget", reason="DeadlineExceeded")),
+        F,
+        "JobDeadlineExceeded",
+    ),
+    "a Job whose success policy is met waits for its last pods": (
+        job(condition("SuccessCriteriaMet", reason="SuccessPolicy")),
+        P,
+        "Ending",
+    ),
+    "a Job by success policy is Current once it is complete": (
+        job(condition("SuccessCriteriaMet"), condition("Complete", reason="SuccessPolicy")),
+        C,
+        "Complete",
+    ),
+    "an indexed Job with failed indexes has failed": (
+        job(condition("Failed", reason="FailedIndexes"), failedIndexes="1,3-5"),
+        F,
+        "JobFailed",
+    ),
+    "a resumed Job is not Current by its old condition": (job(condition("Suspended")), P, "Resuming"),
+    "a suspended Job that had failed has failed": (
+        having(job(condition("Failed")), "spec", "suspend", value=True),
+        F,
+        "JobFailed",
+    ),
+    "a Job that a queue holds back is not done": (
+        having(
+            having(job(), "spec", "suspend", value=True),
+            "metadata",
+            "labels",
+            value={"kueue.x-k8s.io/queue-name": "team"},
+        ),
+        P,
+        "Queued",
+    ),
+    "a Job that has failures and retries left is not failed": (job(failed=2, active=1), P, "Running"),
+    "a suspended CronJob is Current": (simple("batch/v1", "CronJob", spec={"suspend": True}), C, "Suspended"),
+    # Pod
+    "a Pod that is not restarted counts at its end": (finite_pod(running(ready=True)), P, "Running"),
+    "a Pod that is restarted on failure only counts at its end": (
+        finite_pod(running(ready=True), policy="OnFailure"),
+        P,
+        "Running",
+    ),
+    "a Pod with a readiness probe serves, restarted or not": (
+        finite_pod(running(ready=True), probe=True),
+        C,
+        "Ready",
+    ),
+    "an evicted bare Pod has failed": (pod(phase="Failed", reason="Evicted"), F, "PodFailed"),
+    "a Pod on a lost node is not ready": (pod(phase="Unknown"), P, "Unknown"),
+    # Service, Ingress
+    "an ExternalName Service is Current": (service("ExternalName"), C, "Exists"),
+    "a headless Service is Current": (
+        simple("v1", "Service", spec={"clusterIP": "None", "selector": {"app": "db"}}),
+        C,
+        "Exists",
+    ),
+    "a load balancer that refuses the ports is not ready": (
+        having(
+            service("LoadBalancer", {"ip": "192.0.2.1"}),
+            "status",
+            "conditions",
+            value=[condition("LoadBalancerPortsError", reason="LoadBalancerMixedProtocolNotSupported")],
+        ),
+        P,
+        "AddressPending",
+    ),
+    "an Ingress with an IP is Current": (ingress({"ip": "192.0.2.1"}), C, "AddressAssigned"),
+    # autoscaler
+    "an autoscaler that cannot set the scale has failed": (
+        autoscaler(condition("AbleToScale", "False", "FailedUpdateScale"), condition("ScalingActive")),
+        F,
+        "ScalingBroken",
+    ),
+    "an autoscaler that pauses is Current": (
+        autoscaler(condition("AbleToScale", "False", "BackoffBoth"), condition("ScalingActive")),
+        C,
+        "Scaling",
+    ),
+    "an autoscaler that shares its pods with another has failed": (
+        autoscaler(condition("AbleToScale"), condition("ScalingActive", "False", "AmbiguousSelector")),
+        F,
+        "ScalingBroken",
+    ),
+    "an autoscaler of the first version is judged by its annotation": (
+        simple(
+            "autoscaling/v1",
+            "HorizontalPodAutoscaler",
+            annotations={
+                "autoscaling.alpha.kubernetes.io/conditions": '[{"type": "AbleToScale", "status": "False",'
+                ' "reason": "FailedGetScale"}]'
+            },
+        ),
+        F,
+        "ScalingBroken",
+    ),
+    "an autoscaler with an unreadable annotation is not judged": (
+        simple(
+            "autoscaling/v1",
+            "HorizontalPodAutoscaler",
+            annotations={"autoscaling.alpha.kubernetes.io/conditions": "[{"},
+        ),
+        C,
+        "NotObserved",
+    ),
+    # disruption budget
+    "a disruption budget that nobody has seen is not ready": (
+        simple("policy/v1", "PodDisruptionBudget", status={}),
+        P,
+        "NotObserved",
+    ),
+    "a disruption budget of an older spec is not ready": (budget(observedGeneration=0), P, "NotObserved"),
+    # storage
+    "a claim whose volume is too small yet is not ready": (claim(asked="16Gi"), P, "Resizing"),
+    "a claim with a larger volume than asked for is Current": (claim(asked="8Gi", has="10Gi"), C, "Bound"),
+    "a claim that is being resized is not ready": (claim("Bound", condition("Resizing")), P, "Resizing"),
+    "a claim whose file system grows at the next mount lets the pod come": (
+        claim("Bound", condition("FileSystemResizePending"), asked="16Gi"),
+        C,
+        "FileSystemResizePending",
+    ),
+    "a claim that could not be resized is tried again": (
+        claim("Bound", condition("ControllerResizeError"), asked="16Gi"),
+        P,
+        "ControllerResizeError",
+    ),
+    "a claim that can never be resized has failed": (
+        claim(asked="16Gi", allocatedResourceStatuses={"storage": "NodeResizeInfeasible"}),
+        F,
+        "ResizeInfeasible",
+    ),
+    "a claim whose volume cannot take its attributes has failed": (
+        claim(modifyVolumeStatus={"status": "Infeasible"}),
+        F,
+        "ModifyInfeasible",
+    ),
+    "a bound volume is Current": (volume("Bound"), C, "Bound"),
+    "a released volume is Current": (volume("Released"), C, "Released"),
+    "a volume that could not be reclaimed has failed": (volume("Failed"), F, "VolumeFailed"),
+    "a pending volume is not ready": (volume("Pending"), P, "Pending"),
+    # kinds that need no more than to exist
+    **{
+        f"a {kind} is Current at once": (simple(version, kind), C, "Exists")
+        for version, kind in (
+            ("v1", "LimitRange"),
+            ("v1", "ServiceAccount"),
+            ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration"),
+            ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"),
+            ("coordination.k8s.io/v1", "Lease"),
+            ("discovery.k8s.io/v1", "EndpointSlice"),
+            ("networking.k8s.io/v1", "IngressClass"),
+            ("node.k8s.io/v1", "RuntimeClass"),
+            ("scheduling.k8s.io/v1", "PriorityClass"),
+            ("storage.k8s.io/v1", "StorageClass"),
+            (f"{GATEWAY}/v1beta1", "ReferenceGrant"),
+        )
+    },
+    "an APIService whose server is not there is not ready": (
+        simple(
+            "apiregistration.k8s.io/v1",
+            "APIService",
+            status={"conditions": [condition("Available", "False", "MissingEndpoints")]},
+        ),
+        P,
+        "Unavailable",
+    ),
+    # Gateway API
+    "an accepted GatewayClass is Current": (gateway_class(ACCEPTED), C, "Accepted"),
+    "a GatewayClass that no controller has seen is not ready": (
+        gateway_class(condition("Accepted", "Unknown", "Pending", "Waiting for controller")),
+        P,
+        "NotAccepted",
+    ),
+    "a GatewayClass that its controller does not support has failed": (
+        gateway_class(condition("Accepted", "False", "Unsupported")),
+        F,
+        "CustomResourceFailed",
+    ),
+    "a programmed Gateway is Current": (gateway(ACCEPTED, PROGRAMMED), C, "Programmed"),
+    "a Gateway without status is not ready": (simple(f"{GATEWAY}/v1", "Gateway"), P, "NotAccepted"),
+    "a Gateway that is only accepted is not ready": (gateway(ACCEPTED), P, "NotProgrammed"),
+    "a Gateway programmed for an older spec is not ready": (
+        gateway(ACCEPTED, condition("Programmed", observedGeneration=1)),
+        P,
+        "NotProgrammed",
+    ),
+    "a Gateway whose listener lacks its Secret is not ready": (
+        gateway(ACCEPTED, PROGRAMMED, listener=[condition("ResolvedRefs", "False", "InvalidCertificateRef")]),
+        P,
+        "NotResolvedRefs",
+    ),
+    "a Gateway whose listeners conflict has failed": (
+        gateway(ACCEPTED, listener=[condition("Conflicted", "True", "HostnameConflict")]),
+        F,
+        "CustomResourceFailed",
+    ),
+    "a listener that is gone says nothing about its Gateway": (
+        gateway(ACCEPTED, PROGRAMMED, listener=[condition("Conflicted")], name="old"),
+        C,
+        "Programmed",
+    ),
+    "an accepted route is Current": (route(answer(ACCEPTED, condition("ResolvedRefs"))), C, "Accepted"),
+    "a route that nobody has answered is not ready": (route(), P, "NotAccepted"),
+    "a route needs the answer of each parent": (
+        route(answer(ACCEPTED), parents=[{"name": "gw"}, {"name": "gw", "sectionName": "https"}]),
+        P,
+        "NotAccepted",
+    ),
+    "a route with its parent written out matches the short spelling": (
+        route(answer(ACCEPTED, group=GATEWAY, kind="Gateway", namespace="demo")),
+        C,
+        "Accepted",
+    ),
+    "a route accepted for an older spec is not ready": (
+        route(answer(condition("Accepted", observedGeneration=1))),
+        P,
+        "NotAccepted",
+    ),
+    "a route whose listener does not allow it may be allowed yet": (route(answer(REFUSED)), P, "NotAccepted"),
+    "a route whose backend is missing is not ready": (
+        route(answer(ACCEPTED, condition("ResolvedRefs", "False", "BackendNotFound"))),
+        P,
+        "NotResolvedRefs",
+    ),
+    "a route to a kind that is no backend has failed": (
+        route(answer(ACCEPTED, condition("ResolvedRefs", "False", "InvalidKind"))),
+        F,
+        "CustomResourceFailed",
+    ),
+    "a route with a value that is not supported has failed": (
+        route(answer(condition("Accepted", "False", "UnsupportedValue")), kind="GRPCRoute"),
+        F,
+        "CustomResourceFailed",
+    ),
+    "a route keeps the answer of the controller that serves it": (
+        route(answer(REFUSED), answer(ACCEPTED)),
+        C,
+        "Accepted",
+    ),
+    "a route without parents is Current": (route(parents=[]), C, "Detached"),
+    "a policy that no controller has taken up is not ready": (
+        simple(f"{GATEWAY}/v1", "BackendTLSPolicy", spec={}),
+        P,
+        "NotAccepted",
+    ),
+    "a policy that one ancestor refuses is not ready": (
+        simple(
+            f"{GATEWAY}/v1",
+            "BackendTLSPolicy",
+            status={"ancestors": [{"conditions": [ACCEPTED]}, {"conditions": [REFUSED]}]},
+        ),
+        P,
+        "NotAccepted",
+    ),
+}
+
+WARNINGS = {
+    "of a partition that holds pods back": (partitioned(2, updatedReplicas=1), "2 pods run the old revision"),
+    "of OnDelete pods that nobody deletes": (
+        on_delete(stateful_set(updatedReplicas=1)),
+        "2 pods run the old revision until someone deletes them",
+    ),
+    "of a suspended CronJob": (simple("batch/v1", "CronJob", spec={"suspend": True}), "starts no Jobs"),
+    "of a port that the load balancer refuses": (
+        service("LoadBalancer", {"ip": "192.0.2.1", "ports": [{"port": 80, "error": "example.com/Bad"}]}),
+        "port 80: example.com/Bad",
+    ),
+    "of a budget that lets no node be drained": (
+        budget(expectedPods=2, desiredHealthy=2),
+        "no disruption of its 2 pods",
+    ),
+    "of a budget that cannot be worked out": (
+        budget(conditions=[condition("DisruptionAllowed", "False", "SyncFailed", "no scale")]),
+        "no scale",
+    ),
+    "of the metric that has no value": (
+        having(
+            autoscaler(condition("AbleToScale"), condition("ScalingActive")),
+            "spec",
+            value={
+                "metrics": [
+                    {"type": "Resource", "resource": {"name": "cpu"}},
+                    {"type": "External", "external": {"metric": {"name": "queue"}}},
+                ]
+            },
+        )
+        | {
+            "status": {
+                "conditions": [condition("AbleToScale"), condition("ScalingActive")],
+                "currentMetrics": [{"type": "Resource"}, {"type": ""}],
+            }
+        },
+        "no value of external queue",
+    ),
+    "of a released volume": (volume("Released"), "spec.claimRef"),
+    "of a policy whose expression has a wrong type": (
+        simple(
+            "admissionregistration.k8s.io/v1",
+            "ValidatingAdmissionPolicy",
+            status={
+                "typeChecking": {"expressionWarnings": [{"fieldRef": "spec.x", "warning": "no field y"}]}
+            },
+        ),
+        "spec.x: no field y",
+    ),
+    "of a flow schema without its level": (
+        simple(
+            "flowcontrol.apiserver.k8s.io/v1",
+            "FlowSchema",
+            spec={"priorityLevelConfiguration": {"name": "fast"}},
+            status={"conditions": [condition("Dangling")]},
+        ),
+        "no priority level fast",
+    ),
+    "of a route that is partly in force": (
+        route(answer(ACCEPTED, condition("PartiallyInvalid", message="rule 2 dropped"))),
+        "rule 2 dropped",
+    ),
+    "of a route without parents": (route(parents=[]), "names no parent"),
+}
+
+MESSAGES = {
+    "names the class of a load balancer": (
+        having(service("LoadBalancer"), "spec", "loadBalancerClass", value="example.com/x"),
+        "no load balancer of class example.com/x",
+    ),
+    "names the class of an Ingress": (
+        having(ingress(), "spec", "ingressClassName", value="alb"),
+        "no ingress controller of class alb",
+    ),
+    "names the class in an Ingress's old annotation": (
+        having(ingress(), "metadata", "annotations", value={"kubernetes.io/ingress.class": "nginx"}),
+        "of class nginx",
+    ),
+    "says that an Ingress names no class": (ingress(), "names no class"),
+    "says that a claim waits for a volume made by hand": (
+        having(claim("Pending"), "spec", "storageClassName", value=""),
+        "made by hand",
+    ),
+    "says why pods are refused": (
+        rolling(conditions=[condition("ReplicaFailure", "True", "FailedCreate", "exceeded quota")]),
+        "1 of 2 replicas are updated: exceeded quota",
+    ),
+    "names failed indexes": (
+        job(condition("Failed", message="has failed indexes"), failedIndexes="1,3-5"),
+        "indexes 1,3-5",
+    ),
+    "names the init container that waits": (
+        pod(initContainerStatuses=[waiting("CrashLoopBackOff", name="setup")]),
+        "container setup waits: CrashLoopBackOff",
+    ),
+    "names the init container that failed": (
+        pod(phase="Failed", initContainerStatuses=[{"name": "setup", "state": {"terminated": ended(3)}}]),
+        "container setup exited with 3",
+    ),
+    "names the sidecar that keeps a Pod running": (
+        finite_pod(
+            {"name": "work", "state": {"terminated": ended(0)}},
+            running(ready=True) | {"name": "proxy"},
+        ),
+        "container work has ended, proxy still runs",
+    ),
+    "says what protects a claim from deletion": (
+        having(
+            having(claim(), "metadata", "deletionTimestamp", value=at(1)),
+            "metadata",
+            "finalizers",
+            value=["kubernetes.io/pvc-protection"],
+        ),
+        "waits for its finalizers kubernetes.io/pvc-protection (until no pod uses it)",
+    ),
+    "says what a Namespace waits for": (
+        simple(
+            "v1",
+            "Namespace",
+            status={
+                "phase": "Terminating",
+                "conditions": [
+                    condition("NamespaceContentRemaining", message="1 pod left"),
+                    condition("NamespaceDeletionDiscoveryFailure", message="metrics API is down"),
+                ],
+            },
+        ),
+        "is being deleted: metrics API is down",
+    ),
+}
+
+
+@pytest.mark.parametrize("sentence", ROWS)
+def test_every_state_is_judged_by_its_rule(sentence: str) -> None:
+    obj, status, reason = ROWS[sentence]
+
+    verdict = assess(obj)
+
+    assert (verdict.status, verdict.reason) == (status, reason), verdict.message
+
+
+@pytest.mark.parametrize("sentence", WARNINGS)
+def test_what_is_odd_about_a_current_object_is_a_warning(sentence: str) -> None:
+    obj, said = WARNINGS[sentence]
+
+    verdict = assess(obj)
+
+    assert verdict.status is C
+    assert said in verdict.warning
+
+
+@pytest.mark.parametrize("sentence", MESSAGES)
+def test_the_message(sentence: str) -> None:
+    obj, said = MESSAGES[sentence]
+
+    assert said in assess(obj).message
+
+
+def test_a_paused_deployment_is_not_failed_by_a_deadline_that_passed_since_the_write() -> None:
+    obj = paused(rolling(conditions=[exceeded(601)]))
+
+    assert assess(obj, since=T0, now=T0 + 602).reason == "Paused"
+
+
+def test_a_class_that_does_not_exist_is_named() -> None:
+    assert "gp3, which does not exist" in assess(claim("Pending"), class_exists=False).message
+    by_default = having(claim("Pending"), "spec", "storageClassName", value=None)
+    assert "the cluster has none" in assess(by_default, class_exists=False).message
+    alb = having(ingress(), "spec", "ingressClassName", value="alb")
+    assert "no IngressClass alb" in assess(alb, class_exists=False).message
+    assert "no IngressClass" not in assess(alb, class_exists=True).message
+
+
+def test_a_service_without_endpoints_is_not_ready_where_somebody_looked() -> None:
+    obj = simple("v1", "Service", spec={"selector": {"app": "web"}})
+
+    assert assess(obj, endpoints=0).reason == "NoEndpoints"
+    assert assess(obj, endpoints=1).status is C
+    assert assess(obj).status is C
+
+
+def test_a_service_that_selects_nothing_needs_no_endpoints() -> None:
+    assert assess(simple("v1", "Service", spec={}), endpoints=0).status is C
+    assert (
+        assess(having(service("ExternalName"), "spec", "selector", value={"a": "b"}), endpoints=0).status is C
+    )
+
+
+class TestNodesThatAreExcused:
+    def test_make_up_for_the_pods_that_they_lack(self) -> None:
+        verdict = assess(daemon_set(numberAvailable=2, numberReady=2), excused_nodes=1)
+
+        assert verdict.status is C
+        assert "2 of 3 pods are available" in verdict.warning
+
+    def test_make_up_for_no_more_than_that(self) -> None:
+        assert assess(daemon_set(numberAvailable=1, numberReady=1), excused_nodes=1).reason == "Unavailable"
+        assert assess(daemon_set(updatedNumberScheduled=1), excused_nodes=1).reason == "Updating"
+
+    def test_are_no_excuse_for_pods_that_run_nowhere(self) -> None:
+        assert assess(daemon_set(numberAvailable=0, numberReady=0), excused_nodes=3).status is P
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "enough"),
+    [
+        ("v1", "ConfigMap", True),
+        (f"{GATEWAY}/v1beta1", "ReferenceGrant", True),
+        (f"{GATEWAY}/v1", "HTTPRoute", False),
+        ("apps/v1", "Deployment", False),
+        ("example.com/v1", "Thing", False),
+    ],
+)
+def test_kinds_that_nobody_reports_on_are_not_waited_for(version: str, kind: str, enough: bool) -> None:
+    assert exists_is_enough(simple(version, kind)) is enough
