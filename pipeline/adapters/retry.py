@@ -41,7 +41,7 @@ _WEBHOOK_STARTING = re.compile(
 """A webhook that nobody serves yet, or whose certificate is not in place yet."""
 
 _OLD_SCHEMA = re.compile(r"field not declared in schema|strict decoding error: unknown field")
-"""After a dry run that accepted the object, or a definition of the same plan: the old schema answers still."""
+"""After a dry run accepted the object, or a definition of the same plan: the old schema answers still."""
 
 _ACCOUNT_PENDING = "error looking up service account"
 """A bare pod in a new namespace: the controller makes the account `default` a moment later."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Manifest, Object, ObjectRef, digest
 from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import InventoryEntry, Outcome, Phase, Release
-from pipeline.model.status import Cause, CauseCode, Status
+from pipeline.model.status import Cause, CauseCode, ObjectStatus, Status
 from pipeline.run import failure, inventory
 from pipeline.run.apply import written
 from pipeline.run.planning import Planned
@@ -281,7 +281,12 @@ class Attempt:
         if manifest is None:
             return None  # kept though nobody wants it any more
         if change.writes:
-            return Target(manifest=manifest, since=self._writing_since, live=live)
+            return Target(
+                manifest=manifest,
+                since=self._writing_since,
+                live=live,
+                before=self._judged_before(change.ref),
+            )
         before = self.planned.live.get(change.ref)
         if change.hook or before is None:
             return None  # a hook that does not run now
@@ -310,6 +315,15 @@ class Attempt:
         if self._ready_first is None:
             self._ready_first = self.planned.plan.ready_first
         return self._ready_first
+
+    def _judged_before(self, ref: ObjectRef) -> ObjectStatus | None:
+        """What was broken already is not this deploy's doing, and is told so."""
+        live = self.planned.live.get(ref) if self.planned else None
+        if live is None:
+            return None
+        with suppress(ValueError):  # a rule of somebody else's that cannot be read says nothing
+            return assess(live, rules=self.session.environment.rollout.rules)
+        return None
 
     def _was_healthy(self, ref: ObjectRef) -> bool:
         assert self.planned is not None  # noqa: S101

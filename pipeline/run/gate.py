@@ -22,6 +22,7 @@ from pipeline.run.follow import Update
 from pipeline.run.session import Session
 from pipeline.run.sight import Sight
 from pipeline.run.targets import NODES, Facts, Target, companions
+from pipeline.run.unblock import Unblocker
 
 TICK_S = 0.25
 """How often the clock alone is asked: grace that runs out makes no event."""
@@ -70,6 +71,8 @@ class Gate:
         self.statuses: dict[ObjectRef, ObjectStatus] = {}
         self._settled: dict[ObjectRef, float] = {}
         self._sight = Sight(session, expected, inbox.put)
+        self._unblocker = Unblocker(session)
+        self.before: dict[ObjectRef, ObjectStatus] = {}
         self._log = RolloutLog()
         self._told_at = float("-inf")
         self._news = False
@@ -93,6 +96,8 @@ class Gate:
                 continue
             ref = target.ref
             self.manifests[ref] = target.manifest
+            if target.before is not None:
+                self.before[ref] = target.before
             self._targets[ref] = self._facts.core_target(target)
             self.statuses[ref] = self._first_look(target, now)
             self._news = True
@@ -236,7 +241,7 @@ class Gate:
         spent = clock.monotonic() - started
         self._due = clock.monotonic() + self._pause_s(spent)
         self._tell()
-        return decision
+        return self._unblocker.without_blockers(decision, self.manifests) if decision.fatal else decision
 
     def _pause_s(self, spent_s: float) -> float:
         """Between two whole looks: of few they are quick; of many, the clock alone tells little while nothing

@@ -9,6 +9,7 @@ from pipeline.core import rollout
 from pipeline.core.rollout import WORKLOADS
 from pipeline.model.errors import PipelineError
 from pipeline.model.objects import Manifest, Object, ObjectRef, ResourceType, get_path
+from pipeline.model.status import ObjectStatus
 from pipeline.run.session import Session
 
 _EVENTS = ResourceType("", "v1", "Event", "events", True)
@@ -30,12 +31,14 @@ class Target:
     """One object to wait for.
 
     ``since`` is the server's time before our first write, None where we did not write it; ``live`` is
-    what the write, or else the last read, returned. ``labelled``: the live object carries our labels.
+    what the write, or else the last read, returned; ``before`` how the object was before the write.
+    ``labelled``: the live object carries our labels.
     """
 
     manifest: Manifest
     since: float | None = None
     live: Object | None = None
+    before: ObjectStatus | None = None
     labelled: bool = True
 
     @property

@@ -10,7 +10,7 @@ from pipeline.core import rollout
 from pipeline.core.rollout import RolloutDecision
 from pipeline.model.release import RolloutEntry
 from pipeline.model.status import Cause, ObjectStatus, Status
-from pipeline.run.explain import cause_of, cause_of_time
+from pipeline.run.explain import cause_of_time, causes_of
 from pipeline.run.gate import Gate
 from pipeline.run.session import Session
 from pipeline.run.targets import Target
@@ -60,7 +60,7 @@ def finish(session: Session, gate: Gate, *, budget_s: float) -> RolloutResult:
 
 def failed(session: Session, gate: Gate, decision: RolloutDecision) -> RolloutResult:
     """The end of a rollout that something speaks against for good."""
-    causes = [cause_of(session, ref, one, gate.manifests) for ref, one in decision.fatal[:_CAUSES]]
+    causes = causes_of(session, decision.fatal, gate.manifests, most=_CAUSES, before=gate.before)
     why = dict(reversed(decision.fatal))
     entries = tuple(
         RolloutEntry(
@@ -78,7 +78,7 @@ def failed(session: Session, gate: Gate, decision: RolloutDecision) -> RolloutRe
 def timed_out(session: Session, gate: Gate, decision: RolloutDecision | None) -> RolloutResult:
     """The end of one that nothing speaks against, but that is not there in time."""
     explained = rollout.pending_causes(decision) if decision else []
-    causes = [cause_of(session, ref, one, gate.manifests) for ref, one in explained[:_CAUSES]]
+    causes = causes_of(session, explained, gate.manifests, most=_CAUSES, before=gate.before)
     told = {ref for ref, _ in explained}
     for ref in [ref for ref in gate.waiting if ref not in told][: max(0, _CAUSES - len(causes))]:
         message = f"not ready after {gate.elapsed_s:.0f} s: {gate.statuses[ref].message}"

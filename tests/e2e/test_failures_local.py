@@ -194,6 +194,8 @@ FAILURES = {
 
 
 TRAP = "a bad revision that blocks its own revert"
+REVERTED = "a revert that may delete the pod"
+ROLLED_BACK = "a rollback that may delete the pod"
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +225,39 @@ def told(make_repo: MakeRepo) -> dict[str, tuple[Workspace, Result]]:
             result = repo.run("-o", "json", "deploy", "-e", "dev")
         return repo, result
 
-    return tell({TRAP: trap} | {name: story(failure) for name, failure in FAILURES.items()})
+    def allowed(policy: str, *images: str) -> Callable[[], tuple[Workspace, Result]]:
+        """The same, where the StatefulSet allows that its broken pod is deleted."""
+
+        def deploy() -> tuple[Workspace, Result]:
+            repo = make_repo(create=True)
+            repo.environment(policy, deploy="{timeout: 40s}")
+            for image in images:
+                text = workload(image, kind="StatefulSet")
+                head = 'metadata: {name: web, annotations: {"pipeline/recreate": allowed}}'
+                repo.manifest("web.yaml", text.replace("metadata: {name: web}", head, 1))
+                repo.commit()
+                result = repo.run("-o", "json", "deploy", "-e", "dev")
+            return repo, result
+
+        return deploy
+
+    more = {
+        TRAP: trap,
+        REVERTED: allowed(POLICY, "nginx:1.21", "nginx:crash", "nginx:1.21"),
+        ROLLED_BACK: allowed("rollback: {auto: true}", "nginx:1.21", "nginx:crash"),
+    }
+    return tell(more | {name: story(failure) for name, failure in FAILURES.items()})
+
+
+@pytest.mark.parametrize(("name", "code"), [(REVERTED, 0), (ROLLED_BACK, 10)])
+def test_with_permission_the_pod_that_blocks_the_revert_is_deleted(
+    name: str, code: int, told: dict[str, tuple[Workspace, Result]]
+) -> None:
+    repo, result = told[name]
+    assert result.code == code, str(result)
+    assert "deleted /Pod/" in result.stderr
+    pods = repo.cluster.api.call("GET", f"/api/v1/namespaces/{repo.namespace}/pods")["items"]
+    assert {pod["spec"]["containers"][0]["image"] for pod in pods} == {"nginx:1.21"}
 
 
 @pytest.mark.parametrize("name", FAILURES)
