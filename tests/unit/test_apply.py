@@ -53,7 +53,8 @@ class Gate:
 
     def __init__(self, inbox, ready=lambda name: True):
         self._inbox, self._ready, self._added = inbox, ready, []
-        self.manifests, self.fatal, self.unseen, self.elapsed_s = {}, (), [], 1.0
+        self.manifests, self.before, self.fatal = {}, {}, ()
+        self.unseen, self.elapsed_s = [], 1.0
         self.statuses = defaultdict(lambda: ObjectStatus(Status.IN_PROGRESS))
 
     def add(self, targets):
