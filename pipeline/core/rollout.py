@@ -10,12 +10,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.core.evidence import EventIndex, EvidenceLog, evidence, remember
+from pipeline.core.evidence.newest import new_pods
 from pipeline.core.evidence.pending import explain_failure, explain_pending
 from pipeline.core.readiness import assess
 from pipeline.core.readiness.deleting import terminating
 from pipeline.core.readiness.nodes import excused
 from pipeline.core.readiness.verdicts import unknown, waiting
-from pipeline.core.reading import condition, is_deleting, number, observed, owner_uid, uid
+from pipeline.core.reading import (
+    condition,
+    is_deleting,
+    items,
+    mapping,
+    number,
+    observed,
+    owner_uid,
+    seconds,
+    text,
+    uid,
+)
 from pipeline.model.environment import Rollout
 from pipeline.model.objects import Object, ObjectRef
 from pipeline.model.status import CauseCode, Evidence, Grade, ObjectStatus, Status
@@ -118,6 +130,8 @@ def step(
     for target in targets:
         obj = snapshot.objects.get(target.ref)
         status = _status(target, obj, log, policy, now, excused_nodes=_excused(target, obj, index))
+        if status.status is Status.CURRENT and obj is not None:
+            status = _unsteady(target, obj, index, now) or status
         statuses[target.ref] = status
         if status.status is Status.CURRENT:
             continue
@@ -233,6 +247,40 @@ def _status(
     except ValueError as error:
         # Validation has read the rules of the manifest; these are someone else's, on the live object.
         return unknown("RuleInvalid", str(error))
+
+
+STEADY_S = 10.0
+"""How long a container that has crashed since our write must run before its workload counts as Current: the
+first wait of the kubelet's back-off."""
+
+_STEADY_KINDS = frozenset(("apps", kind) for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"))
+
+
+def _unsteady(target: Target, obj: Object, index: _Index, now: float) -> ObjectStatus | None:
+    """Between two crashes a container without a readiness probe looks as well as any."""
+    if target.since is None or target.ref.group_kind not in _STEADY_KINDS:
+        return None
+    replica_sets = index.replica_sets.get(uid(obj), [])
+    owners = [uid(obj), *(uid(replica_set) for replica_set in replica_sets)]
+    pods = [pod for owner in owners if owner for pod in index.pods.get(owner, [])]
+    for pod in new_pods(obj, replica_sets, pods):
+        for container in items(pod, "status", "containerStatuses"):
+            if _has_just_crashed(container, target.since, now):
+                name, restarts = text(container, "name"), number(container, "restartCount")
+                return waiting(
+                    "Restarted",
+                    f"container {name} was restarted {restarts} times; it has to run for {STEADY_S:.0f} s",
+                )
+    return None
+
+
+def _has_just_crashed(container: Object, since: float, now: float) -> bool:
+    ended = mapping(container, "lastState", "terminated")
+    finished = seconds(ended.get("finishedAt"))
+    if not ended or number(ended, "exitCode") == 0 or finished is None or finished < since:
+        return False
+    started = seconds(mapping(container, "state", "running").get("startedAt"))
+    return started is not None and now - started < STEADY_S
 
 
 def _gone(target: Target, obj: Object | None) -> ObjectStatus:

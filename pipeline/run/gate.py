@@ -257,6 +257,9 @@ class Gate:
             if self._sight.is_synced(ref):
                 obj = self._sight.object(ref)
                 status = rollout.status_of(self._targets[ref], obj, self._log, policy, now)
+                if status.status is Status.CURRENT and self._explains and ref.group_kind in WORKLOADS:
+                    self._due = 0.0  # its pods have a say, in the next look
+                    continue
                 self._note(ref, status)
                 if status.status is Status.FAILED:
                     self._due = 0.0  # the next look says why

@@ -6,6 +6,7 @@ ours                            our side alone: phases, processor time, memory, 
 large                           10,004 objects by us alone, beside 1,025
 git                             100,000 manifests in git, 10 changed
 profile                         where our processor time goes, by module
+verdicts                        failures: seconds from the apply to the verdict, beside kubectl and Helm
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tests.bench import chain, contenders, estate, peers, profiling, scale, scores
+from tests.bench import chain, contenders, estate, peers, profiling, scale, scores, verdicts
 from tests.bench.chain import Course, Measured, Step
 from tests.bench.contenders import Name
 from tests.bench.scores import FAR, NEAR, Place
@@ -124,6 +125,8 @@ def main() -> int:
             print(scale.large(course))
         case "profile":
             print(profiling.profile(course))
+        case "verdicts":
+            print(verdicts.report(verdicts.measure()))
         case _:
             _compare(arguments, course)
     print(f"load at the end: {_load()}.")
@@ -164,7 +167,7 @@ def _arguments() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=[*STEPS, "large", "git", "profile"])
+    parser.add_argument("what", choices=[*STEPS, "large", "git", "profile", "verdicts"])
     words = ", ".join(name.name.lower().replace("_", "-") for name in ORDER)
     parser.add_argument("--sides", default="", help=f"separated by commas, of: {words}")
     parser.add_argument(

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.bench import bare, estate, scores, timed
+from tests.bench import bare, estate, scores, timed, verdicts
 from tests.bench.chain import Measured, Step
 from tests.bench.contenders import HOME_NAMESPACE, ROOT, Name
 from tests.bench.delay import DelayProxy
@@ -263,8 +263,55 @@ def test_ours_is_compared_with_the_fastest_peer_that_ended_well() -> None:
     assert "fails after 2" in scores.seconds_table(results, 0.05)
 
 
+def test_a_verdict_is_compared_as_whole_commands_and_an_absent_peer_leaves_its_cells_empty() -> None:
+    one = verdicts.Verdict(
+        name="a wrong tag",
+        cause="ImageNotFound",
+        verdict_s=0.5,
+        ours=verdicts.Told(seconds=3.0, code=11, words="no such tag | or image"),
+        kubectl=verdicts.Told(seconds=60.0, code=1, words="error: timed out"),
+        helm=None,
+    )
+    row = verdicts.seconds_table([one]).splitlines()[-1]
+    assert _cells(row) == ["a wrong tag", "`ImageNotFound`", "0.5", "3.0", "60.0", "0.05", "", ""]
+    said = verdicts.words_table([one]).splitlines()[-1]
+    assert "11: no such tag \\| or image" in said, "a bar in what is said ends no cell"
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def test_the_verdict_counts_from_the_apply_and_tells_the_cause_that_the_manifest_is_for() -> None:
+    causes = [
+        {"code": "DependencyFailed", "message": "web waits", "origin": "environments/dev/manifests/a.yaml:1"},
+        {"code": "CrashLoop", "message": "it crashes", "origin": "environments/dev/manifests/web.yaml:9"},
+    ]
+    document = {"causes": causes, "timings": {"plan": 4.0, "apply": 0.25, "rollout": 2.0, "total": 7.0}}
+    cause, verdict_s, told = verdicts.told_by(document, _run(8.0, 11), "CrashLoop")
+    assert (cause, verdict_s, told.seconds) == ("CrashLoop", 2.25, 8.0)
+    assert told.words == "web.yaml:9: it crashes"
+    cause, _, told = verdicts.told_by(document | {"causes": []}, _run(8.0, 12, "gave up"), "CrashLoop")
+    assert (cause, told.words) == ("none", "gave up"), "a verdict without a cause is seen"
+
+
+def test_an_error_of_a_peer_is_told_with_all_its_lines_and_without_what_came_before() -> None:
+    said = "Warning: would violate a policy\nError: web not ready\ncontext deadline exceeded\n"
+    assert verdicts.last_words(_run(1.0, 1, said)) == "Error: web not ready; context deadline exceeded"
+    assert verdicts.last_words(_run(1.0, 0, "created\nrolled out\n")) == "rolled out"
+
+
+def test_every_failure_of_the_page_is_one_that_the_end_to_end_tests_hold_to_its_cause() -> None:
+    assert set(verdicts.STORIES) <= set(verdicts.FAILURES)
+    assert len(set(verdicts.STORIES)) == len(verdicts.STORIES) == 11
+
+
 def _measured(step: Step, seconds: float, code: int = 0) -> Measured:
-    run = timed.Run(
+    return Measured(step=step, run=_run(seconds, code), counts=Counts(), timings={})
+
+
+def _run(seconds: float, code: int, stderr: str = "") -> timed.Run:
+    return timed.Run(
         seconds=seconds,
         cpu_s=1.0,
         peak_mib=50.0,
@@ -272,6 +319,5 @@ def _measured(step: Step, seconds: float, code: int = 0) -> Measured:
         code=code,
         stopped=False,
         stdout="",
-        stderr="",
+        stderr=stderr,
     )
-    return Measured(step=step, run=run, counts=Counts(), timings={})

@@ -282,3 +282,21 @@ class TestWhenTheTimeIsOver:
 
         assert evidence.code is CauseCode.TIMED_OUT
         assert "1 of 2 replicas are updated" in evidence.message
+
+
+def after_a_crash(*, up_s: float) -> Status:
+    """A Deployment that looks whole, whose new pod has crashed once since our write and is up again."""
+    died = at(20 - up_s - 1)
+    again = running(ready=True, restarts=1, last={"exitCode": 137, "finishedAt": died})
+    again["state"]["running"]["startedAt"] = at(20 - up_s)
+    lists = {"replica_sets": [replica_set()], "pods": [pod(again)]}
+    decision = look(deployment(), 20, **lists)
+    return next(iter(decision.statuses.values())).status
+
+
+def test_what_has_just_crashed_must_stay_up_before_its_workload_counts() -> None:
+    assert after_a_crash(up_s=2) is Status.IN_PROGRESS
+
+
+def test_what_has_stayed_up_since_its_crash_counts() -> None:
+    assert after_a_crash(up_s=12) is Status.CURRENT
