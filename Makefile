@@ -34,7 +34,7 @@ test: cluster ## the whole test suite
 quick: $(STAMP) ## the tests that need no cluster
 	@$(BIN)/python -m pytest tests/unit tests/property $(PYTEST_ARGS)
 
-bench: cluster ## measurements beside a peer, in one run
+bench: cluster ## measurements beside peers, in one run of about 14 minutes (`python -m tests.bench --quick`: 3)
 	@$(BIN)/python -m tests.bench
 
 lint: $(STAMP) ## format, style, types, layers
