@@ -9,7 +9,7 @@ A malformed schema says nothing: the server refuses the definition itself.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -324,7 +324,10 @@ def _count(size: int, schema: Object, path: FieldPath, what: str, unit: str) -> 
 def _judge_combined(value: Json, schema: Object, path: FieldPath, depth: int) -> Iterator[_Finding]:
     for inner in _schemas(schema, "allOf"):
         yield from _judge(value, inner, path, depth - 1)
-    fit: Callable[[Object], bool] = lambda inner: next(_judge(value, inner, path, depth - 1), None) is None  # noqa: E731
+
+    def fit(inner: Object) -> bool:
+        return next(_judge(value, inner, path, depth - 1), None) is None
+
     some, exactly = _schemas(schema, "anyOf"), _schemas(schema, "oneOf")
     if some and not any(fit(inner) for inner in some):
         yield _bad(path, f"fits none of the {len(some)} forms that are allowed", _forms(some))

@@ -106,7 +106,7 @@ class Attempt:
 
     @property
     def plan(self) -> Plan:
-        assert self.planned is not None  # noqa: S101
+        assert self.planned is not None  # noqa: S101 - asked only after the plan
         return self.planned.plan
 
     @property
@@ -137,7 +137,7 @@ class Attempt:
 
     def begin(self, phase: Phase) -> None:
         """Make the intent durable: after this returns, whoever comes next can finish or undo the rest."""
-        assert self.planned is not None  # noqa: S101
+        assert self.planned is not None  # noqa: S101 - asked only after the plan
         number = self.latest.number + 1 if self.latest else 1
         environment, plan = self.session.environment, self.planned.plan
         rendered = tuple(body_of(d.manifest, environment) for d in self.planned.desired)
@@ -186,7 +186,7 @@ class Attempt:
             self.session.tell(Note(f"release {dead.number} still reads {dead.phase}: {error.message}"))
 
     def _plan_record(self) -> dict[str, Any]:
-        assert self.planned is not None  # noqa: S101
+        assert self.planned is not None  # noqa: S101 - asked only after the plan
         plan = self.planned.plan
         changes = {str(c.ref): _change_record(c) for c in plan.writes}
         if self.latest and self.latest.is_open and self.latest.plan:
@@ -195,13 +195,13 @@ class Attempt:
 
     def save(self, phase: Phase) -> None:
         """Advance, durably."""
-        assert self.release is not None  # noqa: S101
+        assert self.release is not None  # noqa: S101 - asked only after it is recorded
         self.release = replace(self.release, phase=lifecycle.advance(self.release.phase, phase))
         self._store()
 
     def succeed(self) -> None:
         """The new state stands: record what is owned now, and forget the oldest releases."""
-        assert self.planned is not None  # noqa: S101
+        assert self.planned is not None  # noqa: S101 - asked only after the plan
         self.outcome.exit_code = ExitCode.OK
         self.end(Phase.SUCCEEDED, self._owned_after(self.planned))
         self.verified = self.release
@@ -224,7 +224,7 @@ class Attempt:
 
         Not what it was to be: some of it may not have been sent, and the next run must compare.
         """
-        assert self.release is not None  # noqa: S101
+        assert self.release is not None  # noqa: S101 - asked only after it is recorded
         self.outcome.exit_code = ExitCode.TIMED_OUT if self.timed_out else ExitCode.FAILED
         self.outcome.next_step = (
             "what was applied is still there: repair and deploy again, or `pipeline rollback`"
@@ -237,7 +237,7 @@ class Attempt:
 
     def end(self, phase: Phase, owned: Sequence[InventoryEntry]) -> None:
         """The last write of a record: verdicts, times, inventory."""
-        assert self.release is not None  # noqa: S101
+        assert self.release is not None  # noqa: S101 - asked only after it is recorded
         self.release = replace(
             self.release,
             inventory=tuple(owned),
@@ -276,7 +276,7 @@ class Attempt:
         written needs it; where an interrupted release is taken over, there is no telling, and everything
         must become ready.
         """
-        assert self.planned is not None  # noqa: S101
+        assert self.planned is not None  # noqa: S101 - asked only after the plan
         manifest = self.manifests.get(change.ref)
         if manifest is None:
             return None  # kept though nobody wants it any more
@@ -296,7 +296,7 @@ class Attempt:
 
     def targets(self) -> list[Target]:
         """Everything, as it was last read: what is looked at where nothing is written."""
-        assert self.planned is not None  # noqa: S101
+        assert self.planned is not None  # noqa: S101 - asked only after the plan
         kept = [c for c in self.planned.plan.changes if c.ref in self.manifests and not c.hook]
         return [Target(manifest=self.manifests[c.ref], live=self.planned.live.get(c.ref)) for c in kept]
 
@@ -311,7 +311,7 @@ class Attempt:
         return self._by_ref
 
     def _needed_ready(self) -> frozenset[ObjectRef]:
-        assert self.planned is not None  # noqa: S101
+        assert self.planned is not None  # noqa: S101 - asked only after the plan
         if self._ready_first is None:
             self._ready_first = self.planned.plan.ready_first
         return self._ready_first
@@ -326,7 +326,7 @@ class Attempt:
         return None
 
     def _was_healthy(self, ref: ObjectRef) -> bool:
-        assert self.planned is not None  # noqa: S101
+        assert self.planned is not None  # noqa: S101 - asked only after the plan
         rules = self.session.environment.rollout.rules
         verdict = assess(self.planned.live.get(ref), rules=rules)
         if verdict.status is Status.CURRENT:
@@ -341,7 +341,7 @@ class Attempt:
         return f"release {self.verified.number} ({self.verified.revision[:12]})"
 
     def _store(self) -> None:
-        assert self.release is not None  # noqa: S101
+        assert self.release is not None  # noqa: S101 - asked only after it is recorded
         self.session.releases.save(self.release)
         self.outcome.release = self.release
         self.session.tell(Recorded(self.release.number, str(self.release.phase)))

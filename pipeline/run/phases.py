@@ -130,7 +130,7 @@ def _note_rollout(attempt: Attempt, result: RolloutResult) -> bool:
 
 
 def _prune(attempt: Attempt) -> bool:
-    assert attempt.planned is not None  # noqa: S101
+    assert attempt.planned is not None  # noqa: S101 - planned before anything is written
     deletions = [c for c in attempt.planned.plan.changes if c.action is Action.DELETE]
     try:
         attempt.outcome.applied += prune(attempt.session, deletions, budget_s=attempt.budget_left())

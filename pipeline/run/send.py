@@ -84,7 +84,7 @@ class Sender:
         """Merge other tools' shares into ours, so that the apply takes away what the manifest lacks."""
         live = self._live.get(change.ref)
         for _ in range(_CONFLICTS):
-            assert change.body is not None  # noqa: S101
+            assert change.body is not None  # noqa: S101 - creations and updates have one
             applied = self._session.cluster.try_apply(change.body, force=True).result
             patch = adoption.adoption_patch(live, applied) if live is not None else None
             if patch is None:
