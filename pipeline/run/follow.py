@@ -14,6 +14,10 @@ _WATCH_S = 240.0
 _BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 8.0
 
+_QUIET_S = 10.0
+"""A watch may be dead without anybody having said so (a load balancer that forgot it). After so long without
+a word what it follows is listed anew: one request, where the connection's own timer would take a minute."""
+
 Key = tuple[str, str, str]
 """(group, kind, namespace) of what is followed; an empty namespace stands for all of them."""
 
@@ -65,6 +69,7 @@ class Follower:
         self._updates = updates
         self._ended = threading.Event()
         self._stream: WatchStream | None = None
+        self._heard = float("inf")
         self._thread = threading.Thread(target=self._run, name=f"watch-{key[1]}", daemon=True)
 
     def start(self) -> None:
@@ -73,6 +78,12 @@ class Follower:
     def stop(self) -> None:
         self._ended.set()
         if self._stream is not None:
+            self._stream.close()
+
+    def doubt(self) -> None:
+        """Look again if nothing was heard for long. Called by whoever still waits for something."""
+        if self._stream is not None and self._clock.monotonic() - self._heard > _QUIET_S:
+            self._heard = float("inf")
             self._stream.close()
 
     def _run(self) -> None:
@@ -115,10 +126,13 @@ class Follower:
         )
         if self._ended.is_set():
             self._stream.close()
+        self._heard = self._clock.monotonic()
         for kind, obj in self._stream:
+            self._heard = self._clock.monotonic()
             version = str(get_path(obj, "metadata", "resourceVersion", default=version))
             if kind != "BOOKMARK":
                 self._updates(Update(self._key, objects=(obj,), deleted=kind == "DELETED"))
+        self._heard = float("inf")
         return version
 
 

@@ -221,6 +221,7 @@ class Gate:
             return None
         self._stale = False
         self._changed.clear()
+        self._sight.doubt()
         self._follow_companions()
         now = self._session.cluster.server_time()
         if self._is_large and self._explains:

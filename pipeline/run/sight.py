@@ -52,6 +52,11 @@ class Sight:
         if update.forbidden and followed.resource.namespaced and not update.key[2]:
             self._narrow(followed.resource, refs)
 
+    def doubt(self) -> None:
+        """Look again at what has been silent for long."""
+        for follower in self._followers:
+            follower.doubt()
+
     def stop(self) -> None:
         """Follow nothing any more, and forget what was seen."""
         for follower in self._followers:

@@ -14,15 +14,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from tests.certificates import self_signed
 
 SIDECAR = {"name": "injected-sidecar", "image": "proxy:1.0"}
 
@@ -43,7 +39,7 @@ class Webhooks:
 @contextmanager
 def answering_webhooks(folder: Path, names: list[str]) -> Iterator[Webhooks]:
     """Allow everything, over TLS for these host names; what is asked at ``/inject`` gets a sidecar."""
-    certificate, key = _certificate(names)
+    certificate, key = self_signed(names)
     (folder / "tls.crt").write_bytes(certificate)
     (folder / "tls.key").write_bytes(key)
     webhooks = Webhooks(port=0, ca_bundle=base64.b64encode(certificate).decode())
@@ -91,26 +87,3 @@ def _answer(path: str, request: Any) -> Any:
         "patchType": "JSONPatch",
         "patch": base64.b64encode(json.dumps(patch).encode()).decode(),
     }
-
-
-def _certificate(names: list[str]) -> tuple[bytes, bytes]:
-    """A certificate for these names that is its own authority, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "webhooks of the tests")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    encoding = serialization.Encoding.PEM
-    private = serialization.PrivateFormat.PKCS8
-    plain = serialization.NoEncryption()
-    return made.public_bytes(encoding), key.private_bytes(encoding, private, plain)
