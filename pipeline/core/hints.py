@@ -67,6 +67,8 @@ HINTS: Mapping[CauseCode, str] = {
     CauseCode.DEGRADED: "see what happened to the object after it was ready",
     CauseCode.REFERENCE_MISSING: "add the object that is named, or list it under allow.missing "
     "if something else creates it",
+    CauseCode.OBJECT_LOST: "find out who deletes it (another tool, a controller, a Job's "
+    "ttlSecondsAfterFinished), then run again",
     CauseCode.RELEASE_BLOCKED_BY_POD: "delete the broken pod, or allow that "
     "with the annotation pipeline/recreate: allowed",
     CauseCode.TIMED_OUT: "see what was still waited for; raise deploy.timeout if it only needs longer",

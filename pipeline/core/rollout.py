@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.core.evidence import EventIndex, EvidenceLog, evidence, remember
 from pipeline.core.evidence.newest import new_pods
-from pipeline.core.evidence.pending import explain_failure, explain_pending
+from pipeline.core.evidence.pending import explain_failure, explain_loss, explain_pending
 from pipeline.core.readiness import assess
 from pipeline.core.readiness.deleting import terminating
 from pipeline.core.readiness.nodes import excused
@@ -135,9 +135,12 @@ def step(
         statuses[target.ref] = status
         if status.status is Status.CURRENT:
             continue
-        if blindly and status.status is not Status.FAILED:
+        is_lost = bool(target.uid) and status.reason in _LOST
+        if blindly and status.status is not Status.FAILED and not is_lost:
             continue
         shown = _evidence(target, obj, index, memory, now)
+        if is_lost:
+            shown = [explain_loss(target.ref, replaced=obj is not None)]
         if status.status is Status.FAILED:
             if status.reason == "ProgressDeadlineExceeded":
                 summed_up += ((target.ref, one) for one in shown)
@@ -188,6 +191,10 @@ def is_available(obj: Object | None) -> bool:
             return number(obj, "status", "numberReady") > 0
         case _:
             return False
+
+
+_LOST = frozenset({"NotFound", "Replaced"})
+"""Statuses of an object that we wrote and that is not there, or is another."""
 
 
 class _Index:

@@ -70,6 +70,7 @@ class CauseCode(StrEnum):
     CHECK_INCONCLUSIVE = "CheckInconclusive"
     DEGRADED = "Degraded"
     REFERENCE_MISSING = "ReferenceMissing"
+    OBJECT_LOST = "ObjectLost"
     RELEASE_BLOCKED_BY_POD = "ReleaseBlockedByPod"
     TIMED_OUT = "TimedOut"
     INTERRUPTED = "Interrupted"

@@ -9,15 +9,18 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from pipeline.core import rollout
 from pipeline.core.edges import order
 from pipeline.core.readiness import exists_is_enough
+from pipeline.core.reading import uid
 from pipeline.core.rollout import WORKLOADS, RolloutDecision, RolloutLog
+from pipeline.model.errors import PipelineError
 from pipeline.model.events import Note, RolloutProgress
 from pipeline.model.objects import Manifest, Object, ObjectRef
 from pipeline.model.release import RolloutEntry
-from pipeline.model.status import ObjectStatus, Status
+from pipeline.model.status import CauseCode, ObjectStatus, Status
 from pipeline.run.follow import Update
 from pipeline.run.session import Session
 from pipeline.run.sight import Sight
@@ -242,7 +245,25 @@ class Gate:
         spent = clock.monotonic() - started
         self._due = clock.monotonic() + self._pause_s(spent)
         self._tell()
-        return self._unblocker.without_blockers(decision, self.manifests) if decision.fatal else decision
+        if not decision.fatal:
+            return decision
+        return self._unblocker.without_blockers(self._confirmed(decision), self.manifests)
+
+    def _confirmed(self, decision: RolloutDecision) -> RolloutDecision:
+        """What seems lost is read once more: a watch may be far behind, and a failure is no guess."""
+        left = tuple(
+            (ref, one)
+            for ref, one in decision.fatal
+            if one.code is not CauseCode.OBJECT_LOST or self._is_lost(ref)
+        )
+        return decision if len(left) == len(decision.fatal) else replace(decision, fatal=left)
+
+    def _is_lost(self, ref: ObjectRef) -> bool:
+        try:
+            live = self._sight.read(ref, self.manifests[ref].api_version)
+        except PipelineError:
+            return False
+        return live is None or uid(live) != self._targets[ref].uid
 
     def _pause_s(self, spent_s: float) -> float:
         """Between two whole looks: of few they are quick; of many, the clock alone tells little while nothing

@@ -85,6 +85,14 @@ class Sight:
                 return self._session.cluster.get(ref, followed.resource.api_version)
         return self.seen(ref)
 
+    def read(self, ref: ObjectRef, api_version: str) -> Object | None:
+        """The object as it is now, whatever was seen of it before; PipelineError where it cannot be read."""
+        obj = self._session.cluster.get(ref, api_version)
+        followed = self._of(ref)
+        if obj is not None and followed is not None:
+            take_in(followed, Update((ref.group, ref.kind, followed.namespace), objects=(obj,)))
+        return obj
+
     def snapshot(self, refs: Iterable[ObjectRef]) -> Snapshot:
         """These objects, and everything that may explain them."""
         return Snapshot(

@@ -124,29 +124,40 @@ def test_what_is_bad_is_found_bad_with_its_cause(fault: str, told: dict[tuple[st
     assert ("last", "Failed") in found["statuses"]
 
 
-def test_an_object_that_is_made_anew_meanwhile_is_judged_anew(make_repo: MakeRepo) -> None:
-    """Somebody deletes it and creates it again under its name: what was seen of the old one says nothing."""
+@pytest.fixture(scope="module")
+def lost(make_repo: MakeRepo) -> dict[str, Result]:
+    """What became of deploys whose Deployment somebody deleted meanwhile, or made anew."""
+    return tell({how: lambda how=how: loses(make_repo, how) for how in ("deleted", "made anew")})
+
+
+def loses(make_repo: MakeRepo, how: str) -> Result:
     repo = make_repo(create=True)
-    repo.environment(POLICY, deploy="{timeout: 60s}")
-    repo.manifest("web.yaml", app("web", "crash-late"))
+    repo.environment("rollback: {onFirstDeploy: keep}", deploy="{timeout: 80s}")
+    repo.manifest("web.yaml", app("web", "unready"))
     repo.commit()
     process = repo.start("-o", "json", "deploy", "-e", "dev")
     try:
         first = until(lambda: repo.get("apps/v1/deployments", "web"))
-        new = {key: first[key] for key in ("apiVersion", "kind")}
-        meta = {
-            key: first["metadata"][key]
-            for key in ("name", "labels", "annotations")
-            if key in first["metadata"]
-        }
-        first["spec"]["template"]["metadata"]["annotations"]["pipeline.test/pod"] = "run"
-        repo.kubectl("delete", "deployment", "web", "--cascade=foreground")
-        repo.cluster.api.call(
-            "POST",
-            f"/apis/apps/v1/namespaces/{repo.namespace}/deployments?fieldManager=somebody",
-            {**new, "metadata": meta, "spec": first["spec"]},
-        )
+        repo.kubectl("delete", "deployment", "web")
+        if how == "made anew":
+            meta = {key: first["metadata"][key] for key in ("name", "labels")}
+            body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": first["spec"]}
+            path = f"/apis/apps/v1/namespaces/{repo.namespace}/deployments?fieldManager=somebody"
+            repo.cluster.api.call("POST", path, body)
         out, err = process.communicate(timeout=90)
     finally:
         process.kill()
-    assert process.returncode == 0, out + err
+    return Result(process.returncode, out, err)
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [("deleted", "was deleted after this deploy"), ("made anew", "was deleted, and made anew by somebody")],
+)
+def test_what_somebody_takes_away_meanwhile_is_lost(how: str, says: str, lost: dict[str, Result]) -> None:
+    """What was written is judged, and no other of its name; nobody waits for what is not there."""
+    result = lost[how]
+    assert result.code == 11, str(result)
+    (cause,) = result.document["causes"]
+    assert cause["code"] == "ObjectLost", cause
+    assert says in cause["message"]

@@ -207,6 +207,30 @@ def test_a_snapshot_older_than_our_write_says_nothing() -> None:
     assert [s.reason for s in other.statuses.values()] == ["Replaced"]
 
 
+def test_what_we_wrote_and_somebody_took_away_or_made_anew_is_lost() -> None:
+    obj = deployment()
+    for seen, says in (({}, "was deleted after"), ({ObjectRef.of(obj): obj}, "made anew by somebody")):
+        log, fatal = RolloutLog(), {}
+        for after in (0, 14, 15):
+            decision = step([target(obj, uid="ours")], Snapshot(objects=seen), log, POLICY, T0 + after)
+            log, fatal[after] = decision.log, decision.fatal
+
+        assert not fatal[0]
+        assert not fatal[14], "its watch may be behind"
+        assert only(list(fatal[15])).code is CauseCode.OBJECT_LOST
+        assert says in only(list(fatal[15])).message
+
+
+def test_what_we_did_not_write_is_not_lost_but_waited_for() -> None:
+    absent = target(deployment())
+    log = RolloutLog()
+    for after in (0, 100):
+        decision = step([absent], Snapshot(), log, POLICY, T0 + after)
+        log = decision.log
+
+    assert not decision.fatal
+
+
 def test_a_deleted_target_is_waited_for_until_it_is_gone() -> None:
     obj = simple("v1", "ConfigMap")
     going = deepcopy(obj)

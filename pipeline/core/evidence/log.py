@@ -32,6 +32,7 @@ _BY_RESTARTS = frozenset(
 _PROBABLE_S = {
     CauseCode.CONTAINER_CONFIG_MISSING: 5.0,
     CauseCode.RELEASE_BLOCKED_BY_POD: 5.0,  # its controller would replace it at once if it could
+    CauseCode.OBJECT_LOST: 15.0,  # a watch that went silent shows what was, until it is doubted
     CauseCode.SCALING_BROKEN: 20.0,  # the autoscaler looks every 15 s
 }
 _PROBABLE_DEFAULT_S = 10.0

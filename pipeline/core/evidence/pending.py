@@ -66,6 +66,16 @@ def explain_failure(ref: ObjectRef, status: ObjectStatus, shown: Sequence[Eviden
     )
 
 
+def explain_loss(ref: ObjectRef, *, replaced: bool) -> Evidence:
+    """What was written is not there any more: somebody else is at work on it."""
+    how = "was deleted, and made anew by somebody," if replaced else "was deleted"
+    return Evidence(
+        code=CauseCode.OBJECT_LOST,
+        grade=Grade.PROBABLE,
+        message=f"{ref.kind} {ref.name} {how} after this deploy had written it",
+    )
+
+
 def explain_pending(
     ref: ObjectRef, obj: Object | None, status: ObjectStatus, shown: Sequence[Evidence], events: EventIndex
 ) -> Iterator[Evidence]:
