@@ -114,10 +114,11 @@ class Cluster(Protocol):
     def allowed(self, access: Access) -> bool | None:
         """Whether we may (SelfSubjectAccessReview); None where the server does not tell."""
 
-    def create(self, body: Object, *, dry_run: bool = False) -> Object: ...
+    def create(self, body: Object, *, dry_run: bool = False) -> Object:
+        """POST; ApiError 409 where another object of that name is there."""
 
-    def replace(self, body: Object) -> Object:
-        """PUT; metadata.resourceVersion, where given, is a precondition."""
+    def replace(self, body: Object, *, once: bool = False) -> Object:
+        """PUT; metadata.resourceVersion, where given, is a precondition. ``once``: without any repetition."""
 
     def patch(
         self, ref: ObjectRef, api_version: str, body: Json, *, content_type: str, dry_run: bool = False

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -17,6 +19,7 @@ from .apierror import clean, is_missing_path
 from .connection import Connection
 from .discovery import Discovery
 from .http import READ_S, Answer, Call, Http
+from .readback import holds
 from .retry import Again
 from .watch import Watch
 
@@ -25,6 +28,7 @@ MANAGER = "pipeline"
 
 PAGE = 500  # objects a list request; kubectl's own default
 APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
+MERGE_PATCH = "application/merge-patch+json"
 STALL_S = 75.0
 """A watch on which nothing comes for so long, no bookmark either (one a minute), is taken for dead."""
 
@@ -40,9 +44,10 @@ _NO_LOGS = frozenset({400, 404, 500, 502, 503, 504})
 class KubeCluster:
     """Implements ``ports.Cluster``; thread-safe.
 
-    Reads, server-side applies and deletions of a uid are repeated for up to 30 s where the server
-    or the network stumbles; creations are not once they may have been received: an UnreachableError
-    "whether it was done is not known" asks the caller to look.
+    Reads, server-side applies, merge patches and deletions of a uid are repeated for up to 30 s where the
+    server or the network stumbles; so are creations and replacements of a known version, of which a second
+    one is refused: the object is read back then. What could do harm twice is not once it may have been
+    received: an UnreachableError "whether it was done is not known" asks the caller to look.
     """
 
     def __init__(
@@ -185,11 +190,20 @@ class KubeCluster:
         return bool(status.get("allowed"))
 
     def create(self, body: Object, *, dry_run: bool = False) -> Object:
-        verb = "try to create" if dry_run else "create"
-        return self._write("POST", verb, body, {"fieldManager": MANAGER}, dry_run, idempotent=dry_run)
+        query = {"fieldManager": MANAGER}
+        if dry_run:
+            return self._write("POST", "try to create", body, query, dry_run=True, idempotent=True)
+        # Of one name there is one object: a second creation is refused, and then a look tells whose it is.
+        return self._read_back(
+            body, lambda: self._write("POST", "create", body, query, dry_run=False, idempotent=True)
+        )
 
-    def replace(self, body: Object) -> Object:
-        return self._write("PUT", "replace", body, {"fieldManager": MANAGER}, dry_run=False)
+    def replace(self, body: Object, *, once: bool = False) -> Object:
+        # With a version the second of two is refused; without, it would undo what others wrote in between.
+        safe = "resourceVersion" in body["metadata"] and not once
+        query = {"fieldManager": MANAGER}
+        write = partial(self._write, "PUT", "replace", body, query, dry_run=False, idempotent=safe)
+        return self._read_back(body, write) if safe else write()
 
     def patch(
         self, ref: ObjectRef, api_version: str, body: Json, *, content_type: str, dry_run: bool = False
@@ -210,7 +224,8 @@ class KubeCluster:
                     query=query,
                     body=body,
                     content_type=content_type,
-                    idempotent=dry_run or content_type == APPLY_PATCH,
+                    # A merge patch says what shall be, not what to do: twice is as once.
+                    idempotent=dry_run or content_type in (APPLY_PATCH, MERGE_PATCH),
                     secret=_is_secret(ref),
                 )
             )
@@ -323,6 +338,19 @@ class KubeCluster:
             if not meta.get("continue"):
                 return found, str(meta.get("resourceVersion") or "")
             query = {**query, "continue": str(meta["continue"])}
+
+    def _read_back(self, body: Object, write: Callable[[], Object]) -> Object:
+        """Write; where that meets a conflict, it may be one with an attempt of ours whose answer was lost."""
+        try:
+            return write()
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            with suppress(PipelineError):  # what the write met says more than that it cannot be looked at
+                live = self.get(ObjectRef.of(body), str(body["apiVersion"]))
+                if live is not None and holds(live, body):
+                    return live
+            raise
 
     def _write(
         self,

@@ -90,7 +90,7 @@ class LeaseLock:
     def _give_up(self, lease: Object) -> bool:
         spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
         try:
-            self._cluster.replace({**lease, "spec": spec})
+            self._cluster.replace({**lease, "spec": spec}, once=True)
         except PipelineError:
             return False
         return True
@@ -184,7 +184,7 @@ class LeaseLock:
         lease = {**self._lease, "spec": {**self._lease["spec"], "renewTime": self._now()}}
         sent = self._clock.monotonic()
         try:
-            self._lease = self._cluster.replace(lease)
+            self._lease = self._cluster.replace(lease, once=True)  # the loop repeats it, with a new time
         except ApiError as error:
             if error.status in (404, 409):
                 return self._reconcile(sent)

@@ -96,6 +96,10 @@ class LocalCluster:
         """The administrator's bearer token."""
         return self._tokens[ADMIN]
 
+    def token_of(self, user: str) -> str:
+        """The bearer token of a user that the API server knows."""
+        return self._tokens[user]
+
     @property
     def api(self) -> Api:
         """The administrator's API."""

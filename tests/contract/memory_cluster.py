@@ -81,7 +81,7 @@ class MemoryCluster:
 
         return self._write("create", body, insert)
 
-    def replace(self, body: Object) -> Object:
+    def replace(self, body: Object, *, once: bool = False) -> Object:
         def update(key: Key) -> Object:
             live = self.objects.get(key)
             if live is None:

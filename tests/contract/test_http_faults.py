@@ -12,6 +12,7 @@ from pipeline.model.objects import Object, ObjectRef
 from tests.contract.fake_server import FakeClock, Login, Reply, Script, open_fake, serving, status
 
 POD: Object = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "demo"}}
+VERSIONED: Object = {**POD, "metadata": {**POD["metadata"], "resourceVersion": "7"}}
 SECRET: Object = {**POD, "kind": "Secret", "data": {"password": "aHVudGVyMg=="}}
 REF = ObjectRef.of(POD)
 RESET = Reply(reset=True)
@@ -64,16 +65,19 @@ def test_what_can_do_no_harm_twice_is_repeated(kube: KubeCluster, script: Script
         assert len(script.requests) == 3
 
 
-@pytest.mark.parametrize("stumble", [RESET, status(503), status(500, "InternalError")])
+STUMBLES = pytest.mark.parametrize("stumble", [RESET, status(503), status(500, "InternalError")])
+
+
+@STUMBLES
 def test_a_write_whose_fate_is_unknown_is_not_repeated(
     kube: KubeCluster, script: Script, stumble: Reply
 ) -> None:
-    patch = "application/merge-patch+json"
+    patch = "application/json-patch+json"
     for act in (
-        lambda: kube.create(POD),
         lambda: kube.replace(POD),
+        lambda: kube.replace(VERSIONED, once=True),
         lambda: kube.delete(REF, "v1"),
-        lambda: kube.patch(REF, "v1", {}, content_type=patch),
+        lambda: kube.patch(REF, "v1", [], content_type=patch),
     ):
         script.requests.clear()
         script.says(stumble, Reply(body=POD))
@@ -82,11 +86,47 @@ def test_a_write_whose_fate_is_unknown_is_not_repeated(
         assert len(script.requests) == 1
 
 
-def test_a_lost_reply_to_a_creation_says_that_its_fate_is_unknown(kube: KubeCluster, script: Script) -> None:
+@STUMBLES
+def test_a_write_of_which_a_second_is_refused_is_repeated(
+    kube: KubeCluster, script: Script, stumble: Reply
+) -> None:
+    for act in (lambda: kube.create(POD), lambda: kube.replace(VERSIONED)):
+        script.requests.clear()
+        script.says(stumble, Reply(body=POD))
+        assert act() == POD
+        assert len(script.requests) == 2
+
+
+def test_what_a_lost_reply_had_done_is_recognised(kube: KubeCluster, script: Script) -> None:
+    live = {**POD, "metadata": {**POD["metadata"], "uid": "7"}, "spec": {"nodeName": "added by somebody"}}
+    for act in (lambda: kube.create(POD), lambda: kube.replace(VERSIONED)):
+        script.requests.clear()
+        script.says(RESET, status(409, "AlreadyExists"), Reply(body=live))
+        assert act() == live
+        assert [request.method for request in script.requests][2:] == ["GET"]
+
+
+@pytest.mark.parametrize("other", [{"labels": {"app": "theirs"}}, {"labels": {}}, {}])
+def test_what_somebody_else_wrote_is_not_taken_for_ours(
+    kube: KubeCluster, script: Script, other: Object
+) -> None:
+    ours = {**POD, "metadata": {**POD["metadata"], "labels": {"app": "ours"}}}
+    theirs = {**POD, "metadata": {**POD["metadata"], **other}}
+    script.says(RESET, status(409, "AlreadyExists"), Reply(body=theirs))
+
+    with pytest.raises(ApiError) as refused:
+        kube.create(ours)
+
+    assert refused.value.reason == "AlreadyExists"
+
+
+def test_a_lost_reply_to_a_replacement_says_that_its_fate_is_unknown(
+    kube: KubeCluster, script: Script
+) -> None:
     script.says(RESET)
 
-    with pytest.raises(UnreachableError, match=r"create Pod/web: .* whether it was done is not known"):
-        kube.create(POD)
+    with pytest.raises(UnreachableError, match=r"replace Pod/web: .* whether it was done is not known"):
+        kube.replace(POD)
 
 
 def test_a_creation_that_was_turned_away_unread_is_repeated(kube: KubeCluster, script: Script) -> None:
