@@ -6,6 +6,7 @@ ours                            our side alone: phases, processor time, memory, 
 large                           10,004 objects by us alone, beside 1,025
 git                             100,000 manifests in git, 10 changed
 profile                         where our processor time goes, by module
+latency                         milliseconds from an event of the API server to our verdict
 verdicts                        failures: seconds from the apply to the verdict, beside kubectl and Helm
 """
 
@@ -20,7 +21,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tests.bench import chain, contenders, estate, peers, profiling, scale, scores, verdicts
+from tests.bench import chain, contenders, estate, latency, peers, profiling, scale, scores, verdicts
 from tests.bench.chain import Course, Measured, Step
 from tests.bench.contenders import Name
 from tests.bench.scores import FAR, NEAR, Place
@@ -125,6 +126,8 @@ def main() -> int:
             print(scale.large(course))
         case "profile":
             print(profiling.profile(course))
+        case "latency":
+            print(latency.report(latency.measure()))
         case "verdicts":
             print(verdicts.report(verdicts.measure()))
         case _:
@@ -167,7 +170,7 @@ def _arguments() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=[*STEPS, "large", "git", "profile", "verdicts"])
+    parser.add_argument("what", choices=[*STEPS, "large", "git", "profile", "latency", "verdicts"])
     words = ", ".join(name.name.lower().replace("_", "-") for name in ORDER)
     parser.add_argument("--sides", default="", help=f"separated by commas, of: {words}")
     parser.add_argument(
