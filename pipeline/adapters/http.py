@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -26,6 +27,7 @@ from .retry import FIRST_CONTACT_S, TOTAL_S, Again, Retrier, attempts_worth, ret
 
 CONNECT_S = 10.0
 READ_S = 60.0  # the API server itself gives up on a request after 60 s
+_NEVER = urllib3.Retry.from_int(False, redirect=False)  # retries are ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,7 @@ class Http:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._date: tuple[float, float] | None = None
+        self._last_date = ""
 
     @property
     def lanes(self) -> int:
@@ -171,15 +174,15 @@ class Http:
         if call.body is not None:
             body = json.dumps(call.body, ensure_ascii=False, separators=(",", ":")).encode()
             headers["Content-Type"] = call.content_type
-        query = f"?{urlencode(call.query)}" if call.query else ""
+        query = _encoded(tuple(call.query.items())) if call.query else ""
         try:
             response = self._pool.urlopen(
                 call.method,
                 f"{self._root}{call.path}{query}",
                 body=body,
                 headers=headers,
-                timeout=urllib3.Timeout(connect=CONNECT_S, read=call.read_s),
-                retries=False,
+                timeout=_patience(call.read_s),
+                retries=_NEVER,
                 redirect=False,  # would carry the token elsewhere
                 preload_content=preload,
             )
@@ -224,12 +227,27 @@ class Http:
         return error
 
     def _note_date(self, header: str) -> None:
+        """Of many answers of one second the first tells best when that second began."""
+        if header == self._last_date:
+            return
         try:
             date = parsedate_to_datetime(header).timestamp()
         except (ValueError, TypeError):
             return
         with self._lock:
+            self._last_date = header
             self._date = date, self._monotonic()
+
+
+@lru_cache(64)
+def _encoded(query: tuple[tuple[str, str], ...]) -> str:
+    """The same few queries thousands of times."""
+    return f"?{urlencode(query)}"
+
+
+@lru_cache(64)
+def _patience(read_s: float) -> urllib3.Timeout:
+    return urllib3.Timeout(connect=CONNECT_S, read=read_s)
 
 
 def _pool_of(connection: Connection) -> tuple[urllib3.PoolManager | urllib3.HTTPConnectionPool, str]:
