@@ -199,7 +199,7 @@ def _problems_of(workspace: Workspace, environment: Environment, revision: str, 
     problems: list[Problem] = []
     try:
         rendered = replace(workspace, manifests=read).render(environment, revision, lambda *_: None)
-        offline_plan(environment, rendered, revision)
+        problems += offline_plan(environment, rendered, revision).warnings
     except InvalidError as error:
         problems += document.error_problems(error)
     warnings = [p for m in manifests for p in size_problems(m) if p.warning]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
 
 from pipeline.core.edges import Edge, Softness, is_milestone, order
@@ -39,6 +39,29 @@ def give_way(by_source: BySource) -> tuple[Edge, ...]:
                 targets[number] = list(compress(targets[number], kept))
         stuck = unordered(targets, stuck)
     return tuple(dropped)
+
+
+def contradictions(
+    by_source: BySource, may_go: Callable[[Edge], bool]
+) -> list[tuple[tuple[Edge, ...], tuple[Edge, ...]]]:
+    """Take the edges that ``may_go`` out of ``by_source`` where they are part of a cycle.
+
+    For each component a cycle that was in it, and all edges that were taken out of it. Every cycle must
+    have an edge that may go. Linear.
+    """
+    sources = list(by_source)
+    targets = numbered(sources, by_source)
+    members: dict[int, list[ObjectRef]] = {}
+    for number, root in components(targets, unordered(targets, range(len(sources)))).items():
+        members.setdefault(root, []).append(sources[number])
+    found = []
+    for inside in (set(refs) for refs in members.values() if len(refs) > 1):
+        cycle = cycles_among(by_source, inside)[0]
+        gone = {e for ref in inside for e in by_source[ref] if e.target in inside and may_go(e)}
+        for source in {edge.source for edge in gone}:
+            by_source[source] = [edge for edge in by_source[source] if edge not in gone]
+        found.append((cycle, tuple(sorted(gone, key=lambda e: (order(e.source), order(e.target))))))
+    return sorted(found, key=lambda pair: order(pair[0][0].source))
 
 
 def numbered(sources: Sequence[ObjectRef], by_source: Mapping[ObjectRef, Sequence[Edge]]) -> list[list[int]]:

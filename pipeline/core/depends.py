@@ -6,27 +6,30 @@ import difflib
 from collections.abc import Callable, Iterator
 
 from pipeline.core.edges import Edge
-from pipeline.core.lookup import Lookup
+from pipeline.core.lookup import Lookup, annotations_of
 from pipeline.model.errors import Problem
 from pipeline.model.objects import FieldPath, Manifest, ObjectRef
 from pipeline.model.plan import Strength
 
 
-def declared(lookup: Lookup, problems: list[Problem]) -> Iterator[Edge]:
-    """The edge of each declared dependency. What cannot be followed is added to ``problems``."""
+def declared(lookup: Lookup, problems: list[Problem], *, whole: bool = True) -> Iterator[Edge]:
+    """The edge of each declared dependency. What cannot be followed is added to ``problems``.
+
+    Where the set is not ``whole``, an object that is not in it may well be elsewhere, and is no problem.
+    """
     for manifest, notes in lookup.annotated:
         for annotation in _FORMATS:
             if annotation in notes:
-                yield from _dependencies(manifest, annotation, notes[annotation], lookup, problems)
+                yield from _dependencies(manifest, annotation, lookup, problems, whole=whole)
 
 
 def _dependencies(
-    manifest: Manifest, annotation: str, value: object, lookup: Lookup, problems: list[Problem]
+    manifest: Manifest, annotation: str, lookup: Lookup, problems: list[Problem], *, whole: bool
 ) -> Iterator[Edge]:
     parse, form = _FORMATS[annotation]
     path = ("metadata", "annotations", annotation)
     why = f"declares with {annotation} that it needs"
-    for text in _entries(value):
+    for text in _entries(annotations_of(manifest)[annotation]):
         target = parse(text)
         if target is None:
             problems.append(_malformed(manifest, path, text, form))
@@ -36,7 +39,7 @@ def _dependencies(
             yield Edge(manifest.ref, found, why, Strength.READY, manifest.origin_of(path), annotation)
         elif lookup.idle(target) is not None:
             problems.append(_idle(manifest, path, target))
-        else:
+        elif whole:
             problems.append(_unknown(manifest, path, target, lookup))
 
 

@@ -28,10 +28,10 @@ __all__ = [
     "Softness",
     "as_mapping",
     "cycles",
-    "delete_waves",
     "is_milestone",
+    "merged",
     "needs",
-    "reverse",
+    "uses",
     "waves",
 ]
 
@@ -84,7 +84,7 @@ def needs(
     taking_part = [m for m in manifests if m.ref not in hooks.idle] if hooks.idle else manifests
     lookup = Lookup(taking_part, default_namespace, hooks.idle)
     problems = list(hooks.problems)
-    by_source = _merged(_edges(lookup, hooks, problems))
+    by_source = merged(_edges(lookup, hooks, problems))
     if problems:
         raise InvalidError(
             f"order the objects: {len(problems)} declared orders cannot be followed", problems=problems
@@ -106,31 +106,36 @@ def needs(
     )
 
 
-def _edges(lookup: Lookup, hooks: Hooks, problems: list[Problem]) -> Iterator[Edge]:
+def uses(lookup: Lookup) -> Iterator[Edge]:
+    """Every edge that follows from what objects are and name."""
     yield from inferred(lookup)
     yield from called(lookup)
     yield from covered(lookup)
+
+
+def _edges(lookup: Lookup, hooks: Hooks, problems: list[Problem]) -> Iterator[Edge]:
+    yield from uses(lookup)
     yield from declared(lookup, problems)
     yield from staged(lookup, hooks, problems)
     yield from grouped(lookup, problems)
 
 
-def _merged(edges: Iterable[Edge]) -> dict[ObjectRef, dict[ObjectRef, Edge]]:
+def merged(edges: Iterable[Edge]) -> dict[ObjectRef, dict[ObjectRef, Edge]]:
     """One edge for each source and target: the strongest, and soft only if all are."""
-    merged: dict[ObjectRef, dict[ObjectRef, Edge]] = {}
+    result: dict[ObjectRef, dict[ObjectRef, Edge]] = {}
     source: ObjectRef | None = None
     known: dict[ObjectRef, Edge] = {}
     for edge in edges:
         # Edges come in runs of one source, and hashing that costs more than comparing identities.
         if edge.source is not source:
             source = edge.source
-            known = merged.setdefault(source, {})
+            known = result.setdefault(source, {})
         if edge.target == source:
             continue
         other = known.setdefault(edge.target, edge)
         if other is not edge:
             known[edge.target] = _stronger(other, edge)
-    return merged
+    return result
 
 
 def _stronger(one: Edge, other: Edge) -> Edge:
@@ -185,34 +190,9 @@ def _freed(
     return found
 
 
-def reverse(needs: Needs) -> Needs:
-    """The same edges the other way round: what uses an object goes before it is deleted."""
-    turned = (
-        replace(
-            edge,
-            source=edge.target,
-            target=edge.source,
-            why=f"stays until it is gone, as it {edge.why}",
-            strength=Strength.EXISTS,
-        )
-        for edge in needs.edges
-    )
-    return replace(needs, edges=tuple(sorted(turned, key=_edge_order)))
-
-
 def as_mapping(needs: Needs) -> Mapping[ObjectRef, Mapping[ObjectRef, Strength]]:
     """For every object and milestone what must come before it: what ``Plan.needs`` holds."""
     return needs.targets
-
-
-def delete_waves(needs: Needs) -> tuple[tuple[ObjectRef, ...], ...]:
-    """The waves in which objects can be deleted: users first, what they use after them.
-
-    Raises:
-        InvalidError: as ``waves``.
-    """
-    waves(needs)  # names a cycle as it was written, not turned round
-    return waves(reverse(needs))
 
 
 def cycles(needs: Needs, stuck: Iterable[ObjectRef]) -> tuple[tuple[Edge, ...], ...]:

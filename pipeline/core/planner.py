@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from pipeline.core import diff, graph, hooks, pruning
+from pipeline.core import change_groups, diff, graph, hooks, pruning
 from pipeline.core.desired import foreign_owner
 from pipeline.core.hooks import Hook, HookEvent, HookPhase
 from pipeline.model.environment import Environment
@@ -88,9 +88,9 @@ def build(world: World) -> tuple[Plan | None, tuple[Problem, ...]]:
         changes += [change] if change else []
         problems += found
     last = max(chain(level.values(), (0,)))
-    going, staying = _deletions(world, last + 1)
-    problems += pruning.guard(world.environment, len(world.inventory), going)
-    changes = [*_with_hooks(world, changes, bool(going)), *going, *staying]
+    gone = _deletions(world, last + 1)
+    problems += pruning.guard(world.environment, len(world.inventory), gone.going)
+    changes = [*_with_hooks(world, changes, bool(gone.going)), *gone.going, *gone.staying]
     problems += _irreversible(world.environment, changes)
     if problems:
         return None, tuple(problems)
@@ -100,7 +100,8 @@ def build(world: World) -> tuple[Plan | None, tuple[Problem, ...]]:
             revision=world.revision,
             changes=tuple(sorted(changes, key=lambda c: (c.wave, c.ref))),
             needs=needs.targets,
-            warnings=tuple(_warnings(world)),
+            gone_first=gone.order.gone_first,
+            warnings=(*_warnings(world), *gone.order.warnings, *_unheld(world, changes, gone.objects)),
         ),
         (),
     )
@@ -252,11 +253,22 @@ def _is_other(world: World, change: Change) -> bool:
     return entry is None or entry.content != change.content
 
 
-def _deletions(world: World, wave: int) -> tuple[list[Change], list[Change]]:
+def _deletions(world: World, first: int) -> pruning.Deletions:
     if world.offline:
-        return [], []
+        return pruning.Deletions()
     wanted = frozenset(d.manifest.ref for d in world.desired)
-    return pruning.deletions(world.environment, wanted, world.inventory, world.live, wave)
+    return pruning.deletions(world.environment, wanted, world.inventory, world.live, first)
+
+
+def _unheld(world: World, changes: Sequence[Change], going: Sequence[Manifest]) -> Iterator[Problem]:
+    """Rules about deletions that this plan does not follow; offline, those that none ever will."""
+    if world.offline:
+        yield from change_groups.never_held([d.manifest for d in world.desired])
+    elif going:
+        writes = {c.ref for c in changes if c.writes}
+        yield from change_groups.unheld(
+            [d.manifest for d in world.desired if d.manifest.ref in writes], going
+        )
 
 
 def _irreversible(environment: Environment, changes: Sequence[Change]) -> list[Problem]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pipeline.core import graph
+from pipeline.core.delete_order import DeleteOrder, delete_order
 from pipeline.core.desired import foreign_owner, is_ours
-from pipeline.core.kinds import builtin
 from pipeline.model.environment import Environment
-from pipeline.model.errors import InvalidError, Problem
+from pipeline.model.errors import Problem
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin, get_path
 from pipeline.model.plan import Action, Change, Reversible
 from pipeline.model.release import InventoryEntry
@@ -47,16 +46,29 @@ KEPT_BY_ANNOTATION: Final[Mapping[str, Callable[[str], bool]]] = {
 """Annotations of every ecosystem that protect an object from being pruned."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletions:
+    """What goes and, as it is live, ``objects``; and what stays though nobody wants it, with the reason.
+
+    ``order`` says what of it is ordered by declaration, and what could not be.
+    """
+
+    going: Sequence[Change] = ()
+    staying: Sequence[Change] = ()
+    objects: Sequence[Manifest] = ()
+    order: DeleteOrder = field(default_factory=DeleteOrder)
+
+
 def deletions(
     environment: Environment,
     wanted: frozenset[ObjectRef],
     inventory: Mapping[ObjectRef, InventoryEntry],
     live: Mapping[ObjectRef, Object],
-    wave: int,
-) -> tuple[list[Change], list[Change]]:
-    """(objects to delete, from wave ``wave`` on, objects that stay though nobody wants them, and why)."""
+    first: int,
+) -> Deletions:
+    """What of the inventory is not wanted: deleted from wave ``first`` on."""
     if not environment.prune.enabled:
-        return [], []
+        return Deletions()
     going, staying = [], []
     for ref, entry in inventory.items():
         obj = live.get(ref)
@@ -66,7 +78,7 @@ def deletions(
             ref=ref,
             action=Action.DELETE,
             api_version=entry.api_version,
-            wave=wave,
+            wave=first,
             reason="no longer in the repository",
             uid=str(get_path(obj, "metadata", "uid", default="")),
             reversible=Reversible.ONE_WAY if ref.kind == "Job" else Reversible.EXACT,
@@ -75,7 +87,10 @@ def deletions(
             staying.append(replace(change, action=Action.KEEP, note=f"left in the cluster: {reason}"))
         else:
             going.append(change)
-    return _in_order(going, live, wave), staying
+    objects = [Manifest(c.ref, live[c.ref], _origin(inventory[c.ref])) for c in going]
+    found = delete_order(objects, environment.namespace)
+    going = [replace(c, wave=first + found.waves[c.ref]) for c in going]
+    return Deletions(going=going, staying=staying, objects=objects, order=found)
 
 
 def guard(environment: Environment, owned: int, going: Sequence[Change]) -> list[Problem]:
@@ -123,26 +138,6 @@ def _stays(entry: InventoryEntry, live: Object, environment: Environment) -> str
     return ""
 
 
-def _in_order(going: Sequence[Change], live: Mapping[ObjectRef, Object], first: int) -> list[Change]:
-    """Users before what they use, by the references of the live objects; custom resources before all others,
-    since the controller that has to let go of them may be among those."""
-    custom = [c for c in going if builtin(c.api_version, c.ref.kind) is None]
-    own = [c for c in going if builtin(c.api_version, c.ref.kind) is not None]
-    ordered = _waves(custom, live, first)
-    return ordered + _waves(own, live, max((c.wave + 1 for c in ordered), default=first))
-
-
-def _waves(going: Sequence[Change], live: Mapping[ObjectRef, Object], first: int) -> list[Change]:
-    bare = [Manifest(c.ref, _without_annotations(live[c.ref]), Origin("the cluster")) for c in going]
-    try:
-        waves: Iterable[Sequence[ObjectRef]] = graph.delete_waves(graph.needs(bare, default_namespace=""))
-    except InvalidError:  # they need each other: any order is as good
-        return list(going)
-    level = {ref: n for n, wave in enumerate(waves, first) for ref in wave}
-    return [replace(c, wave=level.get(c.ref, first)) for c in going]
-
-
-def _without_annotations(obj: Object) -> Object:
-    """Orders that were declared are about applying, and name what may not be among these."""
-    meta = {key: value for key, value in obj["metadata"].items() if key != "annotations"}
-    return {**obj, "metadata": meta}
+def _origin(entry: InventoryEntry) -> Origin:
+    """Where the object was written when it was applied last."""
+    return Origin.parse(entry.origin) or Origin("the cluster")

@@ -70,6 +70,12 @@ class Origin:
     def __str__(self) -> str:
         return f"{self.path}:{self.line}"
 
+    @classmethod
+    def parse(cls, text: str) -> Origin | None:
+        """Read the written form; None where it is not that."""
+        path, _, line = text.rpartition(":")
+        return cls(path, int(line)) if path and line.isdecimal() else None
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:

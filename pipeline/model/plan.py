@@ -107,6 +107,7 @@ class Plan:
     each must be.
 
     A need that is no change of the plan, such as a milestone, is met as soon as its own needs are.
+    ``gone_first`` maps an object that is deleted to those that a person wants gone before, in the same way.
     ``warnings`` are about what may go wrong although the server accepts it.
     """
 
@@ -114,6 +115,7 @@ class Plan:
     revision: str
     changes: tuple[Change, ...]
     needs: Mapping[ObjectRef, Mapping[ObjectRef, Strength]] = field(default_factory=dict)
+    gone_first: Mapping[ObjectRef, frozenset[ObjectRef]] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
 
     @property

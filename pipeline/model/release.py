@@ -47,8 +47,8 @@ class InventoryEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What became of sending one change: ``applied``, ``unchanged``, ``deleted``, ``left`` (deleted, and
-    still there), ``skipped``, ``failed``."""
+    """What became of sending one change: ``applied``, ``unchanged``, ``deleted``, ``left`` (to be deleted,
+    and still there), ``skipped``, ``failed``."""
 
     ref: ObjectRef
     result: str

@@ -131,9 +131,11 @@ def _note_rollout(attempt: Attempt, result: RolloutResult) -> bool:
 
 def _prune(attempt: Attempt) -> bool:
     assert attempt.planned is not None  # noqa: S101 - planned before anything is written
-    deletions = [c for c in attempt.planned.plan.changes if c.action is Action.DELETE]
+    plan = attempt.planned.plan
+    going = [c for c in plan.changes if c.action is Action.DELETE]
     try:
-        attempt.outcome.applied += prune(attempt.session, deletions, budget_s=attempt.budget_left())
+        budget_s = attempt.budget_left()
+        attempt.outcome.applied += prune(attempt.session, going, plan.gone_first, budget_s=budget_s)
     except apply.ApplyFailedError as error:
         attempt.outcome.applied += error.applied
         if error.interrupted:

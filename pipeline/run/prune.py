@@ -1,4 +1,4 @@
-"""Deletes what is no longer wanted: users before what they use, in parallel, each only if it is the one."""
+"""Deletes what is no longer wanted: wave by wave, each in parallel, each object only if it is the one."""
 
 from __future__ import annotations
 
@@ -7,42 +7,63 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 
+from pipeline.core.delete_order import Targets, still_there
 from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
 from pipeline.model.events import Note, ObjectApplied
+from pipeline.model.objects import ObjectRef
 from pipeline.model.plan import Change
 from pipeline.model.release import Applied
 from pipeline.run.apply import ApplyFailedError
-from pipeline.run.send import GONE_WAIT_S, StillThereError, wait_gone
+from pipeline.run.send import GONE_WAIT_S, StillThereError, not_yet, wait_gone
 from pipeline.run.session import Session, in_parallel
 
 LEFT = "left"
-"""The result of a deletion that was accepted, and of which the object is still there."""
-
+"""The result of a deletion of which the object is still there: held by something, or not sent as another one
+that must be gone before is."""
 
 _LEAST_WAIT_S = 1.0
 """Longer than a deletion takes that nothing holds: that one is seen to its end though the time is over."""
 
 
-def prune(session: Session, changes: Sequence[Change], *, budget_s: float) -> tuple[Applied, ...]:
+def prune(
+    session: Session, changes: Sequence[Change], gone_first: Targets, *, budget_s: float
+) -> tuple[Applied, ...]:
     """Delete wave by wave. What finalizers hold is told of and stays owned: the next run looks again.
 
     For all that is held together it waits ``budget_s`` seconds, and not longer than a minute for a wave.
+    Then the next wave goes, but for what by a declared order (``gone_first``) comes after what is held: it
+    stays as well, as with kapp, Argo CD and cli-utils.
 
     Raises:
         ApplyFailedError: a deletion was refused, or the run was interrupted.
     """
     results: list[Applied] = []
+    still: set[ObjectRef] = set()
     until = session.clock.monotonic() + budget_s
     for _, wave in groupby(sorted(changes, key=lambda c: (c.wave, c.ref)), key=lambda c: c.wave):
-        left = max(_LEAST_WAIT_S, min(GONE_WAIT_S, until - session.clock.monotonic()))
-        done = in_parallel(session, partial(_delete, session, left), list(wave))
+        going = []
+        for change in wave:
+            if (awaited := still_there(change.ref, gone_first, still)) is None:
+                going.append(change)
+            else:
+                results.append(_held_back(session, change, awaited))
+        longest_s = max(_LEAST_WAIT_S, min(GONE_WAIT_S, until - session.clock.monotonic()))
+        done = in_parallel(session, partial(_delete, session, longest_s), going)
         results += [applied for applied, _ in done]
+        still |= {applied.ref for applied in results if applied.result == LEFT}
         stop = next((stop for _, stop in done if stop), None)
         refused = [a for a, _ in done if a.result == "failed"]
         if stop or refused:
             what = f"delete {refused[0].ref}: {refused[0].message}" if refused else "stopped"
             raise ApplyFailedError(what, results, stop)
     return tuple(results)
+
+
+def _held_back(session: Session, change: Change, awaited: ObjectRef) -> Applied:
+    message = f"delete {change.ref}: {not_yet(awaited)}"
+    session.tell(Note(f"{message}; it stays in the inventory", warning=True))
+    session.tell(ObjectApplied(change.ref, change.action, change.wave, LEFT, 0.0, message))
+    return Applied(ref=change.ref, result=LEFT, message=message)
 
 
 def _delete(session: Session, longest_s: float, change: Change) -> tuple[Applied, InterruptedRunError | None]:

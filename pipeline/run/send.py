@@ -154,6 +154,11 @@ def give_back(session: Session, change: Change, then: Object) -> None:
         session.cluster.patch(change.ref, change.api_version, patch, content_type=_MERGE_PATCH)
 
 
+def not_yet(awaited: ObjectRef) -> str:
+    """Why a deletion was not sent that a person wants to come after another one."""
+    return f"not sent, as {awaited} must be gone before and is still there"
+
+
 def wait_gone(session: Session, change: Change, longest_s: float = GONE_WAIT_S) -> None:
     """Until a deleted object is gone. Raises StillThereError naming the finalizers that hold it, after
     ``longest_s``."""

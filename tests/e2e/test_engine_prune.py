@@ -11,9 +11,10 @@ import pytest
 
 from tests.e2e.audit import Audit, Witness
 from tests.e2e.conftest import MakeRepo
-from tests.e2e.live import until
+from tests.e2e.live import line_of, until
 from tests.e2e.manifests import SETTINGS, WEB, config_map
 from tests.e2e.stories import tell
+from tests.e2e.test_engine_order import needs, noted
 from tests.e2e.workspace import Result, Workspace
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
@@ -52,17 +53,23 @@ class Told:
         live = self.run.repo.get(path, name, namespace)
         return live is not None and "deletionTimestamp" not in live["metadata"]
 
+    @property
+    def deleted(self) -> list[str]:
+        """``configmaps/settings``, as the requests came in."""
+        return [r.what for r in self.run.writes if r.verb == "delete"]
+
     def change(self, name: str) -> Any:
         return next(c for c in self.result.document["plan"]["changes"] if c["object"].endswith(f"/{name}"))
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is deployed, and removed again; ``between`` happens before that."""
+    """What is deployed, and removed again; ``between`` happens before that, and ``coming`` is new then."""
 
     going: Mapping[str, str]
     between: Callable[[Workspace], object] = lambda _: None
     environment: str = ""
+    coming: Mapping[str, str] = field(default_factory=dict)
     spec: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -79,7 +86,44 @@ def _hold(repo: Workspace) -> None:
     repo.kubectl("patch", "configmap/gone", "--type=merge", "--patch", json.dumps(patch))
 
 
+def _group(name: str) -> str:
+    return f"kapp.k14s.io/change-group: shop/{name}"
+
+
+def _rule(text: str) -> str:
+    return f"kapp.k14s.io/change-rule: {text}"
+
+
+def _wave(number: int) -> str:
+    return f'argocd.argoproj.io/sync-wave: "{number}"'
+
+
+def _maps(**notes: tuple[str, ...]) -> dict[str, str]:
+    """A ConfigMap a file, with its annotations."""
+    return {f"{name}.yaml": noted("ConfigMap", name, *of) for name, of in notes.items()}
+
+
 GONE = {"gone.yaml": config_map("gone")}
+RULES = _maps(
+    a=(_rule("delete after deleting shop/db"),),
+    m=(_group("db"),),
+    o=(_group("db"),),
+    z=(_rule("delete before deleting shop/db"),),
+)
+BEFORE_ITS_USER = {
+    "settings.yaml": SETTINGS.replace(
+        "name: settings", f"name: settings\n  annotations: {{{_rule('delete before deleting shop/web')}}}"
+    ),
+    "web.yaml": WEB.replace("name: web\n", f"name: web\n  annotations: {{{_group('web')}}}\n", 1),
+}
+OLD_ANNOTATIONS = {
+    **_maps(a=(), z=(needs("/ConfigMap/$NS/a"),)),
+    **_maps(b=(), x=(needs("/namespaces/$NS/ConfigMap/b", "config.kubernetes.io/depends-on"),)),
+}
+CONTRADICTION = _maps(
+    one=(_group("one"), _rule("delete after deleting shop/other")),
+    other=(_group("other"), _rule("delete after deleting shop/one")),
+)
 CASES = {
     "users first": Case({"settings.yaml": SETTINGS, "web.yaml": WEB, "s.yaml": SERVICE, "r.yaml": RIGHTS}),
     "labels taken off": Case(GONE, _take_labels_off),
@@ -88,6 +132,21 @@ CASES = {
         {"p.yaml": PROTECTED, **GONE}, environment='allow: {namespaces: ["*"]}'
     ),
     "held": Case(GONE, _hold, spec={"deploy": "{timeout: 3s}"}),
+    "rules": Case(RULES),
+    "before its user": Case(BEFORE_ITS_USER),
+    "dependents": Case(OLD_ANNOTATIONS),
+    "sync waves": Case(_maps(a=(_wave(-1),), b=(), c=(_wave(2),))),
+    "after what is held": Case(
+        {
+            **_maps(gone=(_group("db"),), after=(_rule("delete after deleting shop/db"),), other=()),
+        },
+        _hold,
+        spec={"deploy": "{timeout: 3s}"},
+    ),
+    "contradiction": Case(CONTRADICTION),
+    "before a write": Case(
+        _maps(old=(_group("db"),)), coming=_maps(new=(_rule("upsert after deleting shop/db"),))
+    ),
 }  # fmt: skip
 
 
@@ -105,6 +164,8 @@ def told(make_repo: MakeRepo, audit: Audit) -> dict[str, Told]:
             case.between(repo)
             for name in case.going:
                 repo.remove(f"{FOLDER}/{name}")
+            for name, text in case.coming.items():
+                repo.manifest(name, text)
             repo.commit()
             return Told(witness, witness.deploy())
 
@@ -116,7 +177,7 @@ def told(make_repo: MakeRepo, audit: Audit) -> dict[str, Told]:
 def test_users_are_deleted_before_what_they_use(told: dict[str, Told]) -> None:
     story = told["users first"]
     assert story.result.code == 0, str(story.result)
-    deleted = [r.what for r in story.run.writes if r.verb == "delete"]
+    deleted = story.deleted
     rights = ["rolebindings/reader", "roles/reader"]
     assert sorted(deleted) == ["configmaps/settings", "deployments/web", *rights, "services/web"]
     order = {what: place for place, what in enumerate(deleted)}
@@ -172,6 +233,73 @@ def test_what_a_finalizer_holds_is_warned_of_and_deleted_by_a_later_run(told: di
     until(lambda: repo.get("configmaps", "gone") is None)
     last = story.run.deploy()
     assert (last.code, last.document["warnings"]) == (0, []), str(last)
+
+
+def test_change_rules_of_what_was_removed_order_its_deletion(told: dict[str, Told]) -> None:
+    story = told["rules"]
+    assert (story.result.code, story.result.document["warnings"]) == (0, []), str(story.result)
+    first, *group, last = (what.rpartition("/")[2] for what in story.deleted)
+    assert (first, sorted(group), last) == ("z", ["m", "o"], "a")
+
+
+def test_a_change_rule_wins_over_a_reference(told: dict[str, Told]) -> None:
+    assert told["before its user"].deleted == ["configmaps/settings", "deployments/web"]
+
+
+def test_dependents_are_deleted_before_what_they_declared_to_need(told: dict[str, Told]) -> None:
+    order = [what.rpartition("/")[2] for what in told["dependents"].deleted]
+    assert sorted(order[:2]) == ["x", "z"]
+    assert sorted(order[2:]) == ["a", "b"]
+
+
+def test_sync_waves_are_deleted_from_the_last_to_the_first(told: dict[str, Told]) -> None:
+    assert told["sync waves"].deleted == ["configmaps/c", "configmaps/b", "configmaps/a"]
+
+
+def test_what_is_to_go_after_a_held_object_waits_for_the_run_in_which_that_is_gone(
+    told: dict[str, Told],
+) -> None:
+    story = told["after what is held"]
+    repo = story.run.repo
+    assert story.result.code == 0, str(story.result)
+    assert sorted(story.deleted) == ["configmaps/gone", "configmaps/other"]
+    held, waiting = story.result.document["warnings"]
+    assert "example.com/hold" in held
+    assert f"/ConfigMap/{repo.namespace}/after: not sent, as" in waiting
+    assert story.has("configmaps", "after")
+
+    repo.kubectl("patch", "configmap/gone", "--type=merge", "--patch", '{"metadata": {"finalizers": null}}')
+    until(lambda: repo.get("configmaps", "gone") is None)
+    last = story.run.deploy()
+    assert (last.code, last.document["warnings"]) == (0, []), str(last)
+    assert story.deleted == ["configmaps/after"]
+
+
+def test_rules_that_contradict_each_other_are_told_and_block_no_deploy(told: dict[str, Told]) -> None:
+    story = told["contradiction"]
+    assert story.result.code == 0, str(story.result)
+    assert sorted(story.deleted) == ["configmaps/one", "configmaps/other"]
+    (warning,) = story.result.document["warnings"]
+    for name in ("one", "other"):
+        assert f"{FOLDER}/{name}.yaml:1" in warning
+        assert f"kapp.k14s.io/change-rule of /ConfigMap/{story.run.repo.namespace}/{name}" in warning
+
+
+def test_a_rule_that_asks_for_a_deletion_before_a_write_is_told_with_its_line(told: dict[str, Told]) -> None:
+    story = told["before a write"]
+    repo = story.run.repo
+    line = line_of((repo.folder / FOLDER / "new.yaml").read_text(), "upsert after deleting")
+    assert story.result.code == 0, str(story.result)
+    assert story.run.written == ["configmaps/new", "configmaps/old"]
+    (warning,) = story.result.document["warnings"]
+    assert warning.startswith(f"{FOLDER}/new.yaml:{line}: ")
+    assert f"/ConfigMap/{repo.namespace}/old is deleted after" in warning
+
+    validated = repo.run("-o", "json", "validate")
+    assert validated.code == 0, "a warning is no error"
+    (problem,) = validated.document["problems"]
+    assert (problem["file"], problem["line"]) == (f"{FOLDER}/new.yaml", line)
+    assert problem["code"] == "change-rule-not-followed"
 
 
 def test_an_object_of_another_environment_is_refused(make_repo: MakeRepo, audit: Audit) -> None:

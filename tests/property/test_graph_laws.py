@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.edges import is_milestone
-from pipeline.core.graph import Edge, Needs, cycles, delete_waves, needs, waves
+from pipeline.core.graph import Edge, Needs, cycles, needs, waves
 from pipeline.model.errors import InvalidError
 from pipeline.model.objects import Manifest, ObjectRef, Origin
 from pipeline.model.plan import Strength
@@ -50,12 +50,6 @@ def test_every_wave_is_one_after_the_last_of_its_needs(found: Needs) -> None:
     assert set(level) == set(found.objects)
     for obj, targets in found.targets.items():
         assert level[obj] == 1 + max((level[t] for t in targets), default=-1)
-
-
-@given(dags())
-def test_nothing_is_deleted_before_what_uses_it(found: Needs) -> None:
-    level = {ref: n for n, wave in enumerate(delete_waves(found)) for ref in wave}
-    assert all(level[e.source] < level[e.target] for e in found.edges)
 
 
 @given(graphs())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.graph import Edge, delete_waves, needs, reverse, waves
+from pipeline.core.graph import Edge, needs, waves
 from pipeline.model.errors import InvalidError
 from pipeline.model.objects import Manifest, ObjectRef, Origin
 from pipeline.model.plan import Strength
@@ -186,12 +186,6 @@ def test_waves_are_as_few_as_they_can_be() -> None:
     ]
 
 
-def test_users_are_deleted_before_what_they_use() -> None:
-    found = needs([pod("web"), manifest("/v1/Namespace//a")], default_namespace="a")
-    assert [[ref.short for ref in wave] for wave in delete_waves(found)] == [["Pod/web"], ["Namespace/a"]]
-    assert [(e.source.short, e.target.short) for e in reverse(found).edges] == [("Namespace/a", "Pod/web")]
-
-
 def test_a_cycle_is_told_with_its_members_and_lines_in_order() -> None:
     a = manifest("/v1/Pod/a/a", None, own="/Pod/a/b")
     b = manifest("/v1/Pod/a/b", None, own="/Pod/a/c")
@@ -225,12 +219,6 @@ def test_cycles_apart_from_each_other_are_all_told() -> None:
     with pytest.raises(InvalidError) as caught:
         written(*(manifest(f"/v1/Pod/a/{x}", None, own=f"/Pod/a/{y}") for x, y in pairs))
     assert len(caught.value.problems) == 2
-
-
-def test_a_cycle_is_told_as_written_when_deleting() -> None:
-    a, b = (manifest(f"/v1/Pod/a/{x}", None, own=f"/Pod/a/{y}") for x, y in ("ab", "ba"))
-    with pytest.raises(InvalidError, match="/Pod/a/a → /Pod/a/b"):
-        delete_waves(needs([a, b], default_namespace="a"))
 
 
 def test_targets_map_every_object_to_what_it_needs() -> None:

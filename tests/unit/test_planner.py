@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.core import planner
+from pipeline.core.delete_order import still_there
 from pipeline.core.desired import body_of, is_scaled, leave_replicas, scaled_by_autoscaler
 from pipeline.core.planner import Desired, DryRun, World
 from pipeline.model.environment import Environment, Prune
@@ -303,3 +304,92 @@ def test_custom_resources_are_deleted_before_the_workload_that_may_have_to_let_g
     assert problems == ()
     waves = {c.ref.name: c.wave for c in plan.changes if c.action is Action.DELETE}
     assert waves["db"] < waves["controller"]
+
+
+RULE, GROUP = "kapp.k14s.io/change-rule", "kapp.k14s.io/change-group"
+
+
+def noted(name, **annotations):
+    """A ConfigMap of the set with kapp's rule or group."""
+    one = settings(name)
+    keys = {"rule": RULE, "group": GROUP}
+    meta = {
+        **one.manifest.body["metadata"],
+        "annotations": {keys[key]: value for key, value in annotations.items()},
+    }
+    body = {**one.manifest.body, "metadata": meta}
+    manifest = replace(
+        one.manifest, body=body, lines={("metadata", "annotations", key): 7 for key in keys.values()}
+    )
+    return replace(one, manifest=manifest, body=body_of(manifest, ENV))
+
+
+def leaving(*olds, written=()):
+    """The plan where ``olds`` leave the set, and ``written`` are new."""
+    one = settings()
+    return build(
+        one,
+        *written,
+        live=[live_of(one), *map(live_of, olds)],
+        owned=[
+            entry_of(one),
+            *(replace(entry_of(old), origin=f"{old.manifest.ref.name}.yaml:4") for old in olds),
+        ],
+        dry={d.manifest.ref: DryRun(result=d.body) for d in written},
+        environment=replace(ENV, prune=Prune(max_percent=100)),
+    )[0]
+
+
+def test_deletions_follow_the_rules_of_the_live_objects_after_all_writes():
+    plan = leaving(
+        noted("a", rule="delete after deleting db"), noted("b", group="db"), written=[settings("new")]
+    )
+    waves = {c.ref.name: c.wave for c in plan.writes}
+    assert waves == {"new": 1, "b": 2, "a": 3}
+    _, b, a = (c.ref for c in plan.writes)
+    assert still_there(a, plan.gone_first, {b}) == b
+
+
+def test_rules_of_deletions_that_contradict_each_other_are_told_where_they_were_written_and_block_nothing():
+    plan = leaving(
+        noted("a", group="a", rule="delete after deleting b"),
+        noted("b", group="b", rule="delete after deleting a"),
+    )
+    assert [(p.code, str(p.origin), p.warning) for p in plan.warnings] == [
+        ("delete-order-contradiction", "a.yaml:4", True)
+    ]
+    assert [c.action for c in plan.writes] == [Action.DELETE, Action.DELETE]
+
+
+def test_a_rule_that_asks_for_a_deletion_before_a_write_is_told_where_both_happen():
+    new, old = noted("new", rule="upsert after deleting db"), noted("old", group="db")
+    (warning,) = leaving(old, written=[new]).warnings
+    assert (warning.code, str(warning.origin), warning.warning) == (
+        "change-rule-not-followed",
+        "m.yaml:7",
+        True,
+    )
+    assert leaving(old).warnings == ()
+    assert leaving(written=[new]).warnings == ()
+
+
+def test_nothing_is_told_of_a_rule_whose_object_is_not_written_now():
+    kept, old = noted("kept", rule="upsert after deleting db"), noted("old", group="db")
+    plan, _ = build(
+        kept,
+        settings(),
+        live=[live_of(kept), live_of(old), live_of(settings())],
+        owned=[entry_of(kept), entry_of(old), entry_of(settings())],
+    )
+    assert [c.action for c in plan.writes] == [Action.DELETE]
+    assert plan.warnings == ()
+
+
+def test_offline_every_rule_is_told_that_no_deploy_follows():
+    plan, _ = build(noted("new", rule="upsert after deleting db"), settings(), offline=True)
+    (warning,) = plan.warnings
+    assert (warning.code, str(warning.origin), warning.warning) == (
+        "change-rule-not-followed",
+        "m.yaml:7",
+        True,
+    )
