@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.core import adoption, fields, versions
+from pipeline.core.change_groups import unheld
+from pipeline.core.delete_order import delete_order
 from pipeline.core.desired import FIELD_MANAGER
 from pipeline.core.diff import diff, differences
 from pipeline.core.pruning import NEVER_PRUNED
-from pipeline.model.objects import Object, ObjectRef, get_path
+from pipeline.model.environment import Environment
+from pipeline.model.objects import Manifest, Object, ObjectRef, Origin, get_path
 from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import Difference
 
@@ -22,27 +25,41 @@ class Before:
     objects: Mapping[ObjectRef, Object | None]
     api_versions: Mapping[ObjectRef, str]
     order: Mapping[ObjectRef, int]  # the wave in which the deploy wrote the object
+    origins: Mapping[ObjectRef, Origin] = field(default_factory=dict)
+
+    def manifest(self, ref: ObjectRef, obj: Object) -> Manifest:
+        """A live object, with the place where the deploy found it written."""
+        return Manifest(ref, obj, self.origins.get(ref, Origin("the cluster")))
 
 
 def plan_back(
-    before: Before, live: Mapping[ObjectRef, Object | None], *, environment: str, revision: str
+    before: Before, live: Mapping[ObjectRef, Object | None], *, environment: Environment, revision: str
 ) -> Plan:
-    """Restore what was changed or pruned, in the deploy's order; then remove what was created, in reverse."""
+    """Restore what was changed or pruned, in the deploy's order; then remove what was created, in the order
+    in which objects are pruned."""
     last = max(before.order.values(), default=0)
-    changes = []
+    restored, created = [], []
     for ref, then in before.objects.items():
         now = live.get(ref)
-        wave = before.order.get(ref, last)
         if then is None:
-            change = _removal(ref, before.api_versions[ref], now, 2 * last + 2 - wave)
-        else:
-            # Objects were written in the versions that are about to go: they are restored while it is served.
-            wave = last + 1 if _loses_version(then, now) else wave
-            change = _restoration(ref, before.api_versions[ref], then, now, wave)
-        if change is not None:
-            changes.append(change)
-    ordered = sorted(changes, key=lambda c: (c.wave, c.ref))
-    return Plan(environment=environment, revision=revision, changes=tuple(ordered))
+            change = _removal(ref, before.api_versions[ref], now, last + 2)
+            created += [change] if change else []
+            continue
+        # Objects were written in the versions that are about to go: they are restored while it is served.
+        wave = last + 1 if _loses_version(then, now) else before.order.get(ref, last)
+        change = _restoration(ref, before.api_versions[ref], then, now, wave)
+        restored += [change] if change else []
+    going = [before.manifest(c.ref, live[c.ref] or {}) for c in created if c.writes]
+    found = delete_order(going, environment.namespace)
+    created = [replace(c, wave=c.wave + found.waves.get(c.ref, 0)) for c in created]
+    written = [before.manifest(c.ref, before.objects[c.ref] or {}) for c in restored]
+    return Plan(
+        environment=environment.name,
+        revision=revision,
+        changes=tuple(sorted([*restored, *created], key=lambda c: (c.wave, c.ref))),
+        gone_first=found.gone_first,
+        warnings=(*found.warnings, *unheld(written, going)),
+    )
 
 
 def _loses_version(then: Object, now: Object | None) -> bool:

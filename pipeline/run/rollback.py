@@ -8,6 +8,7 @@ from itertools import groupby
 
 from pipeline.core import adoption, fields, versions
 from pipeline.core import rollback as core_rollback
+from pipeline.core.delete_order import still_there
 from pipeline.core.desired import is_ours
 from pipeline.core.pruning import NEVER_PRUNED
 from pipeline.core.readiness import assess
@@ -51,10 +52,10 @@ def roll_back(
     """
     before = _before(release)
     live = _read(session, before)
-    plan = core_rollback.plan_back(
-        before, live, environment=session.environment.name, revision=release.revision
-    )
+    plan = core_rollback.plan_back(before, live, environment=session.environment, revision=release.revision)
     session.tell(RollingBack(target, plan))
+    for warning in plan.warnings:
+        session.tell(Note(str(warning), warning=True))
     problems = _write(session, plan, before)
     kept = tuple(c.ref for c in plan.changes if c.action is Action.KEEP)
     unhealthy = () if problems else _gate(session, plan, before)
@@ -84,6 +85,11 @@ def _before(release: Release) -> Before:
             for ref in (ObjectRef.parse(c["object"]),)
         },
         order={ObjectRef.parse(c["object"]): c["wave"] for c in plan["changes"]},
+        origins={
+            ObjectRef.parse(c["object"]): origin
+            for c in plan["changes"]
+            if (origin := Origin.parse(c["origin"]))
+        },
     )
 
 
@@ -101,21 +107,33 @@ def _read(session: Session, before: Before) -> Mapping[ObjectRef, Object | None]
 
 
 def _write(session: Session, plan: Plan, before: Before) -> tuple[str, ...]:
-    """Wave by wave; what fails is reported and the rest goes on: each object that is back counts."""
+    """Wave by wave; what fails is reported and the rest goes on: each object that is back counts.
+
+    But for what by a declared order is deleted after something that is still there.
+    """
     problems: list[str] = []
+    still: set[ObjectRef] = set()
+
+    def undo(change: Change) -> ObjectApplied:
+        return _undo(session, change, before, still_there(change.ref, plan.gone_first, still))
+
     for _, wave in groupby(plan.writes, key=lambda c: c.wave):
-        for event in in_parallel(session, lambda c: _undo(session, c, before), list(wave)):
+        for event in in_parallel(session, undo, list(wave)):
             session.tell(event)
-            problems += [f"{event.action} {event.ref}: {event.message}"] if event.message else []
+            if event.message:
+                problems.append(f"{event.action} {event.ref}: {event.message}")
+                still.add(event.ref)
     return tuple(problems)
 
 
-def _undo(session: Session, change: Change, before: Before) -> ObjectApplied:
+def _undo(session: Session, change: Change, before: Before, awaited: ObjectRef | None) -> ObjectApplied:
     started = session.clock.monotonic()
     problem = ""
     session.guard()
     try:
-        if change.action is Action.DELETE:
+        if awaited:
+            problem = send.not_yet(awaited)
+        elif change.action is Action.DELETE:
             session.cluster.delete(change.ref, change.api_version, uid=change.uid)
             send.wait_gone(session, change)
         elif change.action is Action.CREATE:

@@ -302,6 +302,23 @@ def test_a_rule_that_asks_for_a_deletion_before_a_write_is_told_with_its_line(to
     assert problem["code"] == "change-rule-not-followed"
 
 
+def test_what_a_failed_release_made_goes_by_its_rules_too(make_repo: MakeRepo, audit: Audit) -> None:
+    repo = make_repo(create=True)
+    witness = audit.watch(repo)
+    repo.environment("rollout: {grace: {restarts: 0}}")
+    repo.manifest("stays.yaml", STAYS)
+    repo.commit()
+    repo.deployed()
+    for name, text in {**RULES, "bad.yaml": noted("Deployment", "bad", mode="crash")}.items():
+        repo.manifest(name, text)
+    repo.commit()
+    result = witness.deploy()
+    assert result.code == 10, str(result)
+    deleted = [r.what for r in witness.writes if r.verb == "delete"]
+    first, *group, last = (what for what in deleted if what.startswith("configmaps/"))
+    assert (first, sorted(group), last) == ("configmaps/z", ["configmaps/m", "configmaps/o"], "configmaps/a")
+
+
 def test_an_object_of_another_environment_is_refused(make_repo: MakeRepo, audit: Audit) -> None:
     repo = make_repo(create=True)
     witness = audit.watch(repo)
