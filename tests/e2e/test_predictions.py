@@ -74,11 +74,21 @@ metadata: {name: outside}
 """
 
 
-def _quota(hard: str) -> str:
+def _quota(hard: str, scope: str = "") -> str:
+    scoped = f", {scope}" if scope else ""
     return (
         "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: compute, namespace: $NS}\n"
-        f"spec: {{hard: {{{hard}}}}}\n"
+        f"spec: {{hard: {{{hard}}}{scoped}}}\n"
     )
+
+
+SYSTEM = (
+    "scopeSelector: {matchExpressions: [{scopeName: PriorityClass, operator: In,"
+    " values: [system-cluster-critical]}]}"
+)
+CRITICAL = DEPLOYMENT.replace(
+    "      containers:", "      priorityClassName: system-cluster-critical\n      containers:"
+)
 
 
 def _range(item: str) -> str:
@@ -135,6 +145,10 @@ def _refusal(repo: Workspace) -> Any:
     [
         (_quota("requests.cpu: 400m"), DEPLOYMENT, "quota-exceeded", "exceeded quota: compute"),
         (_quota("requests.cpu: '4'"), BARE, "quota-needs-requests", "must specify requests.cpu"),
+        (_quota("pods: 0", "scopes: [NotBestEffort]"), DEPLOYMENT, "quota-exceeded", "exceeded quota"),
+        (_quota("pods: 0", "scopes: [BestEffort]"), BARE, "quota-exceeded", "exceeded quota"),
+        (_quota("pods: 0", "scopes: [NotTerminating]"), BARE, "quota-exceeded", "exceeded quota"),
+        (_quota("pods: 0", SYSTEM), CRITICAL, "quota-exceeded", "exceeded quota"),
         (
             _range("max: {memory: 50Mi}"),
             DEPLOYMENT,
@@ -167,6 +181,9 @@ def test_the_controller_makes_no_pod_where_an_error_was_predicted(
     ("bound", "text"),
     [
         (_quota("requests.cpu: '1'"), DEPLOYMENT),
+        (_quota("pods: 0", "scopes: [BestEffort]"), DEPLOYMENT),
+        (_quota("pods: 0", "scopes: [Terminating]"), DEPLOYMENT),
+        (_quota("pods: 0", SYSTEM), DEPLOYMENT),
         # The defaults of the range are stated, and charged.
         (_quota("limits.memory: 200Mi") + "---\n" + _range("default: {memory: 100Mi}"), DEPLOYMENT),
         (_range("max: {memory: 200Mi}"), BARE),

@@ -170,9 +170,76 @@ def test_a_template_that_stays_makes_no_pods() -> None:
     assert foresee(WEB, facts=facts(live, full)) == []
 
 
-def test_quotas_with_scopes_may_not_count_these_pods() -> None:
+AFFINE = (
+    "affinity: {podAffinity: {preferredDuringSchedulingIgnoredDuringExecution:"
+    " [{weight: 1, podAffinityTerm: {topologyKey: zone, namespaces: [other]}}]}}"
+)
+AVERSE = (
+    "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution:"
+    " [{topologyKey: zone, namespaceSelector: {}}]}}"
+)
+
+
+def _priority(operator: str, *values: str) -> str:
+    of_values = f", values: [{', '.join(values)}]" if values else ""
+    one = f"{{scopeName: PriorityClass, operator: {operator}{of_values}}}"
+    return f"scopeSelector: {{matchExpressions: [{one}]}}"
+
+
+@pytest.mark.parametrize(
+    ("scope", "pod", "is_counted"),
+    [
+        ("scopes: [BestEffort]", "", False),
+        ("scopes: [NotBestEffort]", "", True),
+        ("scopes: [Terminating]", "", False),
+        ("scopes: [Terminating]", "activeDeadlineSeconds: 0", True),
+        ("scopes: [NotTerminating]", "", True),
+        ("scopes: [NotTerminating]", "activeDeadlineSeconds: 60", False),
+        ("scopes: [NotTerminating, NotBestEffort]", "", True),
+        ("scopes: [NotTerminating, BestEffort]", "", False),
+        ("scopes: [PriorityClass]", "priorityClassName: high", True),
+        (_priority("In", "high", "top"), "priorityClassName: high", True),
+        (_priority("In", "top"), "priorityClassName: high", False),
+        (_priority("NotIn", "top"), "priorityClassName: high", True),
+        (_priority("NotIn", "high"), "priorityClassName: high", False),
+        (_priority("Exists"), "priorityClassName: high", True),
+        (_priority("DoesNotExist"), "priorityClassName: high", False),
+        # The cluster's default class may be added.
+        (_priority("NotIn", "top"), "", False),
+        (_priority("DoesNotExist"), "", False),
+        ("scopes: [CrossNamespacePodAffinity]", "", False),
+        ("scopes: [CrossNamespacePodAffinity]", AFFINE, True),
+        ("scopes: [CrossNamespacePodAffinity]", AVERSE, True),
+        ("scopes: [OfTheFuture]", "", False),
+    ],
+)
+def test_a_quota_with_scopes_counts_the_pods_within(scope: str, pod: str, is_counted: bool) -> None:
+    """Each after podMatchesScopeFunc (k8s.io/kubernetes pkg/quota/v1/evaluator/core/pods.go)."""
+    scoped = _quota("pods: 3", "pods: 3").replace("spec: {", f"spec: {{{scope}, ")
+    old, new = (text.replace("    spec:\n", f"    spec:\n      {pod}\n") for text in (WEB, NEXT))
+    problems = foresee(new, facts=facts(old, scoped))
+    assert [p.code for p in problems] == (["quota-exceeded"] if is_counted else [])
+
+
+def test_pods_without_requests_are_best_effort() -> None:
     scoped = _quota("pods: 3", "pods: 3").replace("spec: {", "spec: {scopes: [BestEffort], ")
-    assert foresee(NEXT, facts=facts(WEB, scoped)) == []
+    new = DEPLOYMENT.replace("web:1.2", "web:1.3")
+    assert [p.code for p in foresee(new, facts=facts(DEPLOYMENT, scoped))] == ["quota-exceeded"]
+
+
+def test_the_sum_that_a_scoped_quota_counts_is_of_the_pods_within() -> None:
+    other = WEB.replace("name: web, namespace", "name: api, namespace")
+    late = other.replace("    spec:\n", "    spec:\n      activeDeadlineSeconds: 60\n")
+    scoped = _quota("requests.cpu: 2").replace("spec: {", "spec: {scopes: [NotTerminating], ")
+    assert [p.code for p in foresee(WEB, other, facts=facts(scoped))] == ["quota-exceeded"]
+    assert foresee(WEB, late, facts=facts(scoped)) == []
+
+
+def test_a_quota_with_scopes_wants_requests_of_the_pods_within_only() -> None:
+    scoped = _quota("limits.cpu: 9").replace("spec: {", "spec: {scopes: [Terminating], ")
+    late = WEB.replace("    spec:\n", "    spec:\n      activeDeadlineSeconds: 60\n")
+    assert foresee(WEB, facts=facts(scoped)) == []
+    assert [p.code for p in foresee(late, facts=facts(scoped))] == ["quota-needs-requests"]
 
 
 def test_a_workload_without_replicas_needs_nothing() -> None:

@@ -8,9 +8,10 @@ from fractions import Fraction
 from typing import Final
 
 from pipeline.core.predict.facts import Outlook, Workload, error
+from pipeline.core.predict.quota_scopes import Scope, counts, scopes_of
 from pipeline.core.predict.resources import Amounts, Resources, amounts, of_container, of_pod
 from pipeline.model.errors import Problem
-from pipeline.model.objects import Json, Object, get_path
+from pipeline.model.objects import Json, get_path
 
 _STATED: Final = {
     "cpu": ("requests", "cpu"),
@@ -25,13 +26,19 @@ _STATED: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """How much of one resource a quota still allows. ``counted`` is what pods are charged by."""
+    """How much of one resource a quota still allows to pods within all of its ``scopes``. ``counted`` is
+    what pods are charged by."""
 
     quota: str
     resource: str
     counted: str
     hard: Fraction
     used: Fraction
+    scopes: tuple[Scope, ...] = ()
+
+    def counts(self, spec: Json, charged: Amounts) -> bool:
+        """Whether a pod of this ``spec``, charged so, takes some of it."""
+        return all(counts(scope, spec, charged) for scope in self.scopes)
 
     @property
     def left(self) -> Fraction:
@@ -44,9 +51,10 @@ class Room:
 
 
 def rooms(outlook: Outlook, namespace: str) -> list[Room]:
-    """Of every quota that counts all pods; one with scopes may not count these."""
+    """Of every quota of the namespace."""
     found = []
-    for quota in _unscoped(outlook, namespace):
+    for quota in outlook.quotas(namespace):
+        scopes = scopes_of(quota)
         used = amounts(get_path(quota, "status", "used"))
         for resource, hard in amounts(get_path(quota, "spec", "hard")).items():
             room = Room(
@@ -55,6 +63,7 @@ def rooms(outlook: Outlook, namespace: str) -> list[Room]:
                 counted=_counted(resource),
                 hard=hard,
                 used=used.get(resource, Fraction(0)),
+                scopes=scopes,
             )
             found.append(room)
     return found
@@ -75,7 +84,10 @@ def unstated(workload: Workload, outlook: Outlook) -> Iterator[Problem]:
         return  # stated for the pod as a whole
     namespace = workload.ref.namespace
     defaults = outlook.defaults(namespace)
-    for quota in _unscoped(outlook, namespace):
+    charged = charge(workload.spec, defaults)
+    for quota in outlook.quotas(namespace):
+        if not all(counts(scope, workload.spec, charged) for scope in scopes_of(quota)):
+            continue
         wanted = {_STATED[r] for r in amounts(get_path(quota, "spec", "hard")) if r in _STATED}
         for container, path in workload.containers():
             found = of_container(container, defaults)
@@ -90,12 +102,6 @@ def unstated(workload: Workload, outlook: Outlook) -> Iterator[Problem]:
                 hint = f"set {' and '.join(f'resources.{one}' for one in missing)}"
                 at = (*path, "resources")
                 yield error(workload.manifest, at, "quota-needs-requests", message, hint)
-
-
-def _unscoped(outlook: Outlook, namespace: str) -> Iterator[Object]:
-    for quota in outlook.quotas(namespace):
-        if not get_path(quota, "spec", "scopes") and not get_path(quota, "spec", "scopeSelector"):
-            yield quota
 
 
 def _counted(resource: str) -> str:

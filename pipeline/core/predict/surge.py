@@ -42,6 +42,9 @@ class _Need:
     frees: bool = False
     is_new: bool = False
 
+    def is_counted_in(self, room: Room) -> bool:
+        return room.counts(self.workload.spec, self.pod)
+
 
 def quota_problems(outlook: Outlook) -> Iterator[Problem]:
     """An error where a rollout cannot make its first pod; a warning where only some of its pods fit."""
@@ -151,15 +154,17 @@ def _judged(needs: Sequence[_Need], available: Sequence[Room]) -> Iterator[Probl
     frees = any(need.frees for need in needs)
     told: set[Room] = set()
     for need in needs:
-        short = next((room for room in available if room.lacks(need.total)), None)
-        stuck = next((room for room in available if need.first and room.lacks(need.pod)), None)
+        own = [room for room in available if need.is_counted_in(room)]
+        short = next((room for room in own if room.lacks(need.total)), None)
+        stuck = next((room for room in own if need.first and room.lacks(need.pod)), None)
         if stuck is not None:
             yield _nothing_fits(need, stuck, certain=not frees)
         elif short is not None:
             yield _some_fit(need, short)
-        told |= {room for room in available if room.lacks(need.total)}
+        told |= {room for room in own if room.lacks(need.total)}
     for room in available:
-        problem = None if room in told else _together(needs, room)
+        counted = [need for need in needs if need.is_counted_in(room)]
+        problem = None if room in told else _together(counted, room)
         if problem is not None:
             yield problem
             return
