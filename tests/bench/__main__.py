@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import decisions, deploys, engine, recovery, requests, scale, startup
+from tests.bench import contenders, decisions, deploys, engine, recovery, requests, scale, startup
 from tests.bench.chain import Course
 from tests.bench.measure import MOST_PAIRS, Comparison, table
 from tests.bench.sides import Lab
@@ -33,6 +33,7 @@ def main() -> int:
     arguments = _arguments()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     started = time.monotonic()
+    contenders.compiled(contenders.ROOT)
     pairs = 2 if arguments.quick else MOST_PAIRS
     print(_context())
     tell("Start", startup.measure(pairs, 8.0))

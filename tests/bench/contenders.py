@@ -6,6 +6,7 @@ caches of an earlier step. All make their namespaces themselves, and the one for
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import subprocess
@@ -216,6 +217,13 @@ def write_bodies(path: Path, texts: Iterable[str]) -> None:
     with path.open("w") as out:
         for text in texts:
             out.write(json.dumps(yaml.load(text, Loader=yaml.CSafeLoader)) + "\n")
+
+
+def compiled(code: Path) -> Path:
+    """The checkout with its bytecode, as pip leaves it with what it installs, and so in the image; without,
+    each run would compile all of it where the machine says not to keep any."""
+    compileall.compile_dir(code / "pipeline", quiet=1)
+    return code
 
 
 def git(folder: Path, *args: str, stdin: bytes = b"") -> str:

@@ -121,7 +121,7 @@ def main() -> int:
     course = _course(arguments)
     match arguments.what:
         case "git":
-            print(scale.git(arguments.objects, arguments.code))
+            print(scale.git(arguments.objects, course.code))
         case "large":
             print(scale.large(course))
         case "profile":
@@ -142,7 +142,7 @@ def _course(arguments: argparse.Namespace) -> Course:
         steps=STEPS.get(arguments.what, tuple(Step)),
         namespaces=arguments.namespaces or usual,
         limit_s=arguments.limit,
-        code=arguments.code.resolve(),
+        code=contenders.compiled(arguments.code.resolve()),
     )
 
 
