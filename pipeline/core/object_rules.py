@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from pipeline.core.at_field import error
 from pipeline.core.predict.size import size_problems
 from pipeline.core.ready_rules import FAILED, READY, parse_rules
 from pipeline.core.references import pod_spec_path
@@ -44,26 +45,16 @@ def problems_of(manifest: Manifest) -> list[Problem]:
     ]
 
 
-def _problem(manifest: Manifest, path: FieldPath, code: str, message: str, hint: str = "") -> Problem:
-    return Problem(
-        code=code,
-        message=f"{manifest.ref.short}: {message}",
-        origin=manifest.origin_of(path),
-        hint=hint,
-        object=manifest.ref,
-    )
-
-
 def _version(manifest: Manifest) -> Iterator[Problem]:
     version, kind = manifest.api_version, manifest.ref.kind
     gone = removed(version, kind)
     if gone is not None:
         message = f"{version} {kind} was removed in Kubernetes {gone.since}"
-        yield _problem(manifest, ("apiVersion",), "removed-api", message, f"use {gone.instead}")
+        yield error(manifest, ("apiVersion",), "removed-api", message, f"use {gone.instead}")
     elif version.startswith("pipeline/"):
         message = f"{kind} configures pipeline and is no object of Kubernetes"
         hint = "keep manifests in a folder of their own"
-        yield _problem(manifest, ("apiVersion",), "not-an-object", message, hint)
+        yield error(manifest, ("apiVersion",), "not-an-object", message, hint)
 
 
 def _name(manifest: Manifest) -> Iterator[Problem]:
@@ -78,13 +69,13 @@ def _name(manifest: Manifest) -> Iterator[Problem]:
         words = "lower-case letters, digits, - and ., at most 253"
     if not ok:
         message = f"metadata.name {shown(name)} is not valid"
-        yield _problem(manifest, ("metadata", "name"), "bad-name", message, words)
+        yield error(manifest, ("metadata", "name"), "bad-name", message, words)
     if manifest.ref.namespace and not (
         len(manifest.ref.namespace) <= 63 and _LABEL.fullmatch(manifest.ref.namespace)
     ):
         message = f"metadata.namespace {shown(manifest.ref.namespace)} is not valid"
         hint = "lower-case letters, digits and -, at most 63"
-        yield _problem(manifest, ("metadata", "namespace"), "bad-name", message, hint)
+        yield error(manifest, ("metadata", "namespace"), "bad-name", message, hint)
 
 
 def _readiness(manifest: Manifest) -> Iterator[Problem]:
@@ -95,10 +86,10 @@ def _readiness(manifest: Manifest) -> Iterator[Problem]:
             continue
         try:
             parse_rules(annotations[key])
-        except ValueError as error:
+        except ValueError as unreadable:
             at = ("metadata", "annotations", key)
-            yield _problem(
-                manifest, at, "bad-rule", f"{key}: {error}", "see docs/readiness.md for the grammar"
+            yield error(
+                manifest, at, "bad-rule", f"{key}: {unreadable}", "see docs/readiness.md for the grammar"
             )
 
 
@@ -113,7 +104,7 @@ def _metadata(manifest: Manifest, path: FieldPath) -> Iterator[Problem]:
             continue
         if not isinstance(entries, dict):
             message = f"{show_path(at)} is {kind_of(entries)}, not a mapping"
-            yield _problem(manifest, at, "wrong-type", message)
+            yield error(manifest, at, "wrong-type", message)
             continue
         for key, value in entries.items():
             yield from _entry(manifest, at, key, value)
@@ -125,14 +116,14 @@ def _entry(manifest: Manifest, at: FieldPath, key: str, value: Json) -> Iterator
     if not _is_qualified(key if is_label else key.lower()):
         message = f"the {noun} {shown(key)} is no valid key"
         hint = "[prefix/]name: letters, digits, -, _ and ., at most 63 after the slash"
-        yield _problem(manifest, (*at, key), "bad-label", message, hint)
+        yield error(manifest, (*at, key), "bad-label", message, hint)
     if not isinstance(value, str):
         message = f"the {noun} {shown(key)} is {kind_of(value)}, not a string"
-        yield _problem(manifest, (*at, key), "wrong-type", message, "quote it")
+        yield error(manifest, (*at, key), "wrong-type", message, "quote it")
     elif is_label and value and not (len(value) <= 63 and _QUALIFIED.fullmatch(value)):
         message = f"the value of label {shown(key)} is not valid"
         hint = "letters, digits, -, _ and ., at most 63, alphanumeric at both ends"
-        yield _problem(manifest, (*at, key), "bad-label", message, hint)
+        yield error(manifest, (*at, key), "bad-label", message, hint)
 
 
 def _is_qualified(key: str) -> bool:
@@ -156,7 +147,7 @@ def _data(manifest: Manifest) -> Iterator[Problem]:
         if entries is None:
             continue
         if not isinstance(entries, dict):
-            yield _problem(manifest, (field,), "wrong-type", f"{field} is {kind_of(entries)}, not a mapping")
+            yield error(manifest, (field,), "wrong-type", f"{field} is {kind_of(entries)}, not a mapping")
             continue
         for key, value in entries.items():
             yield from _datum(manifest, (field, key), value, encoded=encoded)
@@ -166,16 +157,16 @@ def _datum(manifest: Manifest, path: FieldPath, value: Json, *, encoded: bool) -
     key = str(path[-1])
     if len(key) > 253 or not _DATA_KEY.fullmatch(key) or key in (".", ".."):
         hint = "letters, digits, -, _ and ."
-        yield _problem(manifest, path, "bad-key", f"the key {shown(key)} is not valid", hint)
+        yield error(manifest, path, "bad-key", f"the key {shown(key)} is not valid", hint)
     # kubectl sends null for a key without a value, which the API server takes for empty.
     if value is None:
         return
     if not isinstance(value, str):
         message = f"{show_path(path)} is {kind_of(value)}, not a string"
-        yield _problem(manifest, path, "wrong-type", message, "quote it")
+        yield error(manifest, path, "wrong-type", message, "quote it")
     elif encoded and not _is_base64(value):
         hint = "write plain text under stringData" if manifest.ref.kind == "Secret" else "encode it"
-        yield _problem(manifest, path, "not-base64", f"{show_path(path)} is not base64", hint)
+        yield error(manifest, path, "not-base64", f"{show_path(path)} is not base64", hint)
 
 
 def _is_base64(text: str) -> bool:
@@ -198,7 +189,7 @@ def _selector(manifest: Manifest) -> Iterator[Problem]:
     if not wanted and not get_path(spec, "selector", "matchExpressions"):
         message = "spec.selector is missing or empty"
         hint = "select the labels of spec.template.metadata.labels"
-        yield _problem(manifest, ("spec", "selector"), "missing-selector", message, hint)
+        yield error(manifest, ("spec", "selector"), "missing-selector", message, hint)
         return
     labels = get_path(spec, "template", "metadata", "labels", default={})
     if not isinstance(wanted, dict) or not isinstance(labels, dict):
@@ -207,7 +198,7 @@ def _selector(manifest: Manifest) -> Iterator[Problem]:
         if labels.get(key) != value:
             message = f"the selector wants label {shown(key)}, the template's labels do not match it"
             hint = "write the same value under spec.template.metadata.labels"
-            yield _problem(manifest, (*path, key), "selector-mismatch", message, hint)
+            yield error(manifest, (*path, key), "selector-mismatch", message, hint)
 
 
 def _pods(manifest: Manifest) -> Iterator[Problem]:
@@ -234,9 +225,9 @@ def _without_containers(manifest: Manifest, path: FieldPath) -> Problem:
     others = [key for key in spec if key not in _POD_FIELDS_ALIKE] if isinstance(spec, dict) else []
     written = nearest("containers", others)
     if not written or written == "containers":
-        return _problem(manifest, (*path, "containers"), "no-containers", message)
+        return error(manifest, (*path, "containers"), "no-containers", message)
     hint = f"{shown(written)} is written: did you mean containers?"
-    return _problem(manifest, (*path, written), "no-containers", message, hint)
+    return error(manifest, (*path, written), "no-containers", message, hint)
 
 
 _POD_FIELDS_ALIKE: Final = frozenset({"initContainers", "ephemeralContainers"})
@@ -247,11 +238,11 @@ def _container(manifest: Manifest, path: FieldPath, container: Json) -> Iterator
     name = get_path(container, "name")
     called = f"the container {shown(name)}" if isinstance(name, str) else show_path(path)
     if not isinstance(image, str) or not image.strip():
-        yield _problem(manifest, path, "no-image", f"{called} has no image")
+        yield error(manifest, path, "no-image", f"{called} has no image")
     variables = get_path(container, "env")
     for index, variable in enumerate(variables if isinstance(variables, list) else ()):
         value = get_path(variable, "value")
         if value is not None and not isinstance(value, str):
             at = (*path, "env", index, "value")
             message = f"{called}: the value of a variable is {kind_of(value)}, not a string"
-            yield _problem(manifest, at, "wrong-type", message, "quote it")
+            yield error(manifest, at, "wrong-type", message, "quote it")

@@ -27,9 +27,10 @@ VERSION_LIMIT_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A tool: its Go package, and what its version must look like to be the one meant."""
+    """A tool: its Go module and package, and what its version must look like to be the one meant."""
 
     name: str
+    module: str = ""
     package: str = ""
     version: str = ""
     ask: tuple[str, ...] = ("version",)
@@ -38,6 +39,7 @@ class Peer:
 
 HELM = Peer(
     name="helm",
+    module="helm.sh/helm/v4",
     package="helm.sh/helm/v4/cmd/helm",
     version="v4.3.1",
     ask=("version", "--short"),
@@ -45,8 +47,9 @@ HELM = Peer(
 )
 KAPP = Peer(
     name="kapp",
+    module="carvel.dev/kapp",
     package="carvel.dev/kapp/cmd/kapp",
-    version="v0.60.0",
+    version="v0.64.2",
     ask=("--version",),
     looks_like=r"0\.6\d",
 )
@@ -80,33 +83,30 @@ def build(peer: Peer) -> str:
         # One package at a time, politely: a benchmark of others may be running.
         flags = f"-p=1 {os.environ.get('GOFLAGS', '')}".strip()
         environ = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": flags, "GOBIN": str(_cache())}
-        plain = (["install", *_LEAN, f"{peer.package}@{peer.version}"],)
-        # A module with replacements cannot be installed as it stands, only as a part of another.
-        within = (
-            ["mod", "init", "example.invalid/peer"],
-            ["get", f"{peer.package}@{peer.version}"],
-            ["install", *_LEAN, peer.package],
-        )
-        why = _go(go, plain, folder, environ)
-        return _go(go, within, folder, environ) if "replace directives" in why else why
+        why = _go(go, ["install", *_LEAN, f"{peer.package}@{peer.version}"], folder, environ)
+        if not why:
+            return ""
+        # A module with replacements, or of which a proxy has this version but no list of all, cannot be
+        # installed as it stands, only as a requirement of another.
+        required = f"module example.invalid/peer\n\ngo 1.24\n\nrequire {peer.module} {peer.version}\n"
+        (Path(folder) / "go.mod").write_text(required)
+        within = ["install", "-mod=mod", *_LEAN, peer.package]
+        return _go(go, within, folder, environ) and why
 
 
-def _go(go: str, steps: Sequence[Sequence[str]], folder: str, environ: Mapping[str, str]) -> str:
-    """Why a step failed, or nothing."""
+def _go(go: str, arguments: Sequence[str], folder: str, environ: Mapping[str, str]) -> str:
+    """Why it failed, or nothing."""
     politely = ["nice", "-n", "15"] if shutil.which("nice") else []
-    for step in steps:
-        done = subprocess.run(
-            [*politely, go, *step],
-            cwd=folder,
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=BUILD_LIMIT_S,
-            check=False,
-        )
-        if done.returncode:
-            return done.stderr.strip() or "go failed"
-    return ""
+    done = subprocess.run(
+        [*politely, go, *arguments],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_LIMIT_S,
+        check=False,
+    )
+    return (done.stderr.strip() or "go failed") if done.returncode else ""
 
 
 def _cache() -> Path:

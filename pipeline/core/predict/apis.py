@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pipeline.core.predict.facts import error, warning
+from pipeline.core.at_field import error, warning
 from pipeline.core.removed import NEWEST, Deprecated, Removed, fate, minor, removed
 from pipeline.model.errors import Problem
 from pipeline.model.objects import Manifest

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.core.predict.facts import Outlook, Workload, scale_target, warning
+from pipeline.core.at_field import warning
+from pipeline.core.predict.facts import Outlook, Workload, scale_target
 from pipeline.core.predict.resources import of_container
 from pipeline.model.errors import Problem
 from pipeline.model.objects import FieldPath, Json, Manifest, get_path

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pipeline.core.predict.facts import error, warning
+from pipeline.core.at_field import error, warning
 from pipeline.model.errors import Problem
 from pipeline.model.objects import FieldPath, Json, Manifest, Object, get_path, show_path
 

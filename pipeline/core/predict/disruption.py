@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pipeline.core.predict.facts import Outlook, Workload, share, warning
+from pipeline.core.at_field import warning
+from pipeline.core.predict.facts import Outlook, Workload, share
 from pipeline.core.predict.labels import of_label_selector
 from pipeline.model.errors import Problem
 from pipeline.model.objects import Manifest, get_path

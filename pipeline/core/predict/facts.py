@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pipeline.core.predict.labels import Labels, Selector, labels_of
 from pipeline.core.predict.resources import Resources, defaults_of
 from pipeline.core.references import POD_SPECS
-from pipeline.model.errors import Problem
 from pipeline.model.objects import FieldPath, Json, Manifest, Object, ObjectRef, get_path
 
 
@@ -166,26 +165,3 @@ def share(value: Json, total: int, *, up: bool) -> int | None:
         return -(-part // 100) if up else part // 100
     count = whole(value, -1)
     return None if count < 0 else count
-
-
-def error(manifest: Manifest, path: FieldPath, code: str, message: str, hint: str = "") -> Problem:
-    """A problem at a field: what must fail."""
-    return Problem(
-        code=code,
-        message=f"{manifest.ref.short}: {message}",
-        origin=manifest.origin_of(path),
-        hint=hint,
-        object=manifest.ref,
-    )
-
-
-def warning(manifest: Manifest, path: FieldPath, code: str, message: str, hint: str = "") -> Problem:
-    """A problem at a field: what may fail, or works otherwise than it reads."""
-    return Problem(
-        code=code,
-        message=f"{manifest.ref.short}: {message}",
-        origin=manifest.origin_of(path),
-        hint=hint,
-        object=manifest.ref,
-        warning=True,
-    )

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from pipeline.core.predict.facts import Workload, warning
+from pipeline.core.at_field import warning
+from pipeline.core.predict.facts import Workload
 from pipeline.model.errors import Problem
 
 # github.com/distribution/reference, without its length limits: [host[:port]/]path[:tag][@digest].

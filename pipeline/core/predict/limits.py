@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from pipeline.core.predict.facts import Outlook, Workload, error
+from pipeline.core.at_field import error
+from pipeline.core.predict.facts import Outlook, Workload
 from pipeline.core.predict.quantity import show
 from pipeline.core.predict.resources import Resources, amounts, items_of, of_container, of_pod
 from pipeline.model.errors import Problem

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from pipeline.core.predict.facts import Outlook, Workload, error
+from pipeline.core.at_field import error
+from pipeline.core.predict.facts import Outlook, Workload
 from pipeline.core.predict.quota_scopes import Scope, counts, scopes_of
 from pipeline.core.predict.resources import Amounts, Resources, amounts, of_container, of_pod
 from pipeline.model.errors import Problem

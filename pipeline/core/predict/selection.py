@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pipeline.core.at_field import warning
 from pipeline.core.kinds import builtin
-from pipeline.core.predict.facts import Outlook, Workload, warning
+from pipeline.core.predict.facts import Outlook, Workload
 from pipeline.core.predict.labels import Labels, Selector, of_label_selector, of_labels
 from pipeline.core.schema import nearest, shown
 from pipeline.model.errors import Problem

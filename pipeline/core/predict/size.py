@@ -7,6 +7,7 @@ import marshal
 from collections.abc import Iterator
 from typing import Final
 
+from pipeline.core.at_field import error, warning
 from pipeline.model.errors import Problem
 from pipeline.model.objects import FieldPath, Json, Manifest, get_path, show_path
 
@@ -49,7 +50,7 @@ def _annotations(manifest: Manifest, path: FieldPath) -> Iterator[Problem]:
     if size > LARGEST_ANNOTATIONS:
         message = f"{show_path(path)} has {_shown(size)}, the API server takes 256 KiB"
         hint = "keep large texts in a ConfigMap"
-        yield _problem(manifest, path, "annotations-too-large", message, hint)
+        yield error(manifest, path, "annotations-too-large", message, hint)
 
 
 def _data(manifest: Manifest) -> Iterator[Problem]:
@@ -64,7 +65,7 @@ def _data(manifest: Manifest) -> Iterator[Problem]:
     if size > LARGEST_DATA:
         message = f"its values have {_shown(size)}, the API server takes 1 MiB"
         hint = f"split it, or keep large files elsewhere; the largest value is {show_path(largest[1])}"
-        yield _problem(manifest, largest[1], "data-too-large", message, hint)
+        yield error(manifest, largest[1], "data-too-large", message, hint)
 
 
 def _bytes(value: Json, *, encoded: bool) -> int:
@@ -84,12 +85,12 @@ def _whole(manifest: Manifest) -> Iterator[Problem]:
         if size > limit:
             message = f"it has {_shown(size)} as JSON, {words}"
             hint = "split it into several objects"
-            yield _problem(manifest, ("metadata", "name"), "object-too-large", message, hint)
+            yield error(manifest, ("metadata", "name"), "object-too-large", message, hint)
             return
     if size > LARGE and manifest.ref.group_kind not in _DATA:
         message = f"it has {_shown(size)} as JSON, and etcd takes 1.5 MiB with the server's own bookkeeping"
         hint = "split it before it grows"
-        yield _problem(manifest, ("metadata", "name"), "object-large", message, hint, warning=True)
+        yield warning(manifest, ("metadata", "name"), "object-large", message, hint)
 
 
 def _may_exceed(body: Json, limit: int) -> bool:
@@ -103,16 +104,3 @@ def _may_exceed(body: Json, limit: int) -> bool:
 
 def _shown(size: int) -> str:
     return f"{size / MIB:.1f} MiB" if size >= MIB else f"{size / 1024:.0f} KiB"
-
-
-def _problem(
-    manifest: Manifest, path: FieldPath, code: str, message: str, hint: str, *, warning: bool = False
-) -> Problem:
-    return Problem(
-        code=code,
-        message=f"{manifest.ref.short}: {message}",
-        origin=manifest.origin_of(path),
-        hint=hint,
-        object=manifest.ref,
-        warning=warning,
-    )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from pipeline.core.predict.facts import Outlook, Workload, error, share, warning, whole
+from pipeline.core.at_field import error, warning
+from pipeline.core.predict.facts import Outlook, Workload, share, whole
 from pipeline.core.predict.quantity import show
 from pipeline.core.predict.quota import Room, charge, rooms
 from pipeline.core.predict.revision import renews
