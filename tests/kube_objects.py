@@ -223,3 +223,35 @@ def simple(api_version: str, kind: str, *, spec: Json = None, status: Json = Non
         **({} if spec is None else {"spec": spec}),
         **({} if status is None else {"status": status}),
     }
+
+
+def service(**spec: Json) -> Json:
+    """One that selects the pods of ``template``; None leaves a field out."""
+    complete = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}], **spec}
+    kept = {key: value for key, value in complete.items() if value is not None}
+    return simple("v1", "Service", name="web", uid="svc", spec=kept)
+
+
+def endpoint_slice(
+    *ready: bool | None,
+    ports: Json = ({"name": "", "port": 8080},),
+    manager: str = "endpointslice-controller.k8s.io",
+    owner: str = "svc",
+    name: str = "web-1",
+) -> Json:
+    """A slice of that Service with an endpoint for each of ``ready``; None says nothing of it."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": name,
+            "namespace": "demo",
+            "labels": {
+                "kubernetes.io/service-name": "web",
+                **({"endpointslice.kubernetes.io/managed-by": manager} if manager else {}),
+            },
+            "ownerReferences": [{"kind": "Service", "name": "web", "uid": owner, "controller": True}],
+        },
+        "endpoints": [{"conditions": {} if one is None else {"ready": one}} for one in ready] or None,
+        "ports": None if ports is None else list(ports),
+    }

@@ -48,6 +48,8 @@ HINTS: Mapping[CauseCode, str] = {
     CauseCode.POD_FAILED: "read the pod's log and its status message",
     CauseCode.ADDRESS_PENDING: "check the load-balancer or ingress controller: its events, "
     "permissions and the subnets' tags; or set a pipeline/ready rule",
+    CauseCode.NO_ENDPOINTS: "compare spec.selector and the ports' targetPort with the labels and ports "
+    "of the pods that should serve",
     CauseCode.CLAIM_PENDING: "check the storage class and its provisioner (on EKS: EBS or EFS CSI add-on)",
     CauseCode.SCALING_BROKEN: "correct scaleTargetRef or the target's selector",
     CauseCode.CUSTOM_RESOURCE_FAILED: "see the resource's conditions and its controller's log",

@@ -10,11 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.core.evidence import EventIndex, EvidenceLog, evidence, remember
+from pipeline.core.evidence.endpoints import of_endpoints
 from pipeline.core.evidence.newest import new_pods
 from pipeline.core.evidence.pending import explain_failure, explain_loss, explain_pending
 from pipeline.core.readiness import assess
 from pipeline.core.readiness.deleting import terminating
+from pipeline.core.readiness.endpoints import Serving, lack, ready_endpoints
 from pipeline.core.readiness.nodes import excused
+from pipeline.core.readiness.services import NO_ENDPOINTS
 from pipeline.core.readiness.verdicts import unknown, waiting
 from pipeline.core.reading import (
     condition,
@@ -70,7 +73,8 @@ class Target:
 class Snapshot:
     """The cluster as last seen: the targets that exist, and lists that may hold more than theirs.
 
-    Without ``nodes`` a DaemonSet waits for all of its nodes, whatever state they are in.
+    Without ``nodes`` a DaemonSet waits for all of its nodes, whatever state they are in. ``services`` are
+    those that must find pods: the endpoints of others say nothing.
     """
 
     objects: Mapping[ObjectRef, Object] = field(default_factory=dict)
@@ -79,6 +83,7 @@ class Snapshot:
     events: Sequence[Object] = ()
     controller_revisions: Sequence[Object] = ()
     nodes: Sequence[Object] = ()
+    services: Mapping[ObjectRef, Serving] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +100,7 @@ class RolloutDecision:
 
     ``fatal`` is what ends the rollout, the most telling first; ``present`` all evidence against
     objects that are not Current; ``done`` that every target is Current. Neither: go on waiting.
+    ``blameless`` are Services without endpoints for which something else is the reason.
     """
 
     statuses: Mapping[ObjectRef, ObjectStatus]
@@ -103,6 +109,7 @@ class RolloutDecision:
     log: RolloutLog
     done: bool
     pending: tuple[tuple[ObjectRef, Evidence], ...] = ()
+    blameless: frozenset[ObjectRef] = frozenset()
 
 
 def step(
@@ -123,32 +130,27 @@ def step(
     """
     index = _Index(snapshot)
     memory = remember(log.evidence.memory, list(snapshot.pods))
-    statuses: dict[ObjectRef, ObjectStatus] = {}
+    statuses, services = _statuses(targets, snapshot, log, policy, now, index)
+    lacking = _lacking(snapshot, statuses, services)
     found: list[tuple[ObjectRef, Evidence]] = []
     summed_up: list[tuple[ObjectRef, Evidence]] = []
     pending: list[tuple[ObjectRef, Evidence]] = []
     for target in targets:
-        obj = snapshot.objects.get(target.ref)
-        status = _status(target, obj, log, policy, now, excused_nodes=_excused(target, obj, index))
-        if status.status is Status.CURRENT and obj is not None:
-            status = _unsteady(target, obj, index, now) or status
-        statuses[target.ref] = status
-        if status.status is Status.CURRENT:
+        ref, obj, status = target.ref, snapshot.objects.get(target.ref), statuses[target.ref]
+        if status.status is Status.CURRENT or lacking.get(ref) == []:
             continue
         is_lost = bool(target.uid) and status.reason in _LOST
-        if blindly and status.status is not Status.FAILED and not is_lost:
+        if blindly and status.status is not Status.FAILED and not is_lost and ref not in lacking:
             continue
-        shown = _evidence(target, obj, index, memory, now)
+        shown = lacking.get(ref) or _evidence(target, obj, index, memory, now)
         if is_lost:
-            shown = [explain_loss(target.ref, replaced=obj is not None)]
+            shown = [explain_loss(ref, replaced=obj is not None)]
         if status.status is Status.FAILED:
             if status.reason == "ProgressDeadlineExceeded":
-                summed_up += ((target.ref, one) for one in shown)
-            shown = [*shown, explain_failure(target.ref, status, shown)]
-        found += ((target.ref, one) for one in shown)
-        pending += (
-            (target.ref, one) for one in explain_pending(target.ref, obj, status, shown, index.events)
-        )
+                summed_up += ((ref, one) for one in shown)
+            shown = [*shown, explain_failure(ref, status, shown)]
+        found += ((ref, one) for one in shown)
+        pending += ((ref, one) for one in explain_pending(ref, obj, status, shown, index.events))
     evidence_log = replace(log.evidence, memory=memory).update(found, now)
     return RolloutDecision(
         statuses=statuses,
@@ -157,14 +159,20 @@ def step(
         log=RolloutLog(evidence=evidence_log, finished=_finished(statuses, log)),
         done=all(status.status is Status.CURRENT for status in statuses.values()),
         pending=tuple(pending),
+        blameless=frozenset(ref for ref, shown in lacking.items() if not shown),
     )
 
 
 def status_of(
-    target: Target, obj: Object | None, log: RolloutLog, policy: Rollout, now: float
+    target: Target,
+    obj: Object | None,
+    log: RolloutLog,
+    policy: Rollout,
+    now: float,
+    serving: Serving | None = None,
 ) -> ObjectStatus:
     """The readiness of one target, as ``step`` judges it, without what speaks against it."""
-    return _status(target, obj, log, policy, now)
+    return _status(target, obj, log, policy, now, serving=serving)
 
 
 def settled(log: RolloutLog, ref: ObjectRef, status: ObjectStatus) -> RolloutLog:
@@ -215,6 +223,37 @@ def _by_owner(objects: Iterable[Object]) -> dict[str, list[Object]]:
     return owned
 
 
+def _statuses(
+    targets: Sequence[Target], snapshot: Snapshot, log: RolloutLog, policy: Rollout, now: float, index: _Index
+) -> tuple[dict[ObjectRef, ObjectStatus], dict[ObjectRef, Serving]]:
+    """Every target's status, and what is known of the Services with their workloads as of this look."""
+    statuses: dict[ObjectRef, ObjectStatus] = {}
+    services: dict[ObjectRef, Serving] = {}
+    for target in sorted(targets, key=lambda target: target.ref in snapshot.services):  # workloads come first
+        obj, serving = snapshot.objects.get(target.ref), snapshot.services.get(target.ref)
+        if serving is not None:
+            seen = {ref: statuses.get(ref, status) for ref, status in serving.workloads.items()}
+            serving = services[target.ref] = replace(serving, workloads=seen)
+        status = _status(
+            target, obj, log, policy, now, excused_nodes=_excused(target, obj, index), serving=serving
+        )
+        if status.status is Status.CURRENT and obj is not None:
+            status = _unsteady(target, obj, index, now) or status
+        statuses[target.ref] = status
+    return statuses, services
+
+
+def _lacking(
+    snapshot: Snapshot, statuses: Mapping[ObjectRef, ObjectStatus], services: Mapping[ObjectRef, Serving]
+) -> dict[ObjectRef, list[Evidence]]:
+    """The Services without endpoints, and what that proves: nothing where something else is the reason."""
+    return {
+        ref: of_endpoints(ref, snapshot.objects[ref], serving)
+        for ref, serving in services.items()
+        if statuses[ref].reason == NO_ENDPOINTS
+    }
+
+
 def _excused(target: Target, obj: Object | None, index: _Index) -> int:
     if obj is None or not index.nodes or target.ref.group_kind != ("apps", "DaemonSet"):
         return 0
@@ -229,6 +268,7 @@ def _status(
     now: float,
     *,
     excused_nodes: int = 0,
+    serving: Serving | None = None,
 ) -> ObjectStatus:
     if target.gone:
         return _gone(target, obj)
@@ -240,8 +280,9 @@ def _status(
         return waiting("Replaced", "is another object than the one that was written")
     if number(obj, "metadata", "generation") < target.generation:
         return waiting("NotObserved", "the change has not been seen in the cluster yet")
+    slices = serving.slices or () if serving else ()
     try:
-        return assess(
+        status = assess(
             obj,
             rules=policy.rules,
             has_status_subresource=target.has_status_subresource,
@@ -249,11 +290,15 @@ def _status(
             now=now,
             wait_for_first_consumer=target.wait_for_first_consumer,
             class_exists=target.class_exists,
+            endpoints=ready_endpoints(obj, slices) if serving else None,
             excused_nodes=excused_nodes,
         )
     except ValueError as error:
         # Validation has read the rules of the manifest; these are someone else's, on the live object.
         return unknown("RuleInvalid", str(error))
+    if serving and status.reason == NO_ENDPOINTS:
+        return replace(status, message=lack(obj, serving))
+    return status
 
 
 STEADY_S = 10.0

@@ -55,6 +55,7 @@ class CauseCode(StrEnum):
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     POD_FAILED = "PodFailed"
     ADDRESS_PENDING = "AddressPending"
+    NO_ENDPOINTS = "NoEndpoints"
     CLAIM_PENDING = "ClaimPending"
     SCALING_BROKEN = "ScalingBroken"
     CUSTOM_RESOURCE_FAILED = "CustomResourceFailed"

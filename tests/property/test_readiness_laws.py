@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.evidence import EvidenceLog, evidence, remember
 from pipeline.core.readiness import RULES, assess
+from pipeline.core.readiness.endpoints import Serving
 from pipeline.core.readiness.nodes import excused
 from pipeline.core.ready_rules import parse_rules
 from pipeline.core.rollout import RolloutLog, Snapshot, Target, step
@@ -256,6 +257,39 @@ def test_any_cluster_can_be_looked_at(found: list[Any]) -> None:
 
     assert set(decision.statuses) == set(by_ref)
     assert decision.done == (not decision.pending)
+
+
+@st.composite
+def endpoint_slices(draw: st.DrawFn) -> dict[str, Any]:
+    """A slice of the Service of ``objects``, with anything in it."""
+    labels = {"kubernetes.io/service-name": "x", "endpointslice.kubernetes.io/managed-by": draw(MANAGERS)}
+    meta = {"namespace": "demo", "labels": labels, "ownerReferences": draw(JSON)}
+    endpoints = draw(st.lists(st.fixed_dictionaries({"conditions": JSON}), max_size=2) | JSON)
+    return {"metadata": meta, "endpoints": endpoints, "ports": draw(st.just([{"port": 80}]) | JSON)}
+
+
+MANAGERS = st.sampled_from(["endpointslice-controller.k8s.io", "mesh.example.com"])
+SPECS = st.fixed_dictionaries(
+    {"selector": st.just({"app": "web"}) | JSON, "ports": st.just([{"port": 80, "targetPort": "web"}]) | JSON}
+)
+STATUSES = st.builds(ObjectStatus, st.sampled_from(Status))
+
+
+@given(SPECS, st.none() | st.lists(endpoint_slices(), max_size=3), STATUSES)
+def test_a_service_is_current_or_somebody_is_to_blame(
+    spec: Any, slices: list[Any] | None, workload: ObjectStatus
+) -> None:
+    service = {"kind": "Service", "apiVersion": "v1", "metadata": {"name": "x", "namespace": "demo"}}
+    service["spec"] = spec
+    ref = ObjectRef.of(service)
+    seen = Serving(workloads={REF: workload}, slices=slices)
+
+    snapshot = Snapshot(objects={ref: service}, services={ref: seen})
+    decision = step([Target(ref=ref)], snapshot, RolloutLog(), Rollout(), 1.7e9)
+
+    blamed = ref in {who for who, _ in decision.pending}
+    assert decision.done + blamed + (ref in decision.blameless) == 1
+    assert not (blamed and (slices is None or workload.status is not Status.CURRENT))
 
 
 @given(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.core.at_field import warning
 from pipeline.core.kinds import builtin
@@ -100,20 +100,27 @@ def _ports(
     """Named target ports that no container of the selected workloads has."""
     if not workloads or not (service.ref in written or any(w.ref in written for w in workloads)):
         return
-    names = {name for workload in workloads for name in _port_names(workload)}
+    names = {name for workload in workloads for name in port_names(workload)}
     ports = get_path(service.body, "spec", "ports")
     for index, port in enumerate(ports if isinstance(ports, list) else ()):
         target = get_path(port, "targetPort")
         if not isinstance(target, str) or target.isdigit() or target in names:
             continue
-        near = nearest(target, sorted(names))
-        known = f"there are {', '.join(sorted(names)[:10])}" if names else "they name no port"
         message = f"targetPort {shown(target)} is the name of no port of {workloads[0].ref.short}"
         path = ("spec", "ports", index, "targetPort")
-        yield warning(service, path, "no-such-port", message, f"did you mean {near}?" if near else known)
+        yield warning(service, path, "no-such-port", message, port_hint(target, names))
 
 
-def _port_names(workload: Workload) -> Iterator[str]:
+def port_hint(target: str, names: Iterable[str]) -> str:
+    """What a name that no port has was probably meant to be, of the names that there are."""
+    known = sorted(names)
+    if near := nearest(target, known):
+        return f"did you mean {near}?"
+    return f"there are {', '.join(known[:10])}" if known else "they name no port"
+
+
+def port_names(workload: Workload) -> Iterator[str]:
+    """The names that its containers give to their ports."""
     for container, _ in workload.containers():
         ports = container.get("ports")
         for port in ports if isinstance(ports, list) else ():

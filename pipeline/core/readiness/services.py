@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pipeline.core.readiness.verdicts import Facts, current, waiting
 from pipeline.core.reading import condition, items, mapping, number, text
 from pipeline.model.objects import Object
-from pipeline.model.status import ObjectStatus
+from pipeline.model.status import ObjectStatus, Status
+
+NO_ENDPOINTS = "NoEndpoints"
 
 _OLD_CLASS = "kubernetes.io/ingress.class"  # from before spec.ingressClassName (networking/v1)
 
@@ -22,8 +24,13 @@ def service(obj: Object, facts: Facts) -> ObjectStatus:
     """
     if text(obj, "spec", "type") == "ExternalName":
         return current("Exists", f"is another name of {text(obj, 'spec', 'externalName')}")
-    if mapping(obj, "spec", "selector") and facts.endpoints == 0:
-        return waiting("NoEndpoints", "none of the pods that it selects is ready")
+    reached = _reached(obj)
+    if reached.status is Status.CURRENT and mapping(obj, "spec", "selector") and facts.endpoints == 0:
+        return waiting(NO_ENDPOINTS, "none of the pods that it selects is ready")
+    return reached
+
+
+def _reached(obj: Object) -> ObjectStatus:
     if text(obj, "spec", "type") != "LoadBalancer":
         return current("Exists", "needs no load balancer")
     refused = condition(obj, "LoadBalancerPortsError")
