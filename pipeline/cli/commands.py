@@ -266,15 +266,16 @@ def _diff(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
 
 def _assess(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     from pipeline.adapters import yaml
-    from pipeline.core.readiness import assess
+    from pipeline.core.saved import assess_saved
 
-    verdicts = []
+    manifests = []
     for name in args.filename:
         try:
             data = Path(name).read_bytes()
         except OSError as error:
             raise InvalidError(f"read {name}: {error.strerror}") from error
-        verdicts += [(m.ref, assess(m.body)) for m in yaml.load_manifests(name, data)]
+        manifests += yaml.load_manifests(name, data)
+    verdicts = assess_saved(manifests)
     screen.show_document(document.assess_document(verdicts), lambda: tables.assess_text(verdicts))
     settled = all(status.status is Status.CURRENT for _, status in verdicts)
     return ExitCode.DRIFT if args.exit_code and not settled else ExitCode.OK
