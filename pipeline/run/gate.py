@@ -7,13 +7,15 @@ while the gate is at work, as soon as each is written.
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from pipeline.core import rollout
 from pipeline.core.edges import order
 from pipeline.core.readiness import exists_is_enough
+from pipeline.core.readiness.endpoints import Serving, service_of
+from pipeline.core.readiness.services import NO_ENDPOINTS
 from pipeline.core.reading import uid
 from pipeline.core.rollout import WORKLOADS, RolloutDecision, RolloutLog
 from pipeline.model.errors import PipelineError
@@ -21,10 +23,11 @@ from pipeline.model.events import Note, RolloutProgress
 from pipeline.model.objects import Manifest, Object, ObjectRef
 from pipeline.model.release import RolloutEntry
 from pipeline.model.status import CauseCode, ObjectStatus, Status
+from pipeline.run.endpoints import Endpoints
 from pipeline.run.follow import Update
 from pipeline.run.session import Session
 from pipeline.run.sight import Sight
-from pipeline.run.targets import NODES, Facts, Target, companions
+from pipeline.run.targets import NODES, SERVICE, SLICES, Facts, Target, companions
 from pipeline.run.unblock import Unblocker
 
 TICK_S = 0.25
@@ -52,7 +55,8 @@ Inbox = queue.SimpleQueue[object]
 
 class Gate:
     """``expected`` are all objects that may become targets: they decide how wide to look. ``count`` is how
-    many are going to be waited for, as far as that is known: it decides how soon to look closely."""
+    many are going to be waited for, as far as that is known: it decides how soon to look closely.
+    ``endpoints``: a Service that is written must find pods of the workloads among ``expected``."""
 
     def __init__(
         self,
@@ -62,7 +66,9 @@ class Gate:
         *,
         quiet: bool = False,
         count: int = 0,
+        endpoints: bool = False,
     ) -> None:
+        expected = tuple(expected)
         self._session = session
         self._inbox = inbox
         self._quiet = quiet
@@ -74,6 +80,8 @@ class Gate:
         self.statuses: dict[ObjectRef, ObjectStatus] = {}
         self._settled: dict[ObjectRef, float] = {}
         self._sight = Sight(session, expected, inbox.put)
+        self._endpoints = Endpoints(session, self._sight, [t.manifest for t in expected if endpoints])
+        self._all_sent = False
         self._unblocker = Unblocker(session)
         self.before: dict[ObjectRef, ObjectStatus] = {}
         self._log = RolloutLog()
@@ -102,20 +110,28 @@ class Gate:
             if target.before is not None:
                 self.before[ref] = target.before
             self._targets[ref] = self._facts.core_target(target)
+            self._endpoints.expect(target)
             self.statuses[ref] = self._first_look(target, now)
             self._news = True
             if self.statuses[ref].status is Status.CURRENT:
-                self._settle(ref)
+                self._settle(ref, target.live)
             else:
                 self._active.add(ref)
                 if follow:
                     self._follow_target(target)
         if follow and self._count <= _MANY:
             self._follow_companions()  # of many, with the next whole look
+            self._follow_endpoints()
+
+    def expect_no_more(self) -> None:
+        """Everything is sent: a workload that is not waited for by now gives no Service its pods."""
+        self._all_sent = True
+        self._due = 0.0
 
     def is_current(self, ref: ObjectRef) -> bool:
-        """True also for what is not waited for."""
-        return ref not in self._active
+        """Whether what needs the object may go. True also for what is not waited for, and for a Service that
+        is there but for its pods: they may need what waits for the Service."""
+        return ref not in self._active or self._lacks_endpoints(ref)
 
     def seen(self, ref: ObjectRef) -> Object | None:
         """The object as a follower last saw it."""
@@ -132,8 +148,18 @@ class Gate:
     def _first_look(self, target: Target, now: float) -> ObjectStatus:
         if target.live is None:
             return _STARTING
+        return self._status_of(target.ref, target.live, now)
+
+    def _status_of(self, ref: ObjectRef, obj: Object | None, now: float) -> ObjectStatus:
         policy = self._session.environment.rollout
-        return rollout.status_of(self._targets[target.ref], target.live, self._log, policy, now)
+        serving = self._services({ref: obj}).get(ref) if obj else None
+        return rollout.status_of(self._targets[ref], obj, self._log, policy, now, serving)
+
+    def _services(self, objects: Mapping[ObjectRef, Object]) -> Mapping[ObjectRef, Serving]:
+        return self._endpoints.of(objects, self.statuses, all_sent=self._all_sent)
+
+    def _lacks_endpoints(self, ref: ObjectRef) -> bool:
+        return ref.group_kind == SERVICE and self.statuses[ref].reason == NO_ENDPOINTS
 
     # --- following
 
@@ -166,6 +192,17 @@ class Gate:
             for namespace in namespaces:
                 self._sight.follow(resource, namespace, ours=False)
 
+    def _follow_endpoints(self) -> None:
+        """Where Services find their pods; of many only once nothing else is waited for: until then most have
+        none, and each pod of each of them would be news."""
+        if self._is_large and not self._all_sent:
+            return
+        lacking = {ref for ref in self._active if self._lacks_endpoints(ref)}
+        if self._is_large and lacking != self._active:
+            return
+        for namespace in {ref.namespace for ref in lacking}:
+            self._sight.follow(SLICES, namespace, ours=False)
+
     # --- the loop's part
 
     def take_in(self, update: Update) -> None:
@@ -184,17 +221,19 @@ class Gate:
             if ref in self._targets:
                 self._active.add(ref)
                 self._changed.add(ref)
+            elif update.key[1] == SLICES.kind and (service := service_of(obj)) in self._active:
+                self._changed.add(service)
+        if update.forbidden:
+            self._due = 0.0
 
     def _note_ends(self, update: Update) -> None:
         """A run that has ended may be cleaned up (a Job's TTL) before we looked: its last state tells."""
         now = self._session.cluster.server_time()
         for obj in update.objects:
             ref = ObjectRef.of(obj) if "kind" in obj else None
-            target = self._targets.get(ref) if ref in self._active else None
-            if ref is None or target is None:
+            if ref is None or ref not in self._active:
                 continue
-            status = rollout.status_of(target, obj, self._log, self._session.environment.rollout, now)
-            self._log = rollout.settled(self._log, ref, status)
+            self._log = rollout.settled(self._log, ref, self._status_of(ref, obj, now))
 
     def wait(self, longest_s: float = TICK_S) -> list[object]:
         """Everything that arrived, after at most so many seconds; updates are taken in, the rest returned."""
@@ -230,20 +269,21 @@ class Gate:
         if self._is_large and self._explains:
             self._sight.forget_companions()
         refs = [ref for ref in self.waiting if self._sight.is_synced(ref)]
-        policy = self._session.environment.rollout
+        snapshot = self._sight.snapshot(refs)
         decision = rollout.step(
             [self._targets[ref] for ref in refs],
-            self._sight.snapshot(refs),
+            replace(snapshot, services=self._services(snapshot.objects)),
             self._log,
-            policy,
+            self._session.environment.rollout,
             now,
             blindly=not self._explains,
         )
         self._log = decision.log
         for ref, status in decision.statuses.items():
-            self._note(ref, status)
+            self._note(ref, status, snapshot.objects.get(ref))
         spent = clock.monotonic() - started
         self._due = clock.monotonic() + self._pause_s(spent)
+        self._follow_endpoints()
         self._tell()
         if not decision.fatal:
             return decision
@@ -274,25 +314,25 @@ class Gate:
 
     def _judge_changed(self) -> None:
         now = self._session.cluster.server_time()
-        policy = self._session.environment.rollout
         for ref in self._changed & self._active:
             if self._sight.is_synced(ref):
                 obj = self._sight.object(ref)
-                status = rollout.status_of(self._targets[ref], obj, self._log, policy, now)
+                status = self._status_of(ref, obj, now)
                 if status.status is Status.CURRENT and self._explains and ref.group_kind in WORKLOADS:
                     self._due = 0.0  # its pods have a say, in the next look
                     continue
-                self._note(ref, status)
+                self._note(ref, status, obj)
                 if status.status is Status.FAILED:
                     self._due = 0.0  # the next look says why
         self._changed.clear()
+        self._follow_endpoints()
         self._tell()
 
-    def _note(self, ref: ObjectRef, status: ObjectStatus) -> None:
+    def _note(self, ref: ObjectRef, status: ObjectStatus, obj: Object | None) -> None:
         self._news = self._news or self.statuses[ref] != status
         self.statuses[ref] = status
         if status.status is Status.CURRENT:
-            self._settle(ref)
+            self._settle(ref, obj)
         else:
             self._settled.pop(ref, None)
 
@@ -318,8 +358,9 @@ class Gate:
 
     # --- inside
 
-    def _settle(self, ref: ObjectRef) -> None:
+    def _settle(self, ref: ObjectRef, obj: Object | None) -> None:
         self._active.discard(ref)
+        self._endpoints.settled(ref, obj)
         self._settled.setdefault(ref, self.elapsed_s)
         self._log = rollout.settled(self._log, ref, self.statuses[ref])
         if self._is_large:

@@ -40,7 +40,8 @@ def nothing_to_write(attempt: Attempt) -> None:
 def write_and_verify(attempt: Attempt) -> None:
     attempt.begin(Phase.APPLYING)
     inbox: Inbox = SimpleQueue()
-    gate = Gate(attempt.session, attempt.expected(), inbox, count=len(attempt.plan.writes))
+    writes = len(attempt.plan.writes)
+    gate = Gate(attempt.session, attempt.expected(), inbox, count=writes, endpoints=True)
     try:
         if _apply(attempt, gate, inbox) and _verify(attempt, gate):
             gate.stop()

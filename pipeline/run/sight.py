@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from pipeline.core.desired import owner_selector
+from pipeline.core.readiness.endpoints import service_of
 from pipeline.core.reading import owner_uid, text, uid
 from pipeline.core.rollout import Snapshot
 from pipeline.model.errors import PipelineError
 from pipeline.model.objects import Object, ObjectRef, ResourceType
 from pipeline.run.follow import Followed, Follower, Key, Update, take_in
 from pipeline.run.session import Session
-from pipeline.run.targets import Target, companions
+from pipeline.run.targets import SERVICE, SLICES, Target, companions
 
 _WIDE = 3
 """In more namespaces than this a kind is followed in all of them at once, where that is allowed."""
@@ -104,6 +105,23 @@ class Sight:
             nodes=self._all("", "Node"),
         )
 
+    def endpoint_slices(self) -> dict[ObjectRef, list[Object]]:
+        """By the Service that they are of."""
+        found: dict[ObjectRef, list[Object]] = {}
+        for endpoint_slice in self._all(SLICES.group, SLICES.kind):
+            found.setdefault(service_of(endpoint_slice), []).append(endpoint_slice)
+        return found
+
+    def is_listed(self, resource: ResourceType, namespace: str) -> bool:
+        """Whether the kind is followed there, and was listed once."""
+        followed = self._at(resource.group, resource.kind, namespace)
+        return followed is not None and followed.synced
+
+    def forbidden(self, resource: ResourceType, namespace: str) -> str:
+        """Why the kind may not be looked at there, as far as that is known."""
+        followed = self._at(resource.group, resource.kind, namespace)
+        return followed.forbidden if followed else ""
+
     @property
     def unseen(self) -> list[str]:
         """Kinds that the cluster has not listed yet."""
@@ -133,14 +151,16 @@ class Sight:
     def _narrow(self, resource: ResourceType, refs: Iterable[ObjectRef]) -> None:
         own = (resource.group, resource.kind)
         for ref in refs:
-            companion = any(r.kind == resource.kind for r in companions([ref]))
+            companion = any(r.kind == resource.kind for r in _beside(ref))
             if ref.namespace and (ref.group_kind == own or companion):
                 self.follow(resource, ref.namespace, ours=ref.group_kind == own)
 
     def _of(self, ref: ObjectRef) -> Followed | None:
         """What follows the object: its own namespace before all of them."""
-        own = self._followed.get((ref.group, ref.kind, ref.namespace))
-        return own or self._followed.get((ref.group, ref.kind, ""))
+        return self._at(*ref.group_kind, ref.namespace)
+
+    def _at(self, group: str, kind: str, namespace: str) -> Followed | None:
+        return self._followed.get((group, kind, namespace)) or self._followed.get((group, kind, ""))
 
     def _all(self, group: str, kind: str) -> list[Object]:
         return [obj for followed in self._of_kind(group, kind) for obj in followed.objects.values()]
@@ -156,6 +176,11 @@ def _scopes(expected: Iterable[Target]) -> tuple[frozenset[tuple[str, str]], boo
     for target in expected:
         labelled = labelled and target.labelled
         namespaces.setdefault(target.ref.group_kind, set()).add(target.ref.namespace)
-        for resource in companions([target.ref]):
+        for resource in _beside(target.ref):
             namespaces.setdefault((resource.group, resource.kind), set()).add(target.ref.namespace)
     return frozenset(kind for kind, names in namespaces.items() if len(names) > _WIDE), labelled
+
+
+def _beside(ref: ObjectRef) -> Iterable[ResourceType]:
+    """The kinds that may be looked at for its sake."""
+    return [*companions([ref]), *([SLICES] if ref.group_kind == SERVICE else [])]

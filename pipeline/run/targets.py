@@ -16,6 +16,9 @@ _EVENTS = ResourceType("", "v1", "Event", "events", True)
 _PODS = ResourceType("", "v1", "Pod", "pods", True)
 NODES = ResourceType("", "v1", "Node", "nodes", False)
 """Where a DaemonSet's pods do not come up for want of a healthy node."""
+SLICES = ResourceType("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", True)
+"""Where a Service's pods are found; looked at only for those that must find some."""
+SERVICE = ("", "Service")
 
 _BETWEEN = {
     ("apps", "Deployment"): ResourceType("apps", "v1", "ReplicaSet", "replicasets", True),

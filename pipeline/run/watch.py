@@ -45,6 +45,7 @@ def watch_rollout(session: Session, targets: Sequence[Target], *, budget_s: floa
 def finish(session: Session, gate: Gate, *, budget_s: float) -> RolloutResult:
     """Wait for all that the gate still waits for."""
     until = session.clock.monotonic() + budget_s
+    gate.expect_no_more()
     last: RolloutDecision | None = None
     while gate.is_waiting:
         session.hold()
@@ -80,6 +81,8 @@ def timed_out(session: Session, gate: Gate, decision: RolloutDecision | None) ->
     explained = rollout.pending_causes(decision) if decision else []
     causes = causes_of(session, explained, gate.manifests, most=_CAUSES, before=gate.before)
     told = {ref for ref, _ in explained}
+    if decision and set(gate.waiting) - decision.blameless:
+        told |= decision.blameless
     for ref in [ref for ref in gate.waiting if ref not in told][: max(0, _CAUSES - len(causes))]:
         message = f"not ready after {gate.elapsed_s:.0f} s: {gate.statuses[ref].message}"
         causes.append(cause_of_time(ref, message, gate.manifests))

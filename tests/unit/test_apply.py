@@ -84,7 +84,7 @@ class Gate:
             return []
 
     def judge(self):
-        return SimpleNamespace(fatal=self.fatal, pending=())
+        return SimpleNamespace(fatal=self.fatal, pending=(), blameless=frozenset())
 
 
 class Server:
