@@ -21,18 +21,21 @@ from tests.cluster.build import toolchain
 from tests.cluster.toolchain import BuildError
 
 BUILD_LIMIT_S = 3600.0
-_LEAN = ("-trimpath", "-ldflags=-s -w")
 VERSION_LIMIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A tool: its Go module and package, and what its version must look like to be the one meant."""
+    """A tool: its Go module and package, and what its version must look like to be the one meant.
+
+    ``stamp`` is the variable that its own builds write the version into, where it does not know it otherwise.
+    """
 
     name: str
     module: str = ""
     package: str = ""
     version: str = ""
+    stamp: str = ""
     ask: tuple[str, ...] = ("version",)
     looks_like: str = ""
 
@@ -50,6 +53,7 @@ KAPP = Peer(
     module="carvel.dev/kapp",
     package="carvel.dev/kapp/cmd/kapp",
     version="v0.64.2",
+    stamp="carvel.dev/kapp/pkg/kapp/version.Version",
     ask=("--version",),
     looks_like=r"0\.6\d",
 )
@@ -83,14 +87,16 @@ def build(peer: Peer) -> str:
         # One package at a time, politely: a benchmark of others may be running.
         flags = f"-p=1 {os.environ.get('GOFLAGS', '')}".strip()
         environ = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": flags, "GOBIN": str(_cache())}
-        why = _go(go, ["install", *_LEAN, f"{peer.package}@{peer.version}"], folder, environ)
+        stamp = f" -X {peer.stamp}={peer.version.lstrip('v')}" if peer.stamp else ""
+        lean = ("-trimpath", f"-ldflags=-s -w{stamp}")
+        why = _go(go, ["install", *lean, f"{peer.package}@{peer.version}"], folder, environ)
         if not why:
             return ""
         # A module with replacements, or of which a proxy has this version but no list of all, cannot be
         # installed as it stands, only as a requirement of another.
         required = f"module example.invalid/peer\n\ngo 1.24\n\nrequire {peer.module} {peer.version}\n"
         (Path(folder) / "go.mod").write_text(required)
-        within = ["install", "-mod=mod", *_LEAN, peer.package]
+        within = ["install", "-mod=mod", *lean, peer.package]
         return _go(go, within, folder, environ) and why
 
 
