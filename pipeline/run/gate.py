@@ -212,8 +212,8 @@ class Gate:
             self._note_ends(update)
         self._sight.take_in(update, self._targets)
         if update.replace:
-            kind = update.key[:2]
-            again = {r for r in self._targets if r.group_kind == kind and self._sight.is_followed(r)}
+            # Only what this list is about: of others, what is settled may be forgotten, and is not gone.
+            again = {r for r in self._targets if self._sight.is_followed_by(update.key, r)}
             self._active |= again
             self._changed |= again
         for obj in update.objects:

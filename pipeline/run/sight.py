@@ -65,8 +65,9 @@ class Sight:
         for followed in self._followed.values():
             followed.objects.clear()
 
-    def is_followed(self, ref: ObjectRef) -> bool:
-        return self._of(ref) is not None
+    def is_followed_by(self, key: Key, ref: ObjectRef) -> bool:
+        """Whether the lists and watches of ``key`` tell of the object."""
+        return ref.group_kind == key[:2] and self._of(ref) is self._followed.get(key)
 
     def is_synced(self, ref: ObjectRef) -> bool:
         """Whether what follows the object, if anything does, has listed it once."""

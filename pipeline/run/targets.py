@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pipeline.core import rollout
 from pipeline.core.rollout import WORKLOADS
 from pipeline.model.errors import PipelineError
-from pipeline.model.objects import Manifest, Object, ObjectRef, ResourceType, get_path
+from pipeline.model.objects import Json, Manifest, Object, ObjectRef, ResourceType, get_path
 from pipeline.model.status import ObjectStatus
 from pipeline.run.session import Session
 
@@ -93,20 +93,23 @@ class Facts:
 
     def _waits_for_consumer(self, manifest: Manifest) -> bool:
         """Whether the claim's storage class binds only once a pod uses it (WaitForFirstConsumer)."""
-        wanted = get_path(manifest.body, "spec", "storageClassName")
-        for item in self._storage_classes():
-            annotations = get_path(item, "metadata", "annotations", default={})
-            default = annotations.get("storageclass.kubernetes.io/is-default-class") == "true"
-            if item["metadata"]["name"] == wanted or (wanted is None and default):
-                return bool(get_path(item, "volumeBindingMode") == "WaitForFirstConsumer")
-        return False
+        return bool(get_path(self._class_of(manifest), "volumeBindingMode") == "WaitForFirstConsumer")
 
     def _class_exists(self, manifest: Manifest) -> bool | None:
         """Whether the class that a claim names is there; None where that cannot be told."""
         wanted = get_path(manifest.body, "spec", "storageClassName")
         if manifest.ref.kind != "PersistentVolumeClaim" or not wanted or not self._storage_classes():
             return None
-        return any(item["metadata"]["name"] == wanted for item in self._storage_classes())
+        return self._class_of(manifest) is not None
+
+    def _class_of(self, manifest: Manifest) -> Object | None:
+        """The class that a claim names, or the default one. One that nobody knew may be new in this plan."""
+        wanted = get_path(manifest.body, "spec", "storageClassName")
+        found = _class_among(self._storage_classes(), wanted)
+        if found is None and wanted:
+            self._classes = None
+            found = _class_among(self._storage_classes(), wanted)
+        return found
 
     def _storage_classes(self) -> list[Object]:
         if self._classes is None:
@@ -116,6 +119,15 @@ class Facts:
             except PipelineError:
                 self._classes = []
         return self._classes
+
+
+def _class_among(classes: Iterable[Object], wanted: Json) -> Object | None:
+    for item in classes:
+        annotations = get_path(item, "metadata", "annotations", default={})
+        default = annotations.get("storageclass.kubernetes.io/is-default-class") == "true"
+        if item["metadata"]["name"] == wanted or (wanted is None and default):
+            return item
+    return None
 
 
 def explained_by(ref: ObjectRef) -> Sequence[ResourceType]:
