@@ -9,7 +9,9 @@ from dataclasses import replace
 from pipeline.core import adoption, structural
 from pipeline.core.conflicts import Conflict, conflicts_of, controllers, is_taken, managers
 from pipeline.core.hints import HINTS
+from pipeline.core.named import Reference, Use
 from pipeline.core.planner import Desired, DryRun
+from pipeline.core.references import references
 from pipeline.core.refused import code_of
 from pipeline.model.errors import ApiError, Problem
 from pipeline.model.objects import FieldPath, Manifest, Object, ObjectRef, digest, get_path
@@ -51,6 +53,7 @@ class DryRunner:
             for d in desired
             if d.manifest.ref.group_kind == ("", "Namespace") and d.manifest.ref not in live
         }
+        self._new = {d.manifest.ref for d in desired if d.manifest.ref not in live}
         self._schemas = structural.schemas(
             d.body for d in desired if d.manifest.ref.kind == "CustomResourceDefinition"
         )
@@ -165,6 +168,10 @@ class DryRunner:
             return self._conflict(desired, error, live)
         if error.is_about_immutability:
             return self._immutable(desired, error, live)
+        if live is None and error.status in (403, 404):
+            needed = [r for r in references(desired.body) if r.target in self._new]
+            if found := self._before_its_needs(desired, needed, error):
+                return found
         schema = self._schemas.get((manifest.api_version, manifest.ref.kind))
         if (
             schema is not None
@@ -174,6 +181,25 @@ class DryRunner:
             # The definition in the cluster is the old one; what counts is the one of this plan.
             return replace(self._by_schema(desired, schema, "its definition changes in this plan"), live=live)
         return DryRun(problems=(_problem(manifest, code_of(error.message), error),), live=live)
+
+    def _before_its_needs(
+        self, desired: Desired, needed: Sequence[Reference], error: ApiError
+    ) -> DryRun | None:
+        """Two kinds are refused while what they name is not there: bare pods, which are tried without it, and
+        bindings by those whose own rights the server compares with the role's."""
+        if error.status == 404:
+            roles = [r.target.short for r in needed if r.kind is Use.ROLE]
+            note = f"not verified by the server: {', '.join(roles)} is created by this plan"
+            return DryRun(note=note) if roles else None
+        without, names = without_new(desired.body, needed)
+        if not names:
+            return None
+        try:
+            tried = self._session.cluster.try_apply(without)
+        except ApiError as again:
+            return self._refused(replace(desired, body=without), again, None)
+        note = f"verified without {', '.join(names)}: created by this plan"
+        return DryRun(note=note, warnings=tried.warnings)
 
     def _conflict(self, desired: Desired, error: ApiError, live: Object | None) -> DryRun:
         if live is None:
@@ -216,6 +242,20 @@ def _renamed(body: Object, namespace: str) -> Object:
     if namespace:
         meta["namespace"] = namespace
     return {**body, "metadata": meta}
+
+
+def without_new(body: Object, needed: Sequence[Reference]) -> tuple[Object, list[str]]:
+    """A bare pod without the account and classes that are not there yet, and which these are.
+
+    Admission looks for them as the pod is created (plugins ServiceAccount, Priority, RuntimeClass).
+    """
+    if ObjectRef.of(body).group_kind != ("", "Pod"):
+        return body, []
+    left_out = {
+        r.path[-1]: r.target.short for r in needed if r.kind in (Use.IDENTITY, Use.CLASS) and len(r.path) == 2
+    }
+    spec = {field: value for field, value in body["spec"].items() if field not in left_out}
+    return {**body, "spec": spec}, list(left_out.values())
 
 
 def _of_policy(error: ApiError) -> tuple[str, ...]:

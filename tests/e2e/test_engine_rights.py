@@ -132,6 +132,33 @@ def test_every_missing_right_is_told_once_with_the_rule_that_grants_it(limited: 
         assert problem["line"]
 
 
+ROLE_AND_BINDING = f"""\
+apiVersion: {RBAC}/v1
+kind: RoleBinding
+metadata: {{name: a-reader}}
+roleRef: {{apiGroup: {RBAC}, kind: Role, name: reader}}
+subjects: [{{kind: ServiceAccount, name: default}}]
+---
+apiVersion: {RBAC}/v1
+kind: Role
+metadata: {{name: reader}}
+rules: [{{apiGroups: [""], resources: [configmaps], verbs: [get]}}]
+"""
+
+
+def test_a_role_is_bound_in_the_run_that_makes_it_also_by_somebody_without_the_right_to_bind(
+    make_repo: MakeRepo, audit: Audit
+) -> None:
+    run = audit.watch(make_repo(create=True), limited=True)
+    grant(run, run.repo.namespace, *OWN, *WORK, (RBAC, ["roles", "rolebindings"], WRITE))
+    run.repo.environment()
+    run.repo.manifest("reader.yaml", ROLE_AND_BINDING)
+    run.repo.commit()
+    result = run.deploy()
+    assert result.code == 0, str(result)
+    assert run.written == ["roles/reader", "rolebindings/a-reader"]
+
+
 # --- warnings
 
 
