@@ -7,7 +7,7 @@ What counts is what the live objects say, as nobody has their manifests any more
 - sync waves, from the last to the first ("higher values first for deletion": Argo CD, sync waves). What names
   none is in wave 0, which gives way to references; but a custom resource is in none then;
 - custom resources before all others, since the controller that has to let go of them may be among those:
-  but for what a declared order puts before them;
+  but for what a declared order puts before them, and for who uses them or what is made of them (a Secret);
 - users before what they use, by the objects' references, and by kapp's rules about how they were applied.
 
 An order gives way to those above it. Declared ones that contradict each other are told and not followed: they
@@ -59,7 +59,7 @@ def delete_order(going: Sequence[Manifest], default_namespace: str) -> DeleteOrd
     followed = _by_source(edge for edge in wanted if not edge.soft)
     problems += [_contradicting(*found) for found in contradictions(followed, _is_an_order)]
     by_default = (edge for edge in wanted if edge.soft)
-    edges = _by_source(chain(*followed.values(), by_default, _users_first(lookup, custom)))
+    edges = _by_source(chain(*followed.values(), by_default, _users_first(lookup)))
     give_way(edges)
     first = _custom_first(edges, custom, [m.ref for m in lookup.manifests if m.ref not in custom])
     found = _needs(lookup, chain(*edges.values(), first))
@@ -110,21 +110,20 @@ def _turned(edge: Edge) -> Edge:
     return replace(edge, source=edge.target, target=edge.source, why=then)
 
 
-def _users_first(lookup: Lookup, custom: Collection[ObjectRef]) -> Iterator[Edge]:
-    """Between what is left of the edges of an apply; none makes a custom resource wait for another object."""
+def _users_first(lookup: Lookup) -> Iterator[Edge]:
+    """Between what is left of the edges of an apply, the other way round."""
     applied = (replace(e, annotation=None, soft=Softness.DEFAULT) for e in grouped(lookup, []))
     edges = _by_source(chain(graph.uses(lookup), applied))
     give_way(edges)
     for edge in chain(*edges.values()):
-        if edge.target not in custom or edge.source in custom:
-            yield replace(
-                edge,
-                source=edge.target,
-                target=edge.source,
-                why="is used by",
-                strength=Strength.EXISTS,
-                soft=Softness.REFERENCE,
-            )
+        yield replace(
+            edge,
+            source=edge.target,
+            target=edge.source,
+            why="is used by",
+            strength=Strength.EXISTS,
+            soft=Softness.REFERENCE,
+        )
 
 
 def _custom_first(

@@ -24,6 +24,7 @@ API_VERSIONS = {
     "Job": "batch/v1",
     "Database": "example.com/v1",
     "Certificate": "cert-manager.io/v1",
+    "Issuer": "cert-manager.io/v1",
     SCALER["kind"]: SCALER["apiVersion"],
 }
 
@@ -86,10 +87,17 @@ def test_custom_resources_go_before_all_others() -> None:
     ]
 
 
-def test_a_custom_resource_does_not_wait_for_those_that_use_what_is_made_of_it() -> None:
+def test_who_reads_what_a_custom_resource_makes_is_deleted_before_it() -> None:
     user = obj("Pod/web", spec={"volumes": [{"name": "v", "secret": {"secretName": "tls"}}]})
-    made_from = obj("Certificate/c", spec={"secretName": "tls"})
-    assert order(user, made_from) == [["Certificate/c"], ["Pod/web"]]
+    made_from = obj("Certificate/c", spec={"secretName": "tls", "issuerRef": {"name": "own"}})
+    going = [user, made_from, obj("Issuer/own"), obj("Database/db"), obj("Pod/controller")]
+    assert order(*going) == [
+        ["Database/db"],
+        ["Pod/web"],
+        ["Certificate/c"],
+        ["Issuer/own"],
+        ["Pod/controller"],
+    ]
 
 
 def test_what_was_applied_after_a_group_goes_before_it() -> None:
