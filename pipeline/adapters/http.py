@@ -6,6 +6,7 @@ Thread-safe: the pool is, the credentials are, and the rest is one small locked 
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import threading
 from collections.abc import Callable, Mapping
@@ -28,6 +29,19 @@ from .retry import FIRST_CONTACT_S, TOTAL_S, Again, Retrier, attempts_worth, ret
 CONNECT_S = 10.0
 READ_S = 60.0  # the API server itself gives up on a request after 60 s
 _NEVER = urllib3.Retry.from_int(False, redirect=False)  # retries are ours
+
+
+_NOT_IN_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+
+
+def encode(body: Json) -> bytes:
+    """JSON that means the same to those who read it as YAML, as the server does with an apply.
+
+    There some characters are refused, and line breaks of Unicode are folded with the blanks around them
+    (YAML 1.1, "Character Set" and "Line Break Characters"): they are escaped.
+    """
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +186,7 @@ class Http:
             headers["Accept-Encoding"] = "gzip"
         body = None
         if call.body is not None:
-            body = json.dumps(call.body, ensure_ascii=False, separators=(",", ":")).encode()
+            body = encode(call.body)
             headers["Content-Type"] = call.content_type
         query = _encoded(tuple(call.query.items())) if call.query else ""
         try:

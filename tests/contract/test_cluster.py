@@ -66,6 +66,24 @@ def test_what_was_applied_can_be_read_listed_and_deleted(kube: KubeCluster, name
     assert kube.get(ref, "v1") is None
 
 
+NO_TEXT_OF_YAML = [
+    *map(chr, range(0x7F, 0xA0)),
+    "\u2028",
+    "\u2029",
+    "\ufeff",
+    "\ufffe",
+    "\uffff",
+    "\U0001ffff",
+]
+
+
+def test_every_character_of_a_string_arrives(kube: KubeCluster, namespace: str) -> None:
+    """The server reads what is applied as YAML, which refuses some characters and folds lines at others."""
+    data = {f"{ord(char):x}": f"a {char} b{char}c" for char in [*map(chr, range(0x20)), *NO_TEXT_OF_YAML]}
+    applied = kube.apply(config_map(namespace, **data))
+    assert applied["data"] == data
+
+
 def test_a_dry_run_changes_nothing(kube: KubeCluster, namespace: str) -> None:
     ref = ObjectRef("", "ConfigMap", namespace, "settings")
 
