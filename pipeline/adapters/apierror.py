@@ -116,6 +116,7 @@ def _plain(status: int, body: bytes | Mapping[str, Any]) -> str:
 
 _PHRASES = re.compile(
     r"\.[A-Za-z]{1,60}: field not declared in schema|illegal base64 data|exceeded quota"
+    r"|etcdserver: request is too large"
     r"|field is immutable when `immutable` is set|because it is being terminated|already exists"
     # The words of RBAC; names of users and resources hold no value of a Secret.
     r'|User "[^"]{1,200}" cannot [a-z]{1,20} resource "[a-z/]{1,60}" in API group "[a-z0-9.]{0,60}"'

@@ -30,8 +30,10 @@ LONGEST_RETRY_AFTER_S = 20.0
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 5.0
 
-_ETCD = re.compile(r"etcdserver|leader changed|storage is \(re\)initializing", re.IGNORECASE)
-"""An election or an overload of etcd passes."""
+_ETCD = re.compile(
+    r"etcdserver(?!: request is too large)|leader changed|storage is \(re\)initializing", re.IGNORECASE
+)
+"""An election or an overload of etcd passes; an object does not become smaller."""
 
 _WEBHOOK_STARTING = re.compile(
     r"failed calling webhook.*(connection refused|no endpoints available|i/o timeout|EOF"

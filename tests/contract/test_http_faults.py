@@ -120,6 +120,15 @@ def test_what_somebody_else_wrote_is_not_taken_for_ours(
     assert refused.value.reason == "AlreadyExists"
 
 
+def test_what_etcd_finds_too_large_is_not_sent_again(kube: KubeCluster, script: Script) -> None:
+    script.says(status(500, "", "etcdserver: request is too large"), Reply(body=POD))
+
+    with pytest.raises(ApiError, match="request is too large"):
+        kube.apply(POD)
+
+    assert len(script.requests) == 1
+
+
 def test_a_lost_reply_to_a_replacement_says_that_its_fate_is_unknown(
     kube: KubeCluster, script: Script
 ) -> None:
