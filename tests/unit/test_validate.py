@@ -319,8 +319,15 @@ def test_a_workload_without_containers_is_told() -> None:
 MIB = 1024 * 1024
 
 
-def _sized(kind: str, field: str, size: int, api_version: str = "v1") -> str:
-    return _head(api_version, kind) + f"{field}: {{a: {'x' * (size // 2)}, b: {'x' * (size - size // 2)}}}\n"
+def _sized(kind: str, field: str, size: int, api_version: str = "v1", character: str = "x") -> str:
+    one, two = character * (size // 2), character * (size - size // 2)
+    return _head(api_version, kind) + f'{field}: {{a: "{one}", b: "{two}"}}\n'
+
+
+def _keys(count: int) -> str:
+    """A ConfigMap with many keys of 250 characters, and nothing in them."""
+    keys = ", ".join(f"{'k' * 245}{number:05}: a" for number in range(count))
+    return _head("v1", "ConfigMap") + f"data: {{{keys}}}\n"
 
 
 @pytest.mark.parametrize(
@@ -333,7 +340,17 @@ def _sized(kind: str, field: str, size: int, api_version: str = "v1") -> str:
         (_sized("Secret", "data", MIB * 4 // 3 // 8 * 8), []),
         (_sized("Secret", "data", MIB * 4 // 3 // 8 * 8 + 8), [("data-too-large", 4)]),
         (_sized("ConfigMap", "data", 4 * MIB), [("data-too-large", 4)]),
-        (_sized("Widget", "spec", MIB - 200, "example.com/v1"), []),
+        # Quotes are two bytes of what is sent, and one of what is stored.
+        (_sized("ConfigMap", "data", MIB, character='\\"'), []),
+        (_sized("Secret", "stringData", MIB, character='\\"'), []),
+        (_sized("ConfigMap", "data", MIB, character="\\x01"), [("object-too-large", 3)]),
+        (_keys(2500), []),
+        (_keys(4000), [("object-too-large", 3)]),
+        (_sized("NetworkPolicy", "spec", 2 * MIB, "networking.k8s.io/v1"), [("object-too-large", 3)]),
+        (_head("v1", "Endpoints") + "subsets:\n" + "- {notReadyAddresses: []}\n" * 80_000, []),
+        (_sized("Widget", "spec", MIB - 1000, "example.com/v1"), []),
+        (_sized("Widget", "spec", MIB // 5, "example.com/v1", character="<"), [("object-large", 3)]),
+        (_sized("Widget", "spec", MIB // 3, "example.com/v1", character="<"), [("object-too-large", 3)]),
         (_sized("Widget", "spec", MIB, "example.com/v1"), [("object-large", 3)]),
         (_sized("Widget", "spec", 3 * MIB // 2, "example.com/v1"), [("object-too-large", 3)]),
         (_sized("Widget", "spec", 3 * MIB, "example.com/v1"), [("object-too-large", 3)]),
@@ -348,9 +365,14 @@ def test_the_limit_that_is_broken_is_named() -> None:
     (stored,) = _check(_sized("Widget", "spec", 2 * MIB, "example.com/v1"))
     (sent,) = _check(_sized("Widget", "spec", 4 * MIB, "example.com/v1"))
     (large,) = _check(_sized("Widget", "spec", MIB, "example.com/v1"))
-    assert "it has 2.0 MiB as JSON, etcd takes 1.5 MiB" in stored.message
+    assert "of it 2.0 MiB are stored, with the server's own bookkeeping; etcd takes 1.5 MiB" in stored.message
     assert "it has 4.0 MiB as JSON, the API server takes 3 MiB" in sent.message
     assert (stored.warning, sent.warning, large.warning) == (False, False, True)
+
+
+def test_a_key_of_string_data_that_wins_over_data_is_counted_once() -> None:
+    half = "x" * (MIB * 3 // 4)
+    assert _told(_head("v1", "Secret") + f"data: {{a: {half}}}\nstringData: {{a: {half}}}\n") == []
 
 
 def test_the_size_is_counted_in_bytes() -> None:
@@ -363,6 +385,13 @@ def test_the_size_is_counted_in_bytes() -> None:
 )
 def test_annotations_are_limited_in_total(size: int, told: list[tuple[str, int]]) -> None:
     assert _told(_head("v1", "ConfigMap", more=f", annotations: {{a: {'x' * size}}}")) == told
+
+
+def test_annotations_of_the_pods_that_a_schedule_makes_are_limited_too() -> None:
+    notes = f"{{annotations: {{a: {'x' * 256 * 1024}}}}}"
+    pod = f"{{metadata: {notes}, spec: {{containers: [{{name: a, image: 'b:1'}}]}}}}"
+    text = _head("batch/v1", "CronJob") + f"spec:\n  jobTemplate: {{spec: {{template: {pod}}}}}\n"
+    assert _told(text) == [("annotations-too-large", 5)]
 
 
 def test_a_small_object_is_not_written_out_to_learn_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
