@@ -32,7 +32,12 @@ def predict(outlook: Outlook) -> list[Problem]:
         *_of_definitions(outlook),
         *(api_problems(outlook.written, server=outlook.facts.server) if outlook.facts.server else ()),
     ]
-    return sorted(found, key=lambda p: (p.warning, str(p.origin), p.code, p.message))
+    return sorted(found, key=lambda p: (p.warning, *_place(p), p.code, p.message))
+
+
+def _place(problem: Problem) -> tuple[str, int]:
+    """As text line 12 would come before line 5."""
+    return (problem.origin.path, problem.origin.line) if problem.origin else ("", 0)
 
 
 def _of_pods(outlook: Outlook) -> Iterator[Problem]:
