@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
@@ -103,6 +105,67 @@ def _maps(**notes: tuple[str, ...]) -> dict[str, str]:
     return {f"{name}.yaml": noted("ConfigMap", name, *of) for name, of in notes.items()}
 
 
+KEEPING = {
+    "own": "pipeline/prune: keep",
+    "helm": "helm.sh/resource-policy: keep",
+    "argo": "argocd.argoproj.io/sync-options: SkipDryRunOnMissingResource=true,Prune=false",
+    "argo-delete": "argocd.argoproj.io/sync-options: Delete=false",
+    "kapp": "kapp.k14s.io/delete-strategy: orphan",
+    "flux": "kustomize.toolkit.fluxcd.io/prune: disabled",
+    "cli-utils": "cli-utils.sigs.k8s.io/on-remove: keep",
+    "kpt": "client.lifecycle.config.k8s.io/deletion: detach",
+    "kluctl": 'kluctl.io/skip-delete: "true"',
+}
+"""What people of each tool write so that an object stays."""
+
+
+def _noted(name: str, annotation: str) -> str:
+    return config_map(name).replace(
+        f"metadata: {{name: {name}}}", f"metadata:\n  name: {name}\n  annotations:\n    {annotation}"
+    )
+
+
+REFUSING = """\
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: $NS}
+spec:
+  matchConstraints:
+    namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: $NS}}
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [DELETE], resources: [configmaps]}]
+  validations: [{expression: "has(request.dryRun) && request.dryRun", message: nothing goes from here}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: $NS}
+spec: {policyName: $NS, validationActions: [Deny]}
+"""
+"""What no dry run foretells: the deletion itself is refused."""
+
+
+def _refuse_deletions(repo: Workspace) -> None:
+    """In effect when this returns."""
+    repo.kubectl("apply", "-f", "-", stdin=REFUSING.replace("$NS", repo.namespace))
+    until(lambda: not _can_delete(repo), "for the policy")
+
+
+def _allow_deletions(repo: Workspace) -> None:
+    """As ``_refuse_deletions``."""
+    repo.kubectl("delete", "-f", "-", stdin=REFUSING.replace("$NS", repo.namespace))
+    until(lambda: _can_delete(repo), "for the policy's end")
+
+
+def _can_delete(repo: Workspace) -> bool:
+    folder, api = f"/api/v1/namespaces/{repo.namespace}/configmaps", repo.cluster.api
+    with suppress(HTTPError):
+        api.call("POST", folder, {"metadata": {"name": "probe"}})
+    try:
+        api.call("DELETE", f"{folder}/probe")
+    except HTTPError:
+        return False
+    return True
+
+
 GONE = {"gone.yaml": config_map("gone")}
 RULES = _maps(
     a=(_rule("delete after deleting shop/db"),),
@@ -147,6 +210,9 @@ CASES = {
     "before a write": Case(
         _maps(old=(_group("db"),)), coming=_maps(new=(_rule("upsert after deleting shop/db"),))
     ),
+    "kept": Case({f"{name}.yaml": _noted(name, note) for name, note in KEEPING.items()} | GONE),
+    "refused": Case(GONE, _refuse_deletions),
+    "refused for good": Case(GONE, _refuse_deletions, "rollback: {auto: false}"),
 }  # fmt: skip
 
 
@@ -317,6 +383,36 @@ def test_what_a_failed_release_made_goes_by_its_rules_too(make_repo: MakeRepo, a
     deleted = [r.what for r in witness.writes if r.verb == "delete"]
     first, *group, last = (what for what in deleted if what.startswith("configmaps/"))
     assert (first, sorted(group), last) == ("configmaps/z", ["configmaps/m", "configmaps/o"], "configmaps/a")
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_what_any_tool_was_told_to_keep_is_kept_and_said_so(told: dict[str, Told], name: str) -> None:
+    story = told["kept"]
+    assert story.result.code == 0, str(story.result)
+    assert story.has("configmaps", name)
+    assert not story.has("configmaps", "gone")
+    assert story.change(name)["action"] == "keep"
+    (note,) = [line for line in story.result.stderr.splitlines() if f"/{name}: left in the cluster" in line]
+    assert KEEPING[name].partition(":")[0] in note
+
+
+@pytest.mark.parametrize(("name", "code"), [("refused", 10), ("refused for good", 11)])
+def test_what_could_not_be_deleted_is_named_and_deleted_by_a_later_run(
+    told: dict[str, Told], name: str, code: int
+) -> None:
+    story = told[name]
+    repo = story.run.repo
+    assert story.result.code == code, str(story.result)
+    (cause,) = story.result.document["causes"]
+    assert cause["object"].endswith("/gone")
+    assert "nothing goes from here" in cause["message"]
+    assert repo.get("configmaps", "gone") is not None
+
+    _allow_deletions(repo)
+    again = story.run.deploy()
+    assert again.code == 0, str(again)
+    assert [r.what for r in story.run.writes if r.verb == "delete"] == ["configmaps/gone"]
+    assert repo.get("configmaps", "gone") is None
 
 
 def test_an_object_of_another_environment_is_refused(make_repo: MakeRepo, audit: Audit) -> None:
