@@ -11,8 +11,10 @@ _WORDS: Final = (
     (re.compile(r"failed calling webhook|failed to call webhook"), CauseCode.WEBHOOK_UNAVAILABLE),
     (re.compile(r"exceeded quota"), CauseCode.QUOTA_EXCEEDED),
     (re.compile(r"because it is being terminated"), CauseCode.NAMESPACE_TERMINATING),
+    (re.compile(r"held by its finalizers"), CauseCode.FINALIZER_STUCK),
 )
-"""k8s.io/apiserver: ``webhook.ErrCallingWebhook``, admission plugins ``resourcequota`` and ``lifecycle``."""
+"""k8s.io/apiserver: ``webhook.ErrCallingWebhook``, admission plugins ``resourcequota`` and ``lifecycle``; the
+last are our own, of what does not go (``run.send``)."""
 
 
 def code_of(message: str) -> CauseCode:

@@ -72,8 +72,8 @@ class Applier:
         self._gate = gate
         self._inbox = inbox
         self._target_of = target_of
-        self._sender = Sender(session, live or {})
         self._until = session.clock.monotonic() + budget_s
+        self._sender = Sender(session, live or {}, until=self._until)
         self._changes = {c.ref: c for c in plan.changes if c.action is not Action.DELETE}
         self._schedule = Schedule(plan, self._changes)
         self._running = 0

@@ -14,15 +14,12 @@ from pipeline.model.objects import ObjectRef
 from pipeline.model.plan import Change
 from pipeline.model.release import Applied
 from pipeline.run.apply import ApplyFailedError
-from pipeline.run.send import GONE_WAIT_S, StillThereError, not_yet, wait_gone
+from pipeline.run.send import GONE_WAIT_S, LEAST_WAIT_S, StillThereError, not_yet, wait_gone
 from pipeline.run.session import Session, in_parallel
 
 LEFT = "left"
 """The result of a deletion of which the object is still there: held by something, or not sent as another one
 that must be gone before is."""
-
-_LEAST_WAIT_S = 1.0
-"""Longer than a deletion takes that nothing holds: that one is seen to its end though the time is over."""
 
 
 def prune(
@@ -47,7 +44,7 @@ def prune(
                 going.append(change)
             else:
                 results.append(_held_back(session, change, awaited))
-        longest_s = max(_LEAST_WAIT_S, min(GONE_WAIT_S, until - session.clock.monotonic()))
+        longest_s = max(LEAST_WAIT_S, min(GONE_WAIT_S, until - session.clock.monotonic()))
         done = in_parallel(session, partial(_delete, session, longest_s), going)
         results += [applied for applied, _ in done]
         still |= {applied.ref for applied in results if applied.result == LEFT}

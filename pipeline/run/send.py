@@ -15,6 +15,9 @@ from pipeline.run.session import Session
 GONE_WAIT_S = 60.0
 """How long a deleted object may take to go; what holds it is named then."""
 
+LEAST_WAIT_S = 1.0
+"""Longer than a deletion takes that nothing holds: that one is seen to its end though the time is over."""
+
 _GONE_POLL_S = 0.2
 _CONFLICTS = 10
 """How often a write meets another one at the same object before it is given up (kapp's number)."""
@@ -36,11 +39,15 @@ class StillThereError(ApiError):
 
 
 class Sender:
-    """``live`` are the objects as they were read for the plan."""
+    """``live`` are the objects as they were read for the plan. What is deleted to be replaced may take until
+    ``until``, on the session's clock, to be gone, and not longer than a minute."""
 
-    def __init__(self, session: Session, live: Mapping[ObjectRef, Object]) -> None:
+    def __init__(
+        self, session: Session, live: Mapping[ObjectRef, Object], *, until: float = float("inf")
+    ) -> None:
         self._session = session
         self._live = live
+        self._until = until
 
     def send(self, change: Change) -> Object:
         """What the server made of the object. Raises ApiError, UnreachableError, InterruptedRunError."""
@@ -101,7 +108,7 @@ class Sender:
     def _recreate(self, change: Change, body: Object) -> Object:
         """Delete, wait, create; where that fails the old object comes back."""
         session = self._session
-        delete_to_replace(session, change)
+        delete_to_replace(session, change, self._until - session.clock.monotonic())
         try:
             return session.cluster.apply(body, force=change.force)
         except InterruptedRunError:
@@ -126,11 +133,11 @@ class Sender:
         )
 
 
-def delete_to_replace(session: Session, change: Change) -> None:
+def delete_to_replace(session: Session, change: Change, longest_s: float = GONE_WAIT_S) -> None:
     """Return when the object is gone and another one may take its place."""
     orphan = change.ref.group_kind == ("apps", "StatefulSet")  # its pods go on serving
     session.cluster.delete(change.ref, change.api_version, uid=change.uid, orphan=orphan)
-    wait_gone(session, change)
+    wait_gone(session, change, max(LEAST_WAIT_S, min(longest_s, GONE_WAIT_S)))
     session.guard()
 
 

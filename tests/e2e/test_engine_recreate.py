@@ -85,6 +85,9 @@ class Case:
     also: dict[str, str] = field(default_factory=dict)
 
 
+HOLD = '{"metadata": {"finalizers": ["example.com/hold"]}}'
+LET_GO = '{"metadata": {"finalizers": null}}'
+
 CASES = {
     "not allowed": Case(DEPLOYMENT, "tier: one", "tier: two"),
     "allowed": Case(DEPLOYMENT, "tier: one", "tier: two", ALLOWED),
@@ -301,3 +304,33 @@ def test_where_the_new_object_is_refused_after_all_the_old_one_comes_back(
     assert "the old object is back" in result.document["causes"][0]["message"]
     assert changed(before, repo) == []
     until(lambda: ready_images(repo) == ["nginx:1.21"])
+
+
+# --- what does not go
+
+
+def test_an_old_object_that_does_not_go_is_waited_for_no_longer_than_the_deploy_may_take(
+    make_repo: MakeRepo,
+) -> None:
+    repo = make_repo(create=True)
+    repo.environment("rollback: {auto: false}", deploy="{timeout: 3s}")
+    repo.manifest("it.yaml", JOB)
+    repo.commit()
+    repo.deployed()
+    repo.kubectl("patch", "job", "migrate", "--type=merge", "--patch", HOLD)
+    repo.edit(FILE, "migrate:1", "migrate:2")
+    repo.commit()
+
+    code, report = repo.json("deploy", "-e", "dev")
+
+    assert code == 11, report
+    (cause,) = report["causes"]
+    assert cause["code"] == "FinalizerStuck"
+    assert "example.com/hold" in cause["message"]
+    assert "after 60 s" not in cause["message"], "so long it is waited where there is time"
+    repo.kubectl("patch", "job", "migrate", "--type=merge", "--patch", LET_GO)
+    repo.deployed()
+    assert (
+        repo.get("batch/v1/jobs", "migrate")["spec"]["template"]["spec"]["containers"][0]["image"]
+        == "migrate:2"
+    )
