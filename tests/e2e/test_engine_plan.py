@@ -12,7 +12,6 @@ import pytest
 
 from tests.e2e.conftest import MakeRepo
 from tests.e2e.live import line_of, until
-from tests.e2e.manifests import SETTINGS
 from tests.e2e.refusal import refused
 from tests.e2e.workspace import Result, Workspace
 
@@ -21,6 +20,8 @@ pytestmark = pytest.mark.cluster
 PLAN = ("plan", "-e", "dev")
 OLD, NEW = "0ld-c4n4ry", "n3w-c4n4ry"
 LINES = [f"line {number} of a page" for number in range(40)]
+CHANGED = [*LINES[:7], "another line", *LINES[8:]]
+ALLOW = "allow: {clusterScoped: [CustomResourceDefinition]}"
 
 SECRET = """\
 apiVersion: v1
@@ -42,6 +43,32 @@ spec:
     requests:
       storage: 1Gi
 """
+JOB = """\
+apiVersion: batch/v1
+kind: Job
+metadata: {name: migrate}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: main, image: "migrate:1"}]
+"""
+CRD = """\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: things.$APP.example.com}
+spec:
+  group: $APP.example.com
+  scope: Namespaced
+  names: {kind: Thing, plural: things}
+  versions:
+    - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+"""
+VERSIONS = """\
+    - {name: v1, served: true, storage: false, schema: {openAPIV3Schema: {type: object}}}
+    - {name: v2, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+"""
+THEIRS = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "page"}, "data": {"theirs": "1"}}'
 STORAGE = """\
 apiVersion: storage.k8s.io/v1
 kind: StorageClass
@@ -109,14 +136,18 @@ def page(lines: list[str]) -> str:
     return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: page}}\ndata:\n  text: |\n{text}\n"
 
 
-def write(repo: Workspace, secret: str, lines: list[str]) -> None:
+def write(repo: Workspace, secret: str, lines: list[str], *, one_way: bool) -> None:
     repo.manifest("secret.yaml", SECRET.replace("$SECRET", secret))
     repo.manifest("page.yaml", page(lines))
+    repo.manifest("claim.yaml", CLAIM.replace("1Gi", "2Gi") if one_way else CLAIM)
+    repo.manifest("job.yaml", JOB.replace("migrate:1", "migrate:2") if one_way else JOB)
+    repo.manifest("crd.yaml", CRD.rpartition("    - ")[0] + VERSIONS if one_way else CRD)
+    repo.commit()
 
 
 @dataclass(frozen=True)
 class Told:
-    """One plan in each form: a Secret, a long text and the size of a volume change."""
+    """One plan in each form: a Secret and a long text change, and three objects in ways that stay."""
 
     repo: Workspace
     text: Result
@@ -134,16 +165,12 @@ class Told:
 def told(make_repo: MakeRepo) -> Iterator[Told]:
     repo = make_repo(create=True)
     repo.kubectl("apply", "-f", "-", stdin=STORAGE.replace("$NS", repo.namespace))
-    repo.environment()
-    write(repo, OLD, LINES)
-    repo.manifest("settings.yaml", SETTINGS)
-    repo.manifest("claim.yaml", CLAIM)
-    repo.commit()
+    repo.environment(ALLOW)
+    write(repo, OLD, LINES, one_way=False)
     repo.deployed()
+    repo.kubectl("apply", "--server-side", "--field-manager=controller-x", "-f", "-", stdin=THEIRS)
     until(lambda: repo.get("persistentvolumeclaims", "data")["status"]["phase"] == "Bound", "for the claim")
-    write(repo, NEW, [*LINES[:7], "another line", *LINES[8:]])
-    repo.manifest("claim.yaml", CLAIM.replace("1Gi", "2Gi"))
-    repo.commit()
+    write(repo, NEW, CHANGED, one_way=True)
     shown = repo.together((*PLAN, "-o", "text"), ("-o", "markdown", *PLAN))
     text, markdown = shown["dev"], shown["plan"]
     code, document = repo.json(*PLAN)
@@ -187,29 +214,90 @@ def test_of_a_long_text_the_plan_shows_how_much_of_it_changes(told: Told, form: 
     assert LINES[20] not in shown
 
 
-def test_a_volume_that_grows_does_not_come_back(told: Told) -> None:
-    assert told.change("data")["reversible"] == "one-way"
+ONE_WAY = {
+    "data": ("PersistentVolumeClaim", "claim.yaml"),
+    "migrate": ("Job", "job.yaml"),
+    "things": ("CustomResourceDefinition", "crd.yaml"),
+}
+"""A volume does not shrink, a Job has run, a version in which objects are stored stays."""
+
+
+def test_what_no_rollback_takes_back_is_said(told: Told) -> None:
+    found = {c["object"].rpartition("/")[2].partition(".")[0]: c for c in told.document["changes"]}
+    assert {name for name, change in found.items() if change["reversible"] == "one-way"} == set(ONE_WAY)
+    assert {name for name, change in found.items() if change["reversible"] == "exact"} == {
+        "page",
+        "credentials",
+    }
+    (line,) = [text for text in told.text.stdout.splitlines() if "a rollback cannot undo: " in text]
+    assert all(f"{kind}/" in line for kind, _ in ONE_WAY.values())
+    assert told.markdown.stdout.count("a rollback cannot undo this") == len(ONE_WAY)
+
+
+def test_fields_of_others_are_no_change(told: Told) -> None:
+    assert set(told.fields("page")) == {"data.text"}
     assert told.fields("data") == {"spec.resources.requests.storage": ("1Gi", "2Gi")}
-    assert {told.change(name)["reversible"] for name in ("page", "credentials")} == {"exact"}
-    assert f"a rollback cannot undo: PersistentVolumeClaim/{told.repo.namespace}/data" in told.text.stdout
-    assert "a rollback cannot undo this" in told.markdown.stdout
 
 
-def test_where_exact_rollbacks_are_required_such_a_plan_is_refused_and_the_change_named(told: Told) -> None:
+def test_where_exact_rollbacks_are_required_such_a_plan_is_refused_and_each_change_named(told: Told) -> None:
     repo = told.repo
-    repo.environment("rollback: {require: exact}")
+    repo.environment(f"rollback: {{require: exact}}\n{ALLOW}")
     repo.commit()
     for command in (PLAN, ("deploy", "-e", "dev")):
         result = refused(repo, 21, args=("-o", "json", *command))
-        (problem,) = result.document["problems"]
-        assert problem["code"] == "not-reversible"
-        assert "PersistentVolumeClaim" in problem["message"]
-        assert "rollback.require" in problem["message"]
-        assert problem["file"] == "environments/dev/manifests/claim.yaml"
-    repo.manifest("claim.yaml", CLAIM)
-    repo.commit()
+        problems = {p["file"].rpartition("/")[2]: p for p in result.document["problems"]}
+        assert set(problems) == {file for _, file in ONE_WAY.values()}
+        for kind, file in ONE_WAY.values():
+            assert problems[file]["code"] == "not-reversible"
+            assert f"{kind}/" in problems[file]["message"]
+            assert "rollback.require" in problems[file]["message"]
+    write(repo, NEW, CHANGED, one_way=False)
     repo.deployed()
-    assert repo.get("configmaps", "page")["data"]["text"].splitlines()[7] == "another line"
+    live = repo.get("configmaps", "page")["data"]
+    assert (live["text"].splitlines(), live["theirs"]) == (CHANGED, "1")
+
+
+# --- what the server cannot be asked
+
+
+ABSENT = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: $NS-new}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: inside, namespace: $NS-new}
+---
+apiVersion: $APP.example.com/v1
+kind: Thing
+metadata: {name: thing}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: account}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: bare}
+spec: {serviceAccountName: account, containers: [{name: main, image: "nginx:1.21"}]}
+"""
+
+
+def test_what_rests_on_what_the_plan_creates_is_marked(make_repo: MakeRepo) -> None:
+    repo = make_repo(create=True)
+    repo.environment("allow: {clusterScoped: ['*'], namespaces: ['*']}")
+    repo.manifest("absent.yaml", ABSENT)
+    repo.manifest("crd.yaml", CRD)
+    repo.commit()
+    code, document = repo.json(*PLAN)
+    assert code == 0
+    notes = {c["object"].rpartition("/")[2]: c["note"] for c in document["changes"] if c["note"]}
+    assert notes == {
+        "inside": "verified in another namespace: its own is created by this plan",
+        "thing": "verified against the schema, not by the server: its kind is created by this plan",
+        "bare": "verified without ServiceAccount/account: created by this plan",
+    }
 
 
 # --- what will not do well though the server takes it

@@ -79,6 +79,15 @@ def _take_labels_off(repo: Workspace) -> None:
     repo.kubectl("label", "configmap/gone", "pipeline/environment-", "pipeline/application-")
 
 
+def _make_anew(repo: Workspace) -> None:
+    """Labels and all: only the uid tells that it is another one."""
+    live = repo.get("configmaps", "gone")
+    kept = {key: live["metadata"][key] for key in ("name", "labels")}
+    folder, api = f"/api/v1/namespaces/{repo.namespace}/configmaps", repo.cluster.api
+    api.call("DELETE", f"{folder}/gone")
+    api.call("POST", folder, {**live, "metadata": kept})
+
+
 def _give_to_another(repo: Workspace) -> None:
     repo.kubectl("label", "--overwrite", "configmap/gone", "pipeline/environment=prod")
 
@@ -191,6 +200,7 @@ CASES = {
     "users first": Case({"settings.yaml": SETTINGS, "web.yaml": WEB, "s.yaml": SERVICE, "r.yaml": RIGHTS}),
     "labels taken off": Case(GONE, _take_labels_off),
     "given to another": Case(GONE, _give_to_another),
+    "made anew": Case(GONE, _make_anew),
     "protected namespace": Case(
         {"p.yaml": PROTECTED, **GONE}, environment='allow: {namespaces: ["*"]}'
     ),
@@ -265,6 +275,13 @@ def test_what_belongs_to_another_environment_by_now_is_kept_and_said_so(told: di
     assert story.result.code == 0, str(story.result)
     assert story.has("configmaps", "gone")
     assert "prod" in story.result.output
+
+
+def test_what_somebody_made_anew_is_not_ours_to_delete(told: dict[str, Told]) -> None:
+    story = told["made anew"]
+    assert story.result.code == 0, str(story.result)
+    assert story.has("configmaps", "gone")
+    assert [r.what for r in story.run.writes if r.verb == "delete"] == []
 
 
 def test_nothing_is_deleted_in_a_namespace_of_the_cluster(told: dict[str, Told]) -> None:
