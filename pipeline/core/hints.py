@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pipeline.core.evidence.crashes import exec_failure_in
-from pipeline.core.evidence.images import other_tags
+from pipeline.core.evidence.images import other_names, other_tags, repository
 from pipeline.core.reading import items, text
 from pipeline.core.schema import nearest
 from pipeline.model.objects import FieldPath, Manifest, ObjectRef
@@ -148,19 +148,25 @@ def near_hint(evidence: Evidence, names: Iterable[str]) -> str:
 
 
 def tag_hint(evidence: Evidence, manifests: Iterable[Manifest]) -> str:
-    """Which other tag of a missing image's repository stands in the set."""
+    """Which other tag of a missing image's repository stands in the set, or its tag under a name like it."""
     if evidence.code not in _TAGS or not evidence.image:
         return ""
-    used = other_tags(evidence.image, manifests)
-    if not used:
-        return ""
-    ref, image = used[0]
-    return f"{HINTS[evidence.code]}; {ref.short} uses {image}"
+    of_set = list(manifests)
+    used = other_tags(evidence.image, of_set)
+    if used and evidence.code is not CauseCode.IMAGE_DENIED:
+        ref, image = used[0]
+        return f"{HINTS[evidence.code]}; {ref.short} uses {image}"
+    named = other_names(evidence.image, of_set)
+    if near := nearest(repository(evidence.image), sorted(named)):
+        ref, image = named[near]
+        return f"did you mean {image}? {ref.short} uses it"
+    return ""
 
 
 _OTHERS = 10  # objects that are named; of more only the number
 
-_TAGS = frozenset({CauseCode.IMAGE_NOT_FOUND, CauseCode.IMAGE_PLATFORM_MISMATCH})
+# Some registries answer "denied" for a repository that does not exist.
+_TAGS = frozenset({CauseCode.IMAGE_NOT_FOUND, CauseCode.IMAGE_DENIED, CauseCode.IMAGE_PLATFORM_MISMATCH})
 _CRASHES = frozenset({CauseCode.CRASH_LOOP, CauseCode.INIT_CONTAINER_FAILED})
 
 
@@ -171,6 +177,8 @@ def _in_manifest(evidence: Evidence, manifest: Manifest) -> FieldPath:
         if step in ("containers", "initContainers") and isinstance(path[position + 1], int):
             written = items(manifest.body, *path[: position + 1])
             names = [text(container, "name") for container in written]
+            if not evidence.container:
+                return path  # by its place in the live template, which keeps the manifest's order
             if evidence.container not in names:
                 return path[: position + 1]
             return (*path[: position + 1], names.index(evidence.container), *path[position + 2 :])

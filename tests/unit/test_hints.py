@@ -61,6 +61,12 @@ def test_a_container_that_no_manifest_has_points_at_the_list() -> None:
     assert cause(WEB, missing("injected", 0), manifest("web")).origin == Origin("web.yaml", 10)
 
 
+def test_what_is_about_no_container_in_particular_keeps_its_place() -> None:
+    shown = replace(missing("", 1), code=CauseCode.UNSCHEDULABLE)
+
+    assert cause(WEB, shown, manifest("web", "proxy")).origin == Origin("web.yaml", 21)
+
+
 def test_without_a_manifest_there_is_no_origin() -> None:
     assert cause(None, missing("web", 0)).origin is None
 
@@ -131,6 +137,16 @@ def test_a_missing_image_is_told_with_the_tag_that_another_object_uses() -> None
     assert tag_hint(shown, [manifest("web")]).endswith("; Deployment/web uses web:1")
     assert tag_hint(replace(shown, image="web:1"), [manifest("web")]) == ""
     assert tag_hint(replace(shown, code=CauseCode.CRASH_LOOP), [manifest("web")]) == ""
+    assert tag_hint(replace(shown, code=CauseCode.IMAGE_DENIED), [manifest("web")]) == ""
+
+
+def test_a_missing_image_is_told_with_the_name_under_which_another_object_uses_its_tag() -> None:
+    shown = replace(missing("web", 0), image="shop/wbe:1.2")
+    other = replace(manifest("web"), body={"spec": {"template": {"spec": {"containers": []}}}})
+    other.body["spec"]["template"]["spec"]["containers"] = [{"image": "shop/web:1.2"}]
+
+    assert tag_hint(shown, [other]) == "did you mean shop/web:1.2? Deployment/web uses it"
+    assert tag_hint(replace(shown, image="billing/invoices:1.2"), [other]) == ""
 
 
 class TestCausesThatAreOne:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.core.evidence.images import image_cause, image_words, other_tags
+from pipeline.core.evidence.images import image_cause, image_words, other_names, other_tags
 from pipeline.model.objects import Manifest, ObjectRef, Origin
 from pipeline.model.status import CauseCode
 
@@ -131,7 +131,31 @@ def test_the_other_tags_of_an_image_are_those_of_its_repository() -> None:
     ]
 
 
+def test_the_tag_of_an_image_may_be_in_the_set_under_other_names() -> None:
+    manifests = [
+        using("web", "registry.example:5000/shop/web:1.2", "registry.example:5000/shop/proxy:1.1"),
+        using("api", "registry.example:5000/shop/api:1.2@sha256:00"),
+        using("job", "registry.example:5000/shop/web:1.2", "registry.example:5000/shop/wbe:1.2"),
+    ]
+
+    found = other_names("registry.example:5000/shop/wbe:1.2", manifests)
+
+    assert {name: (ref.short, image) for name, (ref, image) in found.items()} == {
+        "registry.example:5000/shop/web": ("Deployment/job", "registry.example:5000/shop/web:1.2"),
+        "registry.example:5000/shop/api": (
+            "Deployment/api",
+            "registry.example:5000/shop/api:1.2@sha256:00",
+        ),
+    }
+
+
+@pytest.mark.parametrize("image", ["shop/wbe", "shop/wbe:latest", "shop/wbe@sha256:00"])
+def test_a_tag_that_says_nothing_is_under_no_other_name(image: str) -> None:
+    assert other_names(image, [using("web", image.replace("wbe", "web"))]) == {}
+
+
 def test_malformed_pods_use_no_image() -> None:
+    assert other_names("a:1", [using("web", "")]) == {}
     assert other_tags("", [using("web", "")]) == []
     ref = ObjectRef("apps", "Deployment", "demo", "x")
     assert other_tags("a:1", [Manifest(ref, {"spec": {"template": 7}}, Origin("x.yaml", 1))]) == []

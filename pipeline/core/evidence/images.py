@@ -39,6 +39,8 @@ GRADES = {
     CauseCode.IMAGE_REGISTRY_UNAVAILABLE: Grade.TRANSIENT,
 }
 
+_NEVER = "pull policy of Never"  # kubernetes pkg/kubelet/images, ErrImageNeverPull
+_FULL = "no space left on device"
 _RATE = re.compile(r"too ?many ?requests|rate limit|\b429\b|QPS exceeded|pull limit", re.IGNORECASE)
 _TRUST = re.compile(r"x509:|HTTP response to HTTPS client|TLS handshake", re.IGNORECASE)
 
@@ -61,7 +63,7 @@ _WORDS: tuple[tuple[CauseCode, re.Pattern[str]], ...] = tuple(
             r"|request canceled|unexpected EOF|: EOF|too ?many ?requests|rate limit|QPS exceeded"
             r"|\b(429|500|502|503|504) [A-Z]|status(?: code)?:? (429|5\d\d)\b"
             r"|service unavailable|bad gateway|internal server error"
-            r"|server gave HTTP response to HTTPS client",
+            r"|server gave HTTP response to HTTPS client|no space left on device",
         ),
         (
             CauseCode.IMAGE_DENIED,
@@ -89,6 +91,13 @@ def image_cause(words: str, image: str) -> CauseCode | None:
 
 def image_words(code: CauseCode, words: str) -> tuple[str, str]:
     """(why in our words, a hint or empty): a registry that refuses to serve more is not one that is down."""
+    if code is CauseCode.IMAGE_NOT_FOUND and _NEVER in words:
+        return (
+            "it is not on the node, and imagePullPolicy is Never",
+            "set imagePullPolicy: IfNotPresent, or put the image onto the nodes before",
+        )
+    if code is CauseCode.IMAGE_REGISTRY_UNAVAILABLE and _FULL in words:
+        return ("the node's disk is full", "free space on the node, or give it a larger disk")
     if code is CauseCode.IMAGE_REGISTRY_UNAVAILABLE and _RATE.search(words):
         return (
             "the registry limits the rate of pulls",
@@ -106,14 +115,33 @@ def image_words(code: CauseCode, words: str) -> tuple[str, str]:
 
 def other_tags(image: str, manifests: Iterable[Manifest]) -> list[tuple[ObjectRef, str]]:
     """Who in the set uses the same repository under another tag or digest, and which; by object."""
-    repository = _repository(image)
+    own = repository(image)
     found = {
         (manifest.ref, other)
         for manifest in manifests
         for other in _images(manifest)
-        if repository and other != image and _repository(other) == repository
+        if own and other != image and repository(other) == own
     }
     return sorted(found)
+
+
+def other_names(image: str, manifests: Iterable[Manifest]) -> dict[str, tuple[ObjectRef, str]]:
+    """The other repositories of the set that are used with the same tag: each with who does, and how.
+
+    None for a tag that says nothing: ``latest``, or none at all.
+    """
+    tag, own = _tag(image), repository(image)
+    found: dict[str, tuple[ObjectRef, str]] = {}
+    for manifest in sorted(manifests, key=lambda one: one.ref):
+        for other in _images(manifest):
+            if tag not in ("", "latest") and _tag(other) == tag and repository(other) != own:
+                found.setdefault(repository(other), (manifest.ref, other))
+    return found
+
+
+def _tag(image: str) -> str:
+    """``registry:5000/shop/web:1@sha256:…`` → ``1``; empty for a digest alone."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[2]
 
 
 def _images(manifest: Manifest) -> Iterator[str]:
@@ -125,7 +153,7 @@ def _images(manifest: Manifest) -> Iterator[str]:
             yield text(spec, "image")
 
 
-def _repository(image: str) -> str:
+def repository(image: str) -> str:
     """``registry:5000/shop/web:1@sha256:…`` → ``registry:5000/shop/web``."""
     head, slash, name = image.partition("@")[0].rpartition("/")
     return f"{head}{slash}{name.partition(':')[0]}"
