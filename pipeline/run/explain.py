@@ -18,8 +18,8 @@ from pipeline.run.session import Session
 
 _LOG_LINES = 50
 
-_NO_LOG = "unable to retrieve container logs"
-"""What the kubelet answers, as if it were the log, of a container that it has removed."""
+_NO_LOG = ("unable to retrieve container logs", "failed to try resolving symlinks in path")
+"""What the kubelet answers, as if it were the log, of a container that it has removed, or is removing."""
 
 _WITHOUT_LOG = frozenset(
     {

@@ -415,6 +415,15 @@ class TestAnOrderedStatefulSet:
 
         assert [ref.name for ref in blocking_pods(workload, [self.bad(1), self.bad(2)])] == ["db-2"]
 
+    def test_counts_its_partition_from_its_first_ordinal(self) -> None:
+        """ "spec.ordinals.start: the number representing the first replica's index" (apps/v1); the partition
+        counts places among the replicas (kubernetes pkg/controller/statefulset)."""
+        workload = stateful_set()
+        workload["spec"] |= {"ordinals": {"start": 5}}
+        workload["spec"]["updateStrategy"]["rollingUpdate"] = {"partition": 2}
+
+        assert [ref.name for ref in blocking_pods(workload, [self.bad(6), self.bad(7)])] == ["db-7"]
+
     def test_leaves_what_is_going_already(self) -> None:
         going = self.bad()
         going["metadata"]["deletionTimestamp"] = at(3)
@@ -462,6 +471,17 @@ def test_a_bare_pod_that_failed_is_its_own_evidence() -> None:
     assert [found.code for found in evidence(bare, [], [], [], NOW, {})] == [CauseCode.POD_FAILED]
 
 
+def test_a_bare_pod_that_failed_points_at_the_container_that_did() -> None:
+    bare = pod({"name": "web", "state": {"terminated": ended(6)}}, phase="Failed")
+    ref = ObjectRef("", "Pod", "demo", "web-p1")
+    status = ObjectStatus(Status.FAILED, "PodFailed", "container web exited with 6")
+
+    found = explain_failure(ref, status, evidence(bare, [], [], [], NOW, {}))
+
+    assert found.path == ("spec", "containers", 0)
+    assert explain_failure(ref, status, []).path == ("spec", "containers")
+
+
 class TestAJobThatFailed:
     REF = ObjectRef("batch", "Job", "demo", "migrate")
     FAILED = ObjectStatus(Status.FAILED, "JobFailed", "Job has reached the specified backoff limit")
@@ -477,10 +497,10 @@ class TestAJobThatFailed:
         assert found.path == (*CONTAINER, "resources", "limits", "memory")
         assert found.hint.startswith("raise resources.limits.memory")
 
-    def test_points_at_its_containers_where_that_says_nothing(self) -> None:
+    def test_points_at_the_container_that_died_where_that_says_nothing(self) -> None:
         found = self.told({"name": "web", "state": {"terminated": ended(139)}})
 
-        assert found.path == (*SPEC, "containers")
+        assert found.path == CONTAINER
         assert "SIGSEGV" in found.hint
 
     def test_needs_no_pod(self) -> None:

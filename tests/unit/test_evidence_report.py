@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from pipeline.model.errors import PipelineError
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin
 from pipeline.model.status import Cause, CauseCode, Evidence, Grade, Lack, ObjectStatus, Status
@@ -83,10 +85,15 @@ class TestTheLog:
         assert found.evidence == tuple(str(n) for n in range(30, 80))
         assert cluster.lines == [50]
 
-    def test_that_the_kubelet_has_removed_is_not_told_as_one(self) -> None:
-        cluster = FakeCluster(
-            previous="unable to retrieve container logs for containerd://1", current="panic"
-        )
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            "unable to retrieve container logs for containerd://1",
+            'failed to try resolving symlinks in path "/var/log/pods/web/1.log": no such file or directory',
+        ],
+    )
+    def test_that_the_kubelet_has_removed_is_not_told_as_one(self, answer: str) -> None:
+        cluster = FakeCluster(previous=answer, current="panic")
 
         assert told(cluster, shown()).evidence == ("panic",)
 

@@ -30,10 +30,11 @@ def blockers(workload: Object, pods: Sequence[Object], new: Sequence[Object]) ->
     if not observed(workload) or not text(workload, "status", "updateRevision"):
         return []  # the newest revision is not known: none is another one
     partition = number(workload, "spec", "updateStrategy", "rollingUpdate", "partition")
+    first = number(workload, "spec", "ordinals", "start") + partition
     found = [
         (ordinal, pod)
         for pod in old_pods(workload, pods, new)
-        if (ordinal := _ordinal(pod)) >= partition and not condition_is(pod, "Ready", "True")
+        if (ordinal := _ordinal(pod)) >= first and not condition_is(pod, "Ready", "True")
     ]
     return [pod for _, pod in sorted(found, key=lambda item: (item[0], text(item[1], "metadata", "name")))]
 

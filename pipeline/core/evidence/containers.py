@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.core.evidence.configuration import of_configuration
-from pipeline.core.evidence.crashes import command, command_field, crashed_lately, exec_failure, of_crash
+from pipeline.core.evidence.crashes import NEVER_RAN, crashed_lately, of_crash
 from pipeline.core.evidence.events import one_line
 from pipeline.core.evidence.images import GRADES, IMAGE_REASONS, image_cause, image_words, reason_cause
 from pipeline.core.evidence.probes import not_ready
 from pipeline.core.evidence.scene import Container, ImageMemory, Scene
+from pipeline.core.evidence.uncreated import known_trouble, of_uncreated
 from pipeline.core.reading import items, mapping, text, uid
 from pipeline.model.objects import Object
 from pipeline.model.status import CauseCode, Evidence, Grade
@@ -27,6 +28,8 @@ _NOT_CREATED = frozenset(
         "ConfigPodSandboxError",
     }
 )
+_LOGIN_HINT = "create the Secret that imagePullSecrets names: without it the registry does not know the pod"
+
 _CRASHED = frozenset({"CrashLoopBackOff", "PostStartHookError"})
 
 
@@ -40,9 +43,9 @@ def of_container(container: Container, scene: Scene) -> Iterator[Evidence]:
     elif waiting == "CreateContainerConfigError":
         yield of_configuration(container, message)
     elif waiting in _NOT_CREATED:
-        yield _not_created(container, waiting, message)
+        yield of_uncreated(container, waiting, message)
     elif waiting in _CRASHED or crashed_lately(container, scene):
-        yield of_crash(container, waiting, message, scene)
+        yield _never_ran(container) or of_crash(container, waiting, message, scene)
     elif is_running and container.is_init:
         yield _unfinished(container)
     elif is_running and container.status.get("ready") is False:
@@ -83,38 +86,31 @@ def _image(container: Container, reason: str, message: str, scene: Scene) -> Evi
             told = words
     # Nothing tells why, yet: as with a registry that is down, time will.
     known = code or CauseCode.IMAGE_REGISTRY_UNAVAILABLE
-    why, hint = image_words(known, told) if code else ("the kubelet does not say why yet", "")
+    why, hint = image_words(known, told) if code else (_unknown_words(reason, message), "")
     again = "" if any(remembered in words for words in (message, *(h.message for h in pulls))) else remembered
+    login = container.happenings(scene, "FailedToRetrieveImagePullSecret")[-1:]
     return container.evidence(
         known,
         GRADES[known],
         f"{container.title} cannot pull image {container.image}: {why}",
         *(f"{reason}: {message}" if message else reason, *(h.told for h in pulls[-1:]), again),
+        *(h.message for h in login),
         count=max((h.count for h in pulls), default=1),
-        field=("image",),
-        hint=hint,
+        field=("imagePullPolicy",) if reason == "ErrImageNeverPull" else ("image",),
+        hint=_LOGIN_HINT if login and known is CauseCode.IMAGE_DENIED else hint,
     )
 
 
-def _not_created(container: Container, reason: str, message: str) -> Evidence:
-    code = exec_failure(message)
-    if code:
-        reached = message[max(0, message.rfind("exec: ")) :]  # without the layers of the runtime
-        is_image = code is CauseCode.IMAGE_PLATFORM_MISMATCH
-        return container.evidence(
-            code,
-            Grade.TERMINAL,
-            f"{container.title} cannot start {command(container)}: {reached}",
-            f"{reason}: {message}",
-            count=container.restarts,
-            field=("image",) if is_image else command_field(container),
-        )
-    return container.evidence(
-        CauseCode.CONTAINER_NOT_CREATED,
-        Grade.TRANSIENT,
-        f"{container.title} cannot be created: {message or reason}",
-        f"{reason}: {message}",
-    )
+def _unknown_words(reason: str, message: str) -> str:
+    """Of a back-off the message only names the image."""
+    is_silent = not message or reason == "ImagePullBackOff"
+    return "the kubelet does not say why yet" if is_silent else message
+
+
+def _never_ran(container: Container) -> Evidence | None:
+    """Between two tries the runtime's words stand in how the last one ended."""
+    reason, message = text(container.exit, "reason"), one_line(text(container.exit, "message"))
+    return known_trouble(container, reason, message) if reason in NEVER_RAN else None
 
 
 def _unfinished(container: Container) -> Evidence:

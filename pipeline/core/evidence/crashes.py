@@ -14,8 +14,12 @@ from pipeline.model.status import CauseCode, Evidence, Grade
 
 _RECENT_S = 60.0  # a crash before this, in a container that runs again, is no longer news
 
-_NEVER_RAN = frozenset({"ContainerCannotRun", "StartError"})
+NEVER_RAN = frozenset({"ContainerCannotRun", "StartError"})
 """Terminated reasons of a process that was never started (dockershim and CRI-O; containerd)."""
+
+_LOST = "ContainerStatusUnknown"
+"""Of a container that its node lost sight of (a reboot, an eviction): nobody knows how it ended
+(kubernetes pkg/kubelet/status)."""
 
 _EXEC = re.compile(r"\bexec\b|stat /|runc|OCI runtime|container process", re.IGNORECASE)
 _EXEC_FAILURES = (
@@ -39,6 +43,12 @@ _EXIT_HINTS = {
     139: "look for a crash in native code (SIGSEGV): libraries that do not fit the base image or processor",
     143: "see who ended it (SIGTERM): a liveness probe, or a script that stops its own main process",
 }
+_HOOK_HINT = "correct lifecycle.postStart: a container whose hook fails is killed"
+_SHELL_HINTS = {
+    CauseCode.COMMAND_NOT_FOUND: "see in the log above which command is missing, and put it into the image",
+    CauseCode.COMMAND_NOT_EXECUTABLE: "see in the log above what is not executable, and make it so",
+}
+"""Exit codes 126 and 127 of a process that did start: a shell says so of what it was to run."""
 _NEVER_RAN_HINT = "see the runtime's message: the process was never started, so that it has no log"
 
 
@@ -64,6 +74,8 @@ def exec_failure_in(log: Sequence[str]) -> CauseCode | None:
 def crashed_lately(container: Container, scene: Scene) -> bool:
     """Whether it ended badly and is about to start again, or has just done so."""
     state = mapping(container.status, "state")
+    if text(container.exit, "reason") == _LOST:
+        return False
     if "terminated" in state:
         return number(state, "terminated", "exitCode") != 0
     if "running" not in state or container.status.get("ready") is not False or not container.restarts:
@@ -78,10 +90,12 @@ def of_crash(container: Container, waiting: str, message: str, scene: Scene) -> 
     code = _code(container, scene)
     said = one_line(text(end, "message"))
     reason = text(end, "reason")
+    by_hook = _killed_for_its_hook(container, waiting, scene)
+    how = "is killed: its postStart hook fails" if by_hook else _sentence(container, code, message or waiting)
     return container.evidence(
         code,
         Grade.TERMINAL if exec_failure(said) else Grade.PROBABLE,
-        f"{container.title} of image {container.image} {_sentence(container, code, message or waiting)}",
+        f"{container.title} of image {container.image} {how}",
         (f"restarted {_times(container.restarts)}, " if container.restarts else "")
         + f"exit code {number(end, 'exitCode')}"
         + (f" ({reason})" if reason else ""),
@@ -89,9 +103,18 @@ def of_crash(container: Container, waiting: str, message: str, scene: Scene) -> 
         *(h.told for h in probe_events(container, scene)[-2:]),
         f"{waiting}: {message}" if waiting else "",
         count=container.restarts,
-        field=crash_field(code, container),
-        hint=_hint(container, code),
+        field=("lifecycle", "postStart") if by_hook else crash_field(code, container),
+        hint=_HOOK_HINT if by_hook else _hint(container, code),
     )
+
+
+def _killed_for_its_hook(container: Container, waiting: str, scene: Scene) -> bool:
+    """ "If the handler fails, the container is terminated" (core/v1 Lifecycle.postStart): by SIGTERM, then
+    SIGKILL. That the hook is to blame is said while it waits, and after that by the event alone."""
+    if waiting == "PostStartHookError":
+        return True
+    by_signal = number(container.exit, "exitCode") in (137, 143)
+    return by_signal and bool(container.happenings(scene, "FailedPostStartHook"))
 
 
 def command_field(container: Container) -> FieldPath:
@@ -123,25 +146,38 @@ def crash_field(code: CauseCode, container: Container) -> FieldPath:
 
 def _sentence(container: Container, code: CauseCode, waiting: str) -> str:
     end = container.exit
-    never_ran = text(end, "reason") in _NEVER_RAN
+    never_ran = text(end, "reason") in NEVER_RAN
     otherwise = f"exits with code {number(end, 'exitCode')}" if end else waiting
     if never_ran:
         otherwise = f"cannot be started: {one_line(text(end, 'message')) or text(end, 'reason')}"
     return {
         CauseCode.OUT_OF_MEMORY: f"was killed: out of memory (limit {_limit(container)})",
-        CauseCode.COMMAND_NOT_FOUND: f"cannot start {command(container)}: no such command",
-        CauseCode.COMMAND_NOT_EXECUTABLE: f"cannot start {command(container)}: it is not executable",
+        CauseCode.COMMAND_NOT_FOUND: _no_command(container, "no such command", "was not found"),
+        CauseCode.COMMAND_NOT_EXECUTABLE: _no_command(container, "it is not executable", "is not executable"),
         CauseCode.IMAGE_PLATFORM_MISMATCH: "cannot start: its image is built for another platform",
         CauseCode.LIVENESS_PROBE_FAILED: "is killed again and again: its liveness probe fails",
         CauseCode.STARTUP_PROBE_FAILED: "is killed again and again: its startup probe fails",
     }.get(code, otherwise)
 
 
+def _no_command(container: Container, itself: str, within: str) -> str:
+    """Of its own program the runtime speaks, of one that it runs itself only its exit code and its log."""
+    if _is_its_own(container):
+        return f"cannot start {command(container)}: {itself}"
+    return f"exits with code {number(container.exit, 'exitCode')}: a command that it runs {within}"
+
+
+def _is_its_own(container: Container) -> bool:
+    return exec_failure(text(container.exit, "message")) is not None
+
+
 def _hint(container: Container, code: CauseCode) -> str:
     """What the exit code alone suggests, where the cause's code does not say more."""
+    if code in _SHELL_HINTS and not _is_its_own(container):
+        return _SHELL_HINTS[code]
     if code not in (CauseCode.CRASH_LOOP, CauseCode.INIT_CONTAINER_FAILED) or not container.exit:
         return ""
-    if text(container.exit, "reason") in _NEVER_RAN:
+    if text(container.exit, "reason") in NEVER_RAN:
         return _NEVER_RAN_HINT
     return _EXIT_HINTS.get(number(container.exit, "exitCode", default=-1), "")
 

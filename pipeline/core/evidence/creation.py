@@ -96,7 +96,7 @@ def _failure(workload: Object, replica_set: Object | None, scene: Scene) -> tupl
     """(message, how often). A condition is taken back once pods can be made; an event never is."""
     owner = replica_set if text(workload, "kind") == "Deployment" else workload
     if owner is None:
-        return None
+        return _no_replica_set(workload)
     events = [h for h in scene.events.about(uid(owner), "FailedCreate") if not _is_past(h, scene)]
     for obj in (owner, workload):
         failure = condition(obj, "ReplicaFailure")
@@ -105,6 +105,15 @@ def _failure(workload: Object, replica_set: Object | None, scene: Scene) -> tupl
     if events and _lacks_pods(owner):
         return events[-1].message, events[-1].count
     return None
+
+
+def _no_replica_set(deployment: Object) -> tuple[str, int] | None:
+    """A quota on ReplicaSets, or a policy, stops a Deployment before its pods (kubernetes
+    pkg/controller/deployment/util: FailedRSCreateReason)."""
+    found = condition(deployment, "Progressing")
+    if found.get("status") != "False" or text(found, "reason") != "ReplicaSetCreateError":
+        return None
+    return one_line(text(found, "message")), 1
 
 
 def _is_past(happening: Happening, scene: Scene) -> bool:

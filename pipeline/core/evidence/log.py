@@ -115,6 +115,7 @@ def patience(evidence: Evidence, grace: Grace) -> float:
         case (
             CauseCode.UNSCHEDULABLE
             | CauseCode.CLAIM_PENDING
+            | CauseCode.REFERENCE_MISSING
             | CauseCode.VOLUME_MOUNT_FAILED
             | CauseCode.VOLUME_ATTACH_FAILED
         ):

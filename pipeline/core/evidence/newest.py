@@ -39,9 +39,11 @@ def new_pods(
 ) -> list[Object]:
     """The pods of the newest revision, sorted by name; none while the controller has not seen it.
 
-    Pods that are being deleted, or were taken away from their node, are left out.
+    Pods that are being deleted, or were taken away from their node, are left out; but those of a Job that
+    has failed are deleted for that, by its controller, and tell why.
     """
-    living = [pod for pod in pods if not _is_leaving(pod)]
+    leaving = _was_taken if _has_failed(workload) else _is_leaving
+    living = [pod for pod in pods if not leaving(pod)]
     kind = text(workload, "kind")
     if kind == "Pod":
         found = [pod for pod in living if uid(pod) == uid(workload)] or [workload]
@@ -120,7 +122,18 @@ def _template(obj: Object) -> tuple[Json, Json]:
     return {**meta, "labels": labels}, template.get("spec")
 
 
+def _has_failed(workload: Object) -> bool:
+    """Whether it is a Job that is at its end: "the job is about to fail its execution" (batch/v1
+    JobFailureTarget) is when its running pods are deleted."""
+    is_job = text(workload, "kind") == "Job"
+    return is_job and any(condition_is(workload, kind, "True") for kind in ("FailureTarget", "Failed"))
+
+
 def _is_leaving(pod: Object) -> bool:
-    if is_deleting(pod) or condition_is(pod, "DisruptionTarget", "True"):
+    return is_deleting(pod) or _was_taken(pod)
+
+
+def _was_taken(pod: Object) -> bool:
+    if condition_is(pod, "DisruptionTarget", "True"):
         return True
     return text(pod, "status", "phase") == "Failed" and text(pod, "status", "reason") in _TAKEN_AWAY

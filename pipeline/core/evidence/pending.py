@@ -35,6 +35,7 @@ _FIELDS: dict[CauseCode, FieldPath] = {
     CauseCode.PROGRESS_DEADLINE_EXCEEDED: ("spec", "progressDeadlineSeconds"),
     CauseCode.JOB_DEADLINE_EXCEEDED: ("spec", "activeDeadlineSeconds"),
     CauseCode.JOB_FAILED: ("spec", "template", "spec", "containers"),
+    CauseCode.POD_FAILED: ("spec", "containers"),
     CauseCode.CLAIM_PENDING: ("spec", "volumeName"),
 }
 
@@ -53,13 +54,14 @@ def explain_failure(ref: ObjectRef, status: ObjectStatus, shown: Sequence[Eviden
     told = tuple(dict.fromkeys(line for one in shown for line in (one.message, *one.details)))
     # A Job is judged by its own limit, but what its pods died of is what there is to do about it.
     known = next((one for one in shown if one.code not in _VAGUE), None) if code in _OF_PODS else None
+    blamed = known or (worst if code in _OF_PODS else None)
     return Evidence(
         code=code,
         # An autoscaler that came before its target finds it at its next look.
         grade=Grade.PROBABLE if code is CauseCode.SCALING_BROKEN else Grade.TERMINAL,
         message=f"{ref.kind} {ref.name} has failed: {one_line(status.message or status.reason)}",
         details=told or (one_line(status.message),),
-        path=known.path if known else _FIELDS.get(code, ()),
+        path=blamed.path if blamed else _FIELDS.get(code, ()),
         pod=worst.pod if worst else _itself(ref),
         container=worst.container if worst else "",
         hint=(known.hint or HINTS[known.code]) if known else worst.hint if worst else "",

@@ -9,28 +9,14 @@ from pipeline.core.evidence.configuration import volume_lack
 from pipeline.core.evidence.containers import of_container
 from pipeline.core.evidence.events import Happening, one_line
 from pipeline.core.evidence.scene import Scene, asking, containers
+from pipeline.core.evidence.scheduling import of_scheduling
+from pipeline.core.evidence.uncreated import MEMORY_HINT, lacks_memory
 from pipeline.core.reading import condition, items, mapping, ref_of, text, uid
 from pipeline.model.objects import FieldPath, Object
 from pipeline.model.status import CauseCode, Evidence, Grade
 
 _SETUP = ("FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox")
 _BEYOND_SETUP = ("Pulling", "Pulled", "Created", "Started")
-_SCALE_UP = ("TriggeredScaleUp", "Nominated")  # cluster-autoscaler, Karpenter
-_NO_SCALE_UP = ("NotTriggerScaleUp",)
-
-SCALE_UP_S = 300.0
-"""How long a node that an autoscaler has ordered may take; EC2 nodes join in one to three minutes."""
-
-
-# What the scheduler says of nodes (kubernetes pkg/scheduler/framework/plugins) → the field of the pod's
-# spec that asks for it, the first that matches and is written.
-_ASKED_BY: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
-    (re.compile(r"node affinity/selector"), ("nodeSelector", "affinity")),
-    (re.compile(r"untolerated taint"), ("tolerations",)),
-    (re.compile(r"topology spread"), ("topologySpreadConstraints",)),
-    (re.compile(r"pod (anti-)?affinity"), ("affinity",)),
-)
-_INSUFFICIENT = re.compile(r"Insufficient ([\w./-]+?)\.?(?:[\s,;]|$)")
 
 
 def of_pod(pod: Object, scene: Scene) -> Iterator[Evidence]:
@@ -45,7 +31,7 @@ def of_pod(pod: Object, scene: Scene) -> Iterator[Evidence]:
         if not shown:
             yield _failed(pod, scene)
         return
-    yield from _unschedulable(pod, scene)
+    yield from of_scheduling(pod, scene)
     yield from _gated(pod, scene)
     if not shown and _is_being_set_up(pod):
         yield from _setup(pod, scene)
@@ -74,36 +60,6 @@ def _overdue(pod: Object, scene: Scene) -> Evidence:
         pod=ref_of(pod, "Pod"),
         hint="" if is_job else "raise activeDeadlineSeconds, or leave it out where the pod shall stay",
     )
-
-
-def _unschedulable(pod: Object, scene: Scene) -> Iterator[Evidence]:
-    scheduled = condition(pod, "PodScheduled")
-    if scheduled.get("status") != "False":
-        return
-    if any(scene.now - h.at < SCALE_UP_S for h in scene.events.about(uid(pod), *_SCALE_UP)):
-        return
-    why = one_line(text(scheduled, "message")) or text(scheduled, "reason") or "no node fits"
-    events = scene.events.about(uid(pod), "FailedScheduling", *_NO_SCALE_UP)
-    unbound = "unbound immediate PersistentVolumeClaims" in why
-    yield Evidence(
-        code=CauseCode.CLAIM_PENDING if unbound else CauseCode.UNSCHEDULABLE,
-        grade=Grade.TRANSIENT,
-        message=f"no node takes pod {text(pod, 'metadata', 'name')}: {why}",
-        details=tuple(dict.fromkeys(f"{h.reason}: {h.told}" for h in events[-2:])),
-        count=max((h.count for h in events), default=1),
-        path=(*scene.pod_path, *(("volumes",) if unbound else _asks(scene, why))),
-        pod=ref_of(pod, "Pod"),
-    )
-
-
-def _asks(scene: Scene, why: str) -> FieldPath:
-    """The field of the pod's spec that no node satisfies, where the scheduler names one."""
-    spec = mapping(scene.workload, *scene.pod_path)
-    for words, fields in _ASKED_BY:
-        if words.search(why):
-            return next(((field,) for field in fields if field in spec), ())
-    short = _INSUFFICIENT.search(why)
-    return asking(scene, short.group(1)) if short else ()
 
 
 def _gated(pod: Object, scene: Scene) -> Iterator[Evidence]:
@@ -140,23 +96,42 @@ def _setup(pod: Object, scene: Scene) -> Iterator[Evidence]:
     beyond = max((h.at for h in scene.events.about(uid(pod), *_BEYOND_SETUP)), default=-1.0)
     last: dict[str, Happening] = {h.reason: h for h in found if h.at > beyond}
     for reason, happening in sorted(last.items()):
-        volume = re.search(r"[Vv]olume \"([^\"]+)\"", happening.message)
-        code, what = {
-            "FailedAttachVolume": (CauseCode.VOLUME_ATTACH_FAILED, "a volume cannot be attached"),
-            "FailedCreatePodSandBox": (CauseCode.CONTAINER_NOT_CREATED, "its sandbox cannot be created"),
-        }.get(reason, (CauseCode.VOLUME_MOUNT_FAILED, "a volume cannot be mounted"))
-        is_sandbox = code is CauseCode.CONTAINER_NOT_CREATED
-        path = () if is_sandbox else _volume(scene, volume.group(1) if volume else "")
-        yield Evidence(
-            code=code,
-            grade=Grade.TRANSIENT,
-            message=f"pod {text(pod, 'metadata', 'name')} cannot start, {what}: {happening.message}",
-            details=(f"{reason}: {happening.told}",),
-            count=happening.count,
-            path=(*scene.pod_path, *path),
-            pod=ref_of(pod, "Pod"),
-            lacks=volume_lack(happening.message, mapping(scene.workload, *scene.pod_path, *path)),
-        )
+        of_reason = _no_sandbox if reason == "FailedCreatePodSandBox" else _no_volume
+        yield of_reason(pod, happening, scene)
+
+
+def _no_sandbox(pod: Object, happening: Happening, scene: Scene) -> Evidence:
+    short = lacks_memory(happening.message)
+    return Evidence(
+        code=CauseCode.OUT_OF_MEMORY if short else CauseCode.CONTAINER_NOT_CREATED,
+        grade=Grade.PROBABLE if short else Grade.TRANSIENT,
+        message=f"pod {text(pod, 'metadata', 'name')} cannot start, its sandbox cannot be created: "
+        f"{happening.message}",
+        details=(f"{happening.reason}: {happening.told}",),
+        count=happening.count,
+        path=(*scene.pod_path, *(asking(scene, "memory", "limits") if short else ())),
+        pod=ref_of(pod, "Pod"),
+        hint=MEMORY_HINT if short else "",
+    )
+
+
+def _no_volume(pod: Object, happening: Happening, scene: Scene) -> Evidence:
+    is_attach = happening.reason == "FailedAttachVolume"
+    volume = re.search(r"[Vv]olume \"([^\"]+)\"", happening.message)
+    path = (*scene.pod_path, *_volume(scene, volume.group(1) if volume else ""))
+    lacks = volume_lack(happening.message, mapping(scene.workload, *path))
+    return Evidence(
+        code=CauseCode.VOLUME_ATTACH_FAILED if is_attach else CauseCode.VOLUME_MOUNT_FAILED,
+        # What a ConfigMap or Secret lacks that is there is a slip; a whole one may be on its way.
+        grade=Grade.PROBABLE if lacks and lacks.key else Grade.TRANSIENT,
+        message=f"pod {text(pod, 'metadata', 'name')} cannot start, a volume cannot be "
+        f"{'attached' if is_attach else 'mounted'}: {happening.message}",
+        details=(f"{happening.reason}: {happening.told}",),
+        count=happening.count,
+        path=path,
+        pod=ref_of(pod, "Pod"),
+        lacks=lacks,
+    )
 
 
 def _volume(scene: Scene, name: str) -> FieldPath:

@@ -114,11 +114,12 @@ def containers(pod: Object, scene: Scene) -> list[Container]:
     return found
 
 
-def asking(scene: Scene, resource: str) -> FieldPath:
-    """The path, below the pod's spec, of the requests or limits of the first container that asks for it."""
+def asking(scene: Scene, resource: str, *parts: str) -> FieldPath:
+    """The path, below the pod's spec, of the first container's requests or limits of it; ``parts``: of
+    these only."""
     for field in ("containers", "initContainers"):
         for index, spec in enumerate(items(scene.workload, *scene.pod_path, field)):
-            for part in ("requests", "limits"):
+            for part in parts or ("requests", "limits"):
                 if resource in mapping(spec, "resources", part):
                     return (field, index, "resources", part, resource)
     return ()
