@@ -162,7 +162,7 @@ def _check_promotion(reading: Reading, spec: dict[str, Any], folder: str) -> Non
 
 # --- from keys of the file to fields of the model
 
-_SECONDS = {"timeout", "interval", "deadline", "image", "schedule", "quota"}
+_SECONDS = {"timeout", "interval", "deadline", "image", "schedule", "quota", "steady"}
 
 
 def _renamed(given: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -184,9 +184,11 @@ def _cluster(given: Mapping[str, Any] | None) -> Cluster | None:
 
 
 def _rollout(given: Mapping[str, Any]) -> Rollout:
+    rest = {key: value for key, value in given.items() if key not in ("grace", "rules")}
     return Rollout(
         grace=Grace(**_renamed(given.get("grace"))),
         rules=tuple(ReadyRule(**_renamed(rule)) for rule in given.get("rules", ())),
+        **_renamed(rest),
     )
 
 

@@ -108,6 +108,17 @@ _RULE = Keys(
     )
 )
 
+_ROLLOUT = Keys(
+    fields=_keys(
+        grace=Field(shape=_GRACE),
+        steady=Field(
+            shape=Duration(),
+            about="How long a container without a readiness probe must run before its workload counts.",
+        ),
+        rules=Field(shape=Many(_RULE)),
+    )
+)
+
 _HTTP = Keys(
     fields=_keys(
         service=Field(shape=_NAME),
@@ -200,7 +211,7 @@ _SPEC = Keys(
         sources=Field(shape=Many(_SOURCE), required=True, about="Where manifests come from."),
         deploy=Field(shape=_DEPLOY),
         prune=Field(shape=_PRUNE),
-        rollout=Field(shape=Keys(fields=_keys(grace=Field(shape=_GRACE), rules=Field(shape=Many(_RULE))))),
+        rollout=Field(shape=_ROLLOUT),
         checks=Field(shape=Many(_CHECK)),
         rollback=Field(
             shape=Keys(

@@ -6,8 +6,9 @@ second; ``pending_causes`` explains what is missing when the time is over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from pipeline.core.evidence import EventIndex, EvidenceLog, evidence, remember
 from pipeline.core.evidence.endpoints import of_endpoints
@@ -18,17 +19,14 @@ from pipeline.core.readiness.deleting import terminating
 from pipeline.core.readiness.endpoints import Serving, lack, ready_endpoints
 from pipeline.core.readiness.nodes import excused
 from pipeline.core.readiness.services import NO_ENDPOINTS
+from pipeline.core.readiness.steady import UNSTEADY, unsteady
 from pipeline.core.readiness.verdicts import unknown, waiting
 from pipeline.core.reading import (
     condition,
     is_deleting,
-    items,
-    mapping,
     number,
     observed,
     owner_uid,
-    seconds,
-    text,
     uid,
 )
 from pipeline.model.environment import Rollout
@@ -125,12 +123,13 @@ def step(
 
     ``blindly``: pods and events were not looked at, so only what has failed is asked why.
 
-    The log of the decision goes into the next call. A target that is Current has no evidence
-    against it: one pod's crash does not count once the workload is whole.
+    The log of the decision goes into the next call. A target that is whole has no evidence against it: one
+    pod's crash does not count any more, though its pods must have been seen to run since.
     """
     index = _Index(snapshot)
     memory = remember(log.evidence.memory, list(snapshot.pods))
-    statuses, services = _statuses(targets, snapshot, log, policy, now, index)
+    judge = partial(_steady_status, index=index, log=log, policy=policy, now=now, blindly=blindly)
+    statuses, services = _statuses(targets, snapshot, judge)
     lacking = _lacking(snapshot, statuses, services)
     found: list[tuple[ObjectRef, Evidence]] = []
     summed_up: list[tuple[ObjectRef, Evidence]] = []
@@ -142,7 +141,8 @@ def step(
         is_lost = bool(target.uid) and status.reason in _LOST
         if blindly and status.status is not Status.FAILED and not is_lost and ref not in lacking:
             continue
-        shown = lacking.get(ref) or _evidence(target, obj, index, memory, now)
+        is_whole = status.reason in UNSTEADY
+        shown = lacking.get(ref) or ([] if is_whole else _evidence(target, obj, index, memory, now))
         if is_lost:
             shown = [explain_loss(ref, replaced=obj is not None)]
         if status.status is Status.FAILED:
@@ -224,23 +224,41 @@ def _by_owner(objects: Iterable[Object]) -> dict[str, list[Object]]:
 
 
 def _statuses(
-    targets: Sequence[Target], snapshot: Snapshot, log: RolloutLog, policy: Rollout, now: float, index: _Index
+    targets: Sequence[Target], snapshot: Snapshot, judge: Callable[..., ObjectStatus]
 ) -> tuple[dict[ObjectRef, ObjectStatus], dict[ObjectRef, Serving]]:
     """Every target's status, and what is known of the Services with their workloads as of this look."""
     statuses: dict[ObjectRef, ObjectStatus] = {}
     services: dict[ObjectRef, Serving] = {}
     for target in sorted(targets, key=lambda target: target.ref in snapshot.services):  # workloads come first
-        obj, serving = snapshot.objects.get(target.ref), snapshot.services.get(target.ref)
+        serving = snapshot.services.get(target.ref)
         if serving is not None:
             seen = {ref: statuses.get(ref, status) for ref, status in serving.workloads.items()}
             serving = services[target.ref] = replace(serving, workloads=seen)
-        status = _status(
-            target, obj, log, policy, now, excused_nodes=_excused(target, obj, index), serving=serving
-        )
-        if status.status is Status.CURRENT and obj is not None:
-            status = _unsteady(target, obj, index, now) or status
-        statuses[target.ref] = status
+        statuses[target.ref] = judge(target, snapshot.objects.get(target.ref), serving)
     return statuses, services
+
+
+def _steady_status(
+    target: Target,
+    obj: Object | None,
+    serving: Serving | None,
+    *,
+    index: _Index,
+    log: RolloutLog,
+    policy: Rollout,
+    now: float,
+    blindly: bool,
+) -> ObjectStatus:
+    """A status in which what is whole has also stood for a moment, as far as its pods are looked at."""
+    excused_nodes = _excused(target, obj, index)
+    status = _status(target, obj, log, policy, now, excused_nodes=excused_nodes, serving=serving)
+    if status.status is not Status.CURRENT or obj is None or blindly:
+        return status
+    if target.since is None or target.ref.group_kind not in WORKLOADS or target.ref.kind == "Job":
+        return status
+    pods, replica_sets, revisions = _owned(obj, index)
+    newest = new_pods(obj, replica_sets, pods, revisions)
+    return unsteady(obj, status, newest, target.since, now, policy.steady_s) or status
 
 
 def _lacking(
@@ -301,38 +319,12 @@ def _status(
     return status
 
 
-STEADY_S = 10.0
-"""How long a container that has crashed since our write must run before its workload counts as Current: the
-first wait of the kubelet's back-off."""
-
-_STEADY_KINDS = frozenset(("apps", kind) for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"))
-
-
-def _unsteady(target: Target, obj: Object, index: _Index, now: float) -> ObjectStatus | None:
-    """Between two crashes a container without a readiness probe looks as well as any."""
-    if target.since is None or target.ref.group_kind not in _STEADY_KINDS:
-        return None
+def _owned(obj: Object, index: _Index) -> tuple[list[Object], list[Object], list[Object]]:
+    """Its pods, its ReplicaSets and its ControllerRevisions."""
     replica_sets = index.replica_sets.get(uid(obj), [])
     owners = [uid(obj), *(uid(replica_set) for replica_set in replica_sets)]
     pods = [pod for owner in owners if owner for pod in index.pods.get(owner, [])]
-    for pod in new_pods(obj, replica_sets, pods):
-        for container in items(pod, "status", "containerStatuses"):
-            if _has_just_crashed(container, target.since, now):
-                name, restarts = text(container, "name"), number(container, "restartCount")
-                return waiting(
-                    "Restarted",
-                    f"container {name} was restarted {restarts} times; it has to run for {STEADY_S:.0f} s",
-                )
-    return None
-
-
-def _has_just_crashed(container: Object, since: float, now: float) -> bool:
-    ended = mapping(container, "lastState", "terminated")
-    finished = seconds(ended.get("finishedAt"))
-    if not ended or number(ended, "exitCode") == 0 or finished is None or finished < since:
-        return False
-    started = seconds(mapping(container, "state", "running").get("startedAt"))
-    return started is not None and now - started < STEADY_S
+    return pods, replica_sets, index.controller_revisions.get(uid(obj), [])
 
 
 def _gone(target: Target, obj: Object | None) -> ObjectStatus:
@@ -346,9 +338,7 @@ def _evidence(
 ) -> list[Evidence]:
     if obj is None or target.gone or target.ref.group_kind not in WORKLOADS:
         return []
-    replica_sets = index.replica_sets.get(uid(obj), [])
-    owners = [uid(obj), *(uid(replica_set) for replica_set in replica_sets)]
-    pods = [pod for owner in owners if owner for pod in index.pods.get(owner, [])]
+    pods, replica_sets, revisions = _owned(obj, index)
     return evidence(
         obj,
         replica_sets,
@@ -357,7 +347,7 @@ def _evidence(
         now,
         memory,
         since=target.since,
-        controller_revisions=index.controller_revisions.get(uid(obj), []),
+        controller_revisions=revisions,
     )
 
 

@@ -84,7 +84,10 @@ class ReadyRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
+    """``steady_s``: how long a container without a readiness probe must run before its workload counts."""
+
     grace: Grace = Grace()
+    steady_s: float = 3.0
     rules: tuple[ReadyRule, ...] = ()
 
 

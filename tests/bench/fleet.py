@@ -57,6 +57,7 @@ spec:
         image: registry.example/web:1
         ports:
         - {{name: http, containerPort: 8080}}
+        readinessProbe: {{httpGet: {{port: http}}}}
         envFrom:
         - configMapRef: {{name: settings-{n}}}
         env:

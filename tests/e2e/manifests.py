@@ -27,6 +27,7 @@ spec:
           image: nginx:1.21
           envFrom:
             - configMapRef: {name: settings}
+          readinessProbe: {tcpSocket: {port: 80}}
 """
 
 SECRET = """\

@@ -187,7 +187,7 @@ FAILURES = {
     "a job that fails": Failure(
         manifest=JOB,
         code="JobFailed",
-        at="containers:",
+        at="name: main",
         evidence='error: migration 0042 failed: relation "orders" does not exist',
     ),
 }

@@ -43,6 +43,7 @@ def deployment(
         "      containers:",
         "        - name: main",
         f"          image: {image}",
+        "          readinessProbe: {tcpSocket: {port: 80}}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -96,7 +97,7 @@ FAILURES = {
         deployment(init="setup:missing"), "ImageNotFound", "setup:missing"
     ),
     "pods that never are ready": Failure(
-        deployment(mode="unready"), "ReadinessProbeFailed", "name: main", timeout="5s"
+        deployment(mode="unready"), "ReadinessProbeFailed", "readinessProbe", timeout="5s"
     ),
     "no progress within its deadline": Failure(
         deployment(mode="unready", spec="progressDeadlineSeconds: 2"),
@@ -104,7 +105,7 @@ FAILURES = {
         "progressDeadlineSeconds",
         leaves="f:progressDeadlineSeconds",
     ),
-    "a job that fails": Failure(job("migrate:crash"), "JobFailed", "containers:", file="job.yaml"),
+    "a job that fails": Failure(job("migrate:crash"), "JobFailed", "name: main", file="job.yaml"),
 }
 
 

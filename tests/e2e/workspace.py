@@ -78,7 +78,10 @@ class Workspace:
         self.write(f"environments/{environment}/manifests/{name}", text)
 
     def environment(self, more: str = "", name: str = "dev", **spec: str) -> None:
-        """Write an environment's file; ``more`` are further lines of ``spec``, unindented."""
+        """Write an environment's file; ``more`` are further lines of ``spec``, unindented.
+
+        Where they say nothing of the rollout, containers without a readiness probe are believed at once.
+        """
         namespace = self.namespace_of(name)
         values = {
             "application": self.application,
@@ -86,6 +89,7 @@ class Workspace:
             "createNamespace": "true",
             "sources": "[{manifests: manifests}]",
             "deploy": "{onMerge: true, branch: main, timeout: 40s}",
+            "rollout": "" if "rollout:" in more else "{steady: 0s}",
         } | spec
         lines = [f"{key}: {value}" for key, value in values.items() if value]
         body = "\n".join([*lines, textwrap.dedent(more).strip()]).strip()
