@@ -54,7 +54,7 @@ class Target:
     ``since`` is when we wrote it (seconds since 1970, the server's clock); None where we did not.
     ``generation`` and ``uid`` are what the write returned: a snapshot with less is older than the
     write. ``gone``: it was deleted, and is waited for to disappear. ``class_exists``: the StorageClass or
-    IngressClass that it names, or the default one; None where nobody looked.
+    IngressClass that it names, or the default one; ``target_exists``: what it scales. None: nobody looked.
     """
 
     ref: ObjectRef
@@ -65,6 +65,7 @@ class Target:
     has_status_subresource: bool | None = None
     wait_for_first_consumer: bool = False
     class_exists: bool | None = None
+    target_exists: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +177,7 @@ def status_of(
 
 
 def settled(log: RolloutLog, ref: ObjectRef, status: ObjectStatus) -> RolloutLog:
-    """The log with a run that ended well: it may be cleaned up before the next look."""
+    """The log with a run that has ended: it may be cleaned up before the next look."""
     ended = _finished({ref: status}, log)
     return log if ended == log.finished else replace(log, finished=ended)
 
@@ -309,6 +310,7 @@ def _status(
             wait_for_first_consumer=target.wait_for_first_consumer,
             class_exists=target.class_exists,
             endpoints=ready_endpoints(obj, slices) if serving else None,
+            target_exists=target.target_exists,
             excused_nodes=excused_nodes,
         )
     except ValueError as error:
@@ -351,12 +353,15 @@ def _evidence(
     )
 
 
+_ENDS: Mapping[Status, tuple[str, ...]] = {
+    Status.CURRENT: ("Complete", "Succeeded"),
+    Status.FAILED: ("JobFailed", "JobDeadlineExceeded", "PodFailed"),
+}
+"""How runs end: nothing comes after it but the clean-up."""
+
+
 def _finished(statuses: Mapping[ObjectRef, ObjectStatus], log: RolloutLog) -> dict[ObjectRef, ObjectStatus]:
-    ended = {
-        ref: status
-        for ref, status in statuses.items()
-        if status.status is Status.CURRENT and status.reason in ("Complete", "Succeeded")
-    }
+    ended = {ref: status for ref, status in statuses.items() if status.reason in _ENDS.get(status.status, ())}
     return {**log.finished, **ended}
 
 

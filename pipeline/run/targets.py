@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.core import rollout
+from pipeline.core.readiness import BUILT_IN_GROUPS
 from pipeline.core.rollout import WORKLOADS
 from pipeline.model.errors import PipelineError
 from pipeline.model.objects import Json, Manifest, Object, ObjectRef, ResourceType, get_path
@@ -25,6 +26,22 @@ _BETWEEN = {
     ("apps", "DaemonSet"): ResourceType("apps", "v1", "ControllerRevision", "controllerrevisions", True),
 }
 """What tells a workload's new pods from its old ones, where the workload and the pods do not."""
+
+_CLAIM = ("", "PersistentVolumeClaim")
+_INGRESS = ("networking.k8s.io", "Ingress")
+_AUTOSCALER = ("autoscaling", "HorizontalPodAutoscaler")
+_CLASSES = {
+    _CLAIM: (
+        ResourceType("storage.k8s.io", "v1", "StorageClass", "storageclasses", False),
+        "storageClassName",
+    ),
+    _INGRESS: (
+        ResourceType("networking.k8s.io", "v1", "IngressClass", "ingressclasses", False),
+        "ingressClassName",
+    ),
+}
+"""Kinds that name a class, with the field that does."""
+_DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
 _CRD = ("apiextensions.k8s.io", "CustomResourceDefinition")
 
@@ -55,7 +72,7 @@ class Facts:
 
     session: Session
     _statuses: dict[tuple[str, str], bool | None] = field(default_factory=dict)
-    _classes: list[Object] | None = None
+    _lists: dict[ResourceType, Sequence[Object] | None] = field(default_factory=dict)
 
     def core_target(self, target: Target) -> rollout.Target:
         written = target.since is not None
@@ -65,9 +82,10 @@ class Facts:
             generation=int(get_path(target.live, "metadata", "generation", default=0)) if written else 0,
             uid=str(get_path(target.live, "metadata", "uid", default="")) if written else "",
             has_status_subresource=self._has_status(target.manifest),
-            wait_for_first_consumer=target.ref.kind == "PersistentVolumeClaim"
+            wait_for_first_consumer=target.ref.group_kind == _CLAIM
             and self._waits_for_consumer(target.manifest),
             class_exists=self._class_exists(target.manifest),
+            target_exists=self._target_exists(target.manifest),
         )
 
     def _has_status(self, manifest: Manifest) -> bool | None:
@@ -79,7 +97,7 @@ class Facts:
     def _ask_status(self, manifest: Manifest) -> bool | None:
         """Whether a custom resource's definition promises a status; None where that cannot be told."""
         resource = self.session.cluster.resource(manifest.api_version, manifest.ref.kind)
-        if resource is None or "." not in resource.group or resource.group.endswith(".k8s.io"):
+        if resource is None or resource.group in BUILT_IN_GROUPS:
             return None
         name = f"{resource.plural}.{resource.group}"
         try:
@@ -96,36 +114,52 @@ class Facts:
         return bool(get_path(self._class_of(manifest), "volumeBindingMode") == "WaitForFirstConsumer")
 
     def _class_exists(self, manifest: Manifest) -> bool | None:
-        """Whether the class that a claim names is there; None where that cannot be told."""
-        wanted = get_path(manifest.body, "spec", "storageClassName")
-        if manifest.ref.kind != "PersistentVolumeClaim" or not wanted or not self._storage_classes():
+        """Whether the class that a claim or an Ingress names, or the default one of claims, is there; None
+        where that cannot be told, or none is asked for."""
+        kind = manifest.ref.group_kind
+        if kind not in _CLASSES or self._listed(_CLASSES[kind][0]) is None:
+            return None
+        wanted = get_path(manifest.body, "spec", _CLASSES[kind][1])
+        if wanted == "" or (wanted is None and kind == _INGRESS):
             return None
         return self._class_of(manifest) is not None
 
     def _class_of(self, manifest: Manifest) -> Object | None:
-        """The class that a claim names, or the default one. One that nobody knew may be new in this plan."""
-        wanted = get_path(manifest.body, "spec", "storageClassName")
-        found = _class_among(self._storage_classes(), wanted)
+        """The class that the object names, or the default one. One that nobody knew may be new in this plan."""
+        resource, field_name = _CLASSES[manifest.ref.group_kind]
+        wanted = get_path(manifest.body, "spec", field_name)
+        found = _class_among(self._listed(resource), wanted)
         if found is None and wanted:
-            self._classes = None
-            found = _class_among(self._storage_classes(), wanted)
+            del self._lists[resource]
+            found = _class_among(self._listed(resource), wanted)
         return found
 
-    def _storage_classes(self) -> list[Object]:
-        if self._classes is None:
-            resource = ResourceType("storage.k8s.io", "v1", "StorageClass", "storageclasses", False)
+    def _target_exists(self, manifest: Manifest) -> bool | None:
+        """Whether what an autoscaler scales is there; None where that cannot be told."""
+        if manifest.ref.group_kind != _AUTOSCALER:
+            return None
+        target = get_path(manifest.body, "spec", "scaleTargetRef", default={})
+        version, kind, name = (str(target.get(key, "")) for key in ("apiVersion", "kind", "name"))
+        group, _, _ = version.rpartition("/")
+        ref = ObjectRef(group, kind, manifest.ref.namespace, name)
+        try:
+            return self.session.cluster.get(ref, version) is not None
+        except PipelineError:
+            return None
+
+    def _listed(self, resource: ResourceType) -> Sequence[Object] | None:
+        if resource not in self._lists:
             try:
-                self._classes, _ = self.session.cluster.list(resource)
+                self._lists[resource] = self.session.cluster.list(resource)[0]
             except PipelineError:
-                self._classes = []
-        return self._classes
+                self._lists[resource] = None
+        return self._lists[resource]
 
 
-def _class_among(classes: Iterable[Object], wanted: Json) -> Object | None:
-    for item in classes:
-        annotations = get_path(item, "metadata", "annotations", default={})
-        default = annotations.get("storageclass.kubernetes.io/is-default-class") == "true"
-        if item["metadata"]["name"] == wanted or (wanted is None and default):
+def _class_among(classes: Sequence[Object] | None, wanted: Json) -> Object | None:
+    for item in classes or ():
+        notes = get_path(item, "metadata", "annotations", default={})
+        if item["metadata"]["name"] == wanted or (wanted is None and notes.get(_DEFAULT) == "true"):
             return item
     return None
 

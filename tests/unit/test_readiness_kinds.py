@@ -623,6 +623,29 @@ def test_a_class_that_does_not_exist_is_named() -> None:
     assert "no IngressClass" not in assess(alb, class_exists=True).message
 
 
+class TestAnAutoscalerWhoseTargetDoesNotExist:
+    REF = {"kind": "Deployment", "name": "wbe"}  # noqa: RUF012 - never changed
+
+    def judged(self, *conditions: Any) -> Any:
+        obj = having(autoscaler(*conditions), "spec", value={"scaleTargetRef": self.REF})
+        return assess(obj, since=T0, now=T0 + 9, target_exists=False)
+
+    def test_waits_for_its_controller_to_say_so(self) -> None:
+        assert (self.judged().status, self.judged().reason) == (P, "NoTarget")
+        assert self.judged().message == "there is no Deployment wbe for it to scale"
+
+    def test_does_not_live_on_what_was_said_of_the_one_before(self) -> None:
+        assert self.judged(condition("AbleToScale", lastTransitionTime=at(-60))).reason == "NoTarget"
+
+    def test_has_failed_once_its_controller_says_so(self) -> None:
+        assert self.judged(condition("AbleToScale", "False", "FailedGetScale")).status is F
+
+    def test_is_current_once_its_controller_has_found_it(self) -> None:
+        found = condition("AbleToScale", lastTransitionTime=at(5))
+
+        assert self.judged(found, condition("ScalingActive")).status is C
+
+
 def test_a_service_without_endpoints_is_not_ready_where_somebody_looked() -> None:
     obj = simple("v1", "Service", spec={"selector": {"app": "web"}})
 

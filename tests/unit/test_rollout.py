@@ -5,7 +5,16 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from pipeline.core.rollout import RolloutDecision, RolloutLog, Snapshot, Target, pending_causes, step
+from pipeline.core.rollout import (
+    RolloutDecision,
+    RolloutLog,
+    Snapshot,
+    Target,
+    pending_causes,
+    settled,
+    status_of,
+    step,
+)
 from pipeline.model.environment import Grace, ReadyRule, Rollout
 from pipeline.model.objects import Object, ObjectRef
 from pipeline.model.status import CauseCode, Evidence, Status
@@ -173,6 +182,28 @@ def test_a_job_that_is_cleaned_up_after_its_end_stays_current() -> None:
     second = step([target(complete)], Snapshot(), first.log, POLICY, T0 + 9)
 
     assert second.done
+
+
+def test_a_job_that_is_cleaned_up_after_its_failure_has_failed() -> None:
+    """ "ttlSecondsAfterFinished: if this field is set to zero, the Job becomes eligible to be deleted
+    immediately after it finishes" (batch/v1): it may be seen for the last time as it goes."""
+    failed = job(condition("Failed", message="Job has reached the specified backoff limit"), failed=1)
+    ref = ObjectRef.of(failed)
+    log = settled(RolloutLog(), ref, status_of(target(failed), failed, RolloutLog(), POLICY, T0 + 5))
+
+    decision = step([target(failed)], Snapshot(), log, POLICY, T0 + 9)
+
+    assert decision.statuses[ref].status is Status.FAILED
+    assert codes(decision.fatal) == [CauseCode.JOB_FAILED]
+
+
+def test_an_autoscaler_without_target_is_told_as_such_before_its_controller_says_so() -> None:
+    alone = simple("autoscaling/v2", "HorizontalPodAutoscaler", spec={"scaleTargetRef": {"name": "wbe"}})
+
+    decision = step([target(alone, target_exists=False)], snapshot(alone), RolloutLog(), POLICY, T0 + 9)
+
+    assert codes(decision.pending) == [CauseCode.SCALING_BROKEN]
+    assert only(list(decision.pending)).path == ("spec", "scaleTargetRef")
 
 
 def test_a_broken_autoscaler_may_have_looked_before_its_target_came() -> None:

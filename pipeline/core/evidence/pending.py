@@ -25,6 +25,7 @@ _FAILURES: dict[str, CauseCode] = {
 _PENDING: dict[str, tuple[CauseCode, FieldPath]] = {
     "AddressPending": (CauseCode.ADDRESS_PENDING, ("spec",)),
     "ClaimPending": (CauseCode.CLAIM_PENDING, ("spec", "storageClassName")),
+    "NoTarget": (CauseCode.SCALING_BROKEN, ("spec", "scaleTargetRef")),
     "CustomResourceUnknown": (CauseCode.CUSTOM_RESOURCE_UNKNOWN, ()),
     "RuleInvalid": (CauseCode.CUSTOM_RESOURCE_UNKNOWN, ("metadata", "annotations")),
     "Paused": (CauseCode.TIMED_OUT, ("spec", "paused")),

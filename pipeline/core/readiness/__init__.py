@@ -27,7 +27,7 @@ from pipeline.model.environment import ReadyRule
 from pipeline.model.objects import Object
 from pipeline.model.status import ObjectStatus, Status
 
-__all__ = ["RULES", "assess", "exists_is_enough", "parse_rule", "parse_rules"]
+__all__ = ["BUILT_IN_GROUPS", "RULES", "assess", "exists_is_enough", "parse_rule", "parse_rules"]
 
 _GATEWAY = "gateway.networking.k8s.io"
 
@@ -66,7 +66,7 @@ RULES: Mapping[tuple[str, str], ReadinessRule] = {
 
 # Served by the API server itself. A group that merely ends in k8s.io (gateway.networking.k8s.io,
 # snapshot.storage.k8s.io) comes from a CRD, so suffixes do not tell.
-_BUILT_IN_GROUPS = frozenset(
+BUILT_IN_GROUPS = frozenset(
     {
         "",
         "apps",
@@ -105,6 +105,7 @@ def assess(
     now: float | None = None,
     wait_for_first_consumer: bool = False,
     class_exists: bool | None = None,
+    target_exists: bool | None = None,
     endpoints: int | None = None,
     excused_nodes: int = 0,
 ) -> ObjectStatus:
@@ -134,6 +135,7 @@ def assess(
         has_status_subresource=has_status_subresource,
         wait_for_first_consumer=wait_for_first_consumer,
         class_exists=class_exists,
+        target_exists=target_exists,
         endpoints=endpoints,
         excused_nodes=excused_nodes,
     )
@@ -147,7 +149,7 @@ def exists_is_enough(obj: Object, rules: Sequence[ReadyRule] = ()) -> bool:
         ValueError: as ``assess``.
     """
     group, _, _ = text(obj, "apiVersion").rpartition("/")
-    rule = RULES.get((group, text(obj, "kind")), exists if group in _BUILT_IN_GROUPS else None)
+    rule = RULES.get((group, text(obj, "kind")), exists if group in BUILT_IN_GROUPS else None)
     return rule is exists and rules_for(obj, rules) is None
 
 
@@ -156,7 +158,7 @@ def _built_in(obj: Object, facts: Facts) -> ObjectStatus:
     rule = RULES.get((group, text(obj, "kind")))
     if rule is not None:
         return rule(obj, facts)
-    if group in _BUILT_IN_GROUPS:
+    if group in BUILT_IN_GROUPS:
         return exists(obj, facts)
     # Late: the table of custom resources is the largest module of all, and most sets have none.
     from pipeline.core.readiness import custom_rules
@@ -166,7 +168,7 @@ def _built_in(obj: Object, facts: Facts) -> ObjectStatus:
 
 def _is_idle(obj: Object) -> bool:
     """A custom resource that its controller is told to leave alone."""
-    if text(obj, "apiVersion").rpartition("/")[0] in _BUILT_IN_GROUPS:
+    if text(obj, "apiVersion").rpartition("/")[0] in BUILT_IN_GROUPS:
         return False
     from pipeline.core.readiness import custom_rules  # late, as above
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 
-from pipeline.core.readiness.verdicts import Facts, current, failed
-from pipeline.core.reading import condition, items, number, text
+from pipeline.core.readiness.verdicts import Facts, current, failed, waiting
+from pipeline.core.reading import condition, items, number, seconds, text
 from pipeline.model.objects import Object
 from pipeline.model.status import ObjectStatus
 
@@ -27,14 +27,27 @@ def autoscaler(obj: Object, facts: Facts) -> ObjectStatus:
     AbleToScale False with another reason is a pause (backoff), not a fault.
     """
     able, active = _condition(obj, "AbleToScale"), _condition(obj, "ScalingActive")
+    if able.get("status") == "False" and able.get("reason") in _BROKEN_SCALE:
+        return failed("ScalingBroken", text(able, "message") or "its target cannot be scaled")
+    if facts.target_exists is False and not _found_since(able, facts):
+        return waiting("NoTarget", f"there is no {_target(obj)} for it to scale")
     if not able and not active:
         # The controller looks every 15 s, and what runs does not depend on it: that must not block.
         return current("NotObserved", warning="its controller has not judged it yet")
-    if able.get("status") == "False" and able.get("reason") in _BROKEN_SCALE:
-        return failed("ScalingBroken", text(able, "message") or "its target cannot be scaled")
     if active.get("status") == "False" and active.get("reason") in _BROKEN_SCALING:
         return failed("ScalingBroken", text(active, "message") or "its selector or metric is not valid")
     return _scaling(obj, active)
+
+
+def _found_since(able: Object, facts: Facts) -> bool:
+    """Whether the controller has found the target after our write: it may have come late."""
+    changed = seconds(able.get("lastTransitionTime"))
+    is_new = facts.since is not None and changed is not None and changed >= facts.since
+    return able.get("status") == "True" and is_new
+
+
+def _target(obj: Object) -> str:
+    return f"{text(obj, 'spec', 'scaleTargetRef', 'kind')} {text(obj, 'spec', 'scaleTargetRef', 'name')}"
 
 
 def _scaling(obj: Object, active: Object) -> ObjectStatus:

@@ -37,8 +37,8 @@ def unsteady(
     """Why a workload that is Current by its own counts is not, yet.
 
     ``pods`` are those of its newest revision, ``since`` is when it was written: what started before that is
-    believed. ``after_start_s``: how long a container without a readiness probe must run. Each watch has a pace
-    of its own, so that pods may be seen as they were before the counts.
+    believed. ``after_start_s``: how long a container without a readiness probe must run. Each watch has a
+    pace of its own, so that pods may be seen as they were before the counts.
     """
     ready, wanted = status.progress or (0, 0)
     doubts = _Doubts(

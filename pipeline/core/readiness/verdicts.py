@@ -14,7 +14,8 @@ class Facts:
     """What a rule knows beyond the object itself; times are seconds since 1970 on the server's clock.
 
     None, or zero, is what nobody has looked at, and never makes an object Current or Failed.
-    ``class_exists``: the StorageClass or IngressClass that the object names. ``endpoints``: ready ones
+    ``class_exists``: the StorageClass or IngressClass that the object names. ``target_exists``: what an
+    autoscaler scales. ``endpoints``: ready ones
     that a Service finds; given only where there should be some. ``excused_nodes``: those whose lack of
     a DaemonSet's pod is the node's own fault (``nodes.excused``).
     """
@@ -24,6 +25,7 @@ class Facts:
     has_status_subresource: bool | None = None
     wait_for_first_consumer: bool = False
     class_exists: bool | None = None
+    target_exists: bool | None = None
     endpoints: int | None = None
     excused_nodes: int = 0
 
