@@ -275,9 +275,13 @@ def _assess(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
         except OSError as error:
             raise InvalidError(f"read {name}: {error.strerror}") from error
         manifests += yaml.load_manifests(name, data)
-    verdicts = assess_saved(manifests)
+    policy = None
+    if args.environment:
+        workspace, revision = _at_revision(app, args)
+        policy = workspace.environment(args.environment, revision).rollout
+    verdicts = assess_saved(manifests, policy)
     screen.show_document(document.assess_document(verdicts), lambda: tables.assess_text(verdicts))
-    settled = all(status.status is Status.CURRENT for _, status in verdicts)
+    settled = all(one.status.status is Status.CURRENT for one in verdicts)
     return ExitCode.DRIFT if args.exit_code and not settled else ExitCode.OK
 
 

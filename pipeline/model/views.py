@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .objects import ObjectRef
+from .status import Evidence, ObjectStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +79,12 @@ class PreflightRow:
     found: str = ""
     why: str = ""
     repair: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedObject:
+    """One object of some files, its verdict, and what of the same files speaks against it."""
+
+    ref: ObjectRef
+    status: ObjectStatus
+    evidence: tuple[Evidence, ...] = ()

@@ -10,11 +10,11 @@ from pipeline.core import plan_changes
 from pipeline.core.escape import defuse_json
 from pipeline.model.errors import PipelineError, Problem
 from pipeline.model.exit_codes import ExitCode
-from pipeline.model.objects import Object, ObjectRef, Origin
+from pipeline.model.objects import Object, Origin
 from pipeline.model.plan import Change, Plan
 from pipeline.model.release import Outcome, Release
 from pipeline.model.status import Cause, CheckResult, ObjectStatus
-from pipeline.model.views import EnvironmentChanges, EnvironmentStatus, ObjectDrift, PreflightRow
+from pipeline.model.views import EnvironmentChanges, EnvironmentStatus, ObjectDrift, PreflightRow, SavedObject
 
 from .secrets import Masker
 
@@ -244,12 +244,17 @@ def diff_document(objects: Iterable[ObjectDrift]) -> Document:
     }
 
 
-def assess_document(verdicts: Iterable[tuple[ObjectRef, ObjectStatus]]) -> Document:
-    """The readiness of objects from files."""
-    return {
-        "schema": "pipeline/assess/v1",
-        "objects": [{"object": str(ref), **_status(status)} for ref, status in verdicts],
-    }
+def assess_document(verdicts: Iterable[SavedObject]) -> Document:
+    """The readiness of objects from files; ``evidence`` where something speaks against one."""
+    return {"schema": "pipeline/assess/v1", "objects": [_saved(one) for one in verdicts]}
+
+
+def _saved(one: SavedObject) -> Document:
+    told = [
+        {"code": str(e.code), "message": e.message, "details": list(e.details), "hint": e.hint}
+        for e in one.evidence
+    ]
+    return {"object": str(one.ref), **_status(one.status), **({"evidence": told} if told else {})}
 
 
 def preflight_document(rows: Iterable[PreflightRow]) -> Document:

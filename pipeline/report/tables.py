@@ -10,8 +10,7 @@ from pipeline.model.errors import Problem
 from pipeline.model.objects import ObjectRef
 from pipeline.model.plan import Action, Change, Plan, Reversible
 from pipeline.model.release import Release
-from pipeline.model.status import ObjectStatus
-from pipeline.model.views import EnvironmentChanges, EnvironmentStatus, ObjectDrift, PreflightRow
+from pipeline.model.views import EnvironmentChanges, EnvironmentStatus, ObjectDrift, PreflightRow, SavedObject
 
 from .changes import change_details, most_telling, names, rest_lines, why
 from .secrets import Masker
@@ -178,13 +177,23 @@ def diff_text(objects: Sequence[ObjectDrift]) -> str:
     return text(lines or ["no drift"])
 
 
-def assess_text(verdicts: Sequence[tuple[ObjectRef, ObjectStatus]]) -> str:
-    """The readiness of objects as a table."""
+def assess_text(verdicts: Sequence[SavedObject]) -> str:
+    """The readiness of objects as a table, and below it what speaks against them."""
+    if not verdicts:
+        return text(["no objects"])
+    said = (" ".join(filter(None, (one.status.message, one.status.warning))) for one in verdicts)
     rows = [
-        (str(s.status), label(ref), s.reason, " ".join(filter(None, (s.message, s.warning))))
-        for ref, s in verdicts
+        (str(one.status.status), label(one.ref), one.status.reason, words)
+        for one, words in zip(verdicts, said, strict=True)
     ]
-    return text(table(("STATUS", "OBJECT", "REASON", "MESSAGE"), rows) if rows else ["no objects"])
+    lines = table(("STATUS", "OBJECT", "REASON", "MESSAGE"), rows)
+    for one in verdicts:
+        lines += ["", label(one.ref)] if one.evidence else []
+        for told in one.evidence:
+            lines.append(f"  {told.code}: {one_line(told.message)}")
+            lines += [f"    {one_line(detail)}" for detail in told.details]
+            lines.append(f"    what to do: {one_line(told.hint)}")
+    return text(lines)
 
 
 def preflight_text(rows: Sequence[PreflightRow]) -> str:

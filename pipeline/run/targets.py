@@ -125,7 +125,7 @@ class Facts:
         return self._class_of(manifest) is not None
 
     def _class_of(self, manifest: Manifest) -> Object | None:
-        """The class that the object names, or the default one. One that nobody knew may be new in this plan."""
+        """The class that it names, or the default one. One that nobody knew may be new in this plan."""
         resource, field_name = _CLASSES[manifest.ref.group_kind]
         wanted = get_path(manifest.body, "spec", field_name)
         found = _class_among(self._listed(resource), wanted)

@@ -168,6 +168,8 @@ class TestASandbox:
 
         assert (found.code, found.grade, found.count) == (CauseCode.OUT_OF_MEMORY, Grade.PROBABLE, 2)
         assert found.path == (*CONTAINER, "resources", "limits", "memory")
+        assert found.message.endswith("cannot start, its memory limit is too low")
+        assert LAYERS in found.details[0]
 
     def test_without_an_address_is_the_node_s_trouble(self) -> None:
         said = event("p1", "FailedCreatePodSandBox", "failed to assign an IP address to container")
@@ -300,6 +302,16 @@ class TestAProcess:
         assert found.path == (*CONTAINER, "lifecycle", "postStart")
         assert "postStart" in found.hint
         assert "postStart" not in without.hint
+
+    @pytest.mark.parametrize(
+        ("policy", "restarts", "counts"), [("Always", 2, 1), ("Always", 0, 0), ("Never", 2, 0)]
+    )
+    def test_that_ends_well_should_have_stayed(self, policy: str, restarts: int, counts: int) -> None:
+        done = {"name": "web", "restartCount": restarts, "state": {"terminated": ended(0, "Completed")}}
+
+        found = shown(pod(done, phase="Running"), restartPolicy=policy)
+
+        assert [one.count for one in found] == [restarts] * counts
 
     def test_that_its_node_lost_sight_of_has_not_crashed(self) -> None:
         lost = {"name": "web", "state": {"terminated": ended(137, "ContainerStatusUnknown")}}

@@ -77,11 +77,17 @@ def crashed_lately(container: Container, scene: Scene) -> bool:
     if text(container.exit, "reason") == _LOST:
         return False
     if "terminated" in state:
-        return number(state, "terminated", "exitCode") != 0
+        return number(state, "terminated", "exitCode") != 0 or _ends_again_and_again(container)
     if "running" not in state or container.status.get("ready") is not False or not container.restarts:
         return False
     ended = seconds(get_path(container.exit, "finishedAt"))
     return ended is None or scene.now - ended <= _RECENT_S
+
+
+def _ends_again_and_again(container: Container) -> bool:
+    """Whether what should stay ended well, and was started again for that (core/v1 restartPolicy Always)."""
+    stays = text(container.pod, "spec", "restartPolicy") in ("", "Always") and not container.is_init
+    return stays and container.restarts > 0
 
 
 def of_crash(container: Container, waiting: str, message: str, scene: Scene) -> Evidence:

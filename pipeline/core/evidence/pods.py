@@ -105,8 +105,8 @@ def _no_sandbox(pod: Object, happening: Happening, scene: Scene) -> Evidence:
     return Evidence(
         code=CauseCode.OUT_OF_MEMORY if short else CauseCode.CONTAINER_NOT_CREATED,
         grade=Grade.PROBABLE if short else Grade.TRANSIENT,
-        message=f"pod {text(pod, 'metadata', 'name')} cannot start, its sandbox cannot be created: "
-        f"{happening.message}",
+        message=f"pod {text(pod, 'metadata', 'name')} cannot start, "
+        + ("its memory limit is too low" if short else f"its sandbox cannot be created: {happening.message}"),
         details=(f"{happening.reason}: {happening.told}",),
         count=happening.count,
         path=(*scene.pod_path, *(asking(scene, "memory", "limits") if short else ())),

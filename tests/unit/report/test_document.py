@@ -8,7 +8,7 @@ from pipeline.model.exit_codes import GRAVITY, ExitCode
 from pipeline.model.objects import Origin
 from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import Outcome
-from pipeline.model.status import ObjectStatus, Status
+from pipeline.model.status import CauseCode, Evidence, Grade, ObjectStatus, Status
 from pipeline.model.views import (
     EnvironmentChanges,
     EnvironmentStatus,
@@ -16,6 +16,7 @@ from pipeline.model.views import (
     Hold,
     ObjectDrift,
     PreflightRow,
+    SavedObject,
 )
 from pipeline.report import document
 
@@ -328,9 +329,15 @@ def test_drift_of_a_secret_is_masked_and_names_the_manager():
 
 
 def test_assess_and_preflight_have_the_keys_of_the_contract():
-    assert document.assess_document([(WEB, ObjectStatus(Status.CURRENT, "r", "m"))])["objects"] == [
+    saved = SavedObject(ref=WEB, status=ObjectStatus(Status.CURRENT, "r", "m"))
+    assert document.assess_document([saved])["objects"] == [
         {"object": str(WEB), "status": "Current", "reason": "r", "message": "m"}
     ]
+    shown = Evidence(
+        code=CauseCode.CRASH_LOOP, grade=Grade.PROBABLE, message="exits", details=("d",), hint="h"
+    )
+    (failed,) = document.assess_document([replace(saved, evidence=(shown,))])["objects"]
+    assert failed["evidence"] == [{"code": "CrashLoop", "message": "exits", "details": ["d"], "hint": "h"}]
     row = PreflightRow(name="login", verdict="ok", found="alice")
     assert document.preflight_document([row]) == {
         "schema": "pipeline/preflight/v1",

@@ -13,7 +13,7 @@ from pipeline.model.events import (
     Failed,
 )
 from pipeline.model.objects import ObjectRef, Origin
-from pipeline.model.status import ObjectStatus, Status
+from pipeline.model.status import CauseCode, Evidence, Grade, ObjectStatus, Status
 from pipeline.model.views import (
     EnvironmentChanges,
     EnvironmentStatus,
@@ -21,6 +21,7 @@ from pipeline.model.views import (
     Hold,
     ObjectDrift,
     PreflightRow,
+    SavedObject,
 )
 from pipeline.report import document, github, markdown, summary, tables
 from pipeline.report.markup import link
@@ -58,6 +59,15 @@ def screens(text):
     )
     drift = FieldDrift(path=text, desired=text, live=text, manager=text)
     row = PreflightRow(name=text, verdict=text, found=text, why=text, repair=text)
+    saved = SavedObject(
+        ref=ref,
+        status=ObjectStatus(Status.FAILED, text, text),
+        evidence=(
+            Evidence(
+                code=CauseCode.POD_FAILED, grade=Grade.TRANSIENT, message=text, details=(text,), hint=text
+            ),
+        ),
+    )
     return [
         *("\n".join(event_lines(event)) for event in hostile_events(text)),
         summary.summary(outcome),
@@ -68,7 +78,7 @@ def screens(text):
         tables.history_text([outcome.release]),
         tables.status_text([env]),
         tables.diff_text([ObjectDrift(ref, (drift,))]),
-        tables.assess_text([(ref, ObjectStatus(Status.FAILED, text, text))]),
+        tables.assess_text([saved]),
         tables.preflight_text([row]),
     ]
 
