@@ -87,6 +87,34 @@ def answer(*conditions: Any, **ref: Any) -> Any:
     return {"parentRef": {"name": "gw", **ref}, "controllerName": "c", "conditions": list(conditions)}
 
 
+def webhook(kind: str = "MutatingWebhookConfiguration", *, client: Any, injected: bool = True) -> Any:
+    notes = {"cert-manager.io/inject-ca-from": "demo/hook"} if injected else {}
+    obj = simple("admissionregistration.k8s.io/v1", kind, annotations=notes)
+    return {**obj, "webhooks": [{"name": "a.example", "clientConfig": client}]}
+
+
+def converted(*, client: Any) -> Any:
+    notes = {"cert-manager.io/inject-ca-from": "demo/hook"}
+    conversion = {"strategy": "Webhook", "webhook": {"clientConfig": client}}
+    return simple(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        spec={"conversion": conversion},
+        status={"conditions": [condition("NamesAccepted"), condition("Established")]},
+        annotations=notes,
+    )
+
+
+def signing(*conditions: Any) -> Any:
+    status = {"conditions": list(conditions)}
+    return simple("certificates.k8s.io/v1", "CertificateSigningRequest", status=status)
+
+
+def migrating(*conditions: Any) -> Any:
+    status = {"conditions": list(conditions)}
+    return simple("storagemigration.k8s.io/v1beta1", "StorageVersionMigration", status=status)
+
+
 ACCEPTED, PROGRAMMED = condition("Accepted"), condition("Programmed")
 REFUSED = condition("Accepted", "False", "NotAllowedByListeners")
 
@@ -438,6 +466,66 @@ ROWS = {
         simple(f"{GATEWAY}/v1", "BackendTLSPolicy", spec={}),
         P,
         "NotAccepted",
+    ),
+    # admission
+    "a webhook whose CA is still to be injected is not ready": (
+        webhook(client={"service": {"name": "hook"}}),
+        P,
+        "CABundlePending",
+    ),
+    "a webhook with the placeholder of a CA is not ready": (
+        webhook("ValidatingWebhookConfiguration", client={"caBundle": "Cg=="}),
+        P,
+        "CABundlePending",
+    ),
+    "a webhook whose CA is injected is Current": (webhook(client={"caBundle": "LS0t"}), C, "Exists"),
+    "a webhook that nobody is to bring a CA trusts those of the system": (
+        webhook(client={"url": "https://hook.example"}, injected=False),
+        C,
+        "Exists",
+    ),
+    "a definition whose conversion waits for its CA is not ready": (
+        converted(client={"service": {"name": "hook"}}),
+        P,
+        "CABundlePending",
+    ),
+    "a definition whose conversion has its CA is Current": (
+        converted(client={"caBundle": "LS0t"}),
+        C,
+        "Established",
+    ),
+    # the cluster's own
+    "a node that is ready is Current": (
+        simple("v1", "Node", status={"conditions": [condition("Ready")]}),
+        C,
+        "Ready",
+    ),
+    "a node whose kubelet is silent is not ready": (
+        simple("v1", "Node", status={"conditions": [condition("Ready", "Unknown", "NodeStatusUnknown")]}),
+        P,
+        "NotReady",
+    ),
+    "a range of addresses is not ready before it is told": (
+        simple("networking.k8s.io/v1", "ServiceCIDR"),
+        P,
+        "NotReady",
+    ),
+    "a signing request that was denied has failed": (signing(condition("Denied")), F, "RequestDenied"),
+    "a signing request that its signer cannot serve has failed": (
+        signing(condition("Approved"), condition("Failed", message="no")),
+        F,
+        "RequestFailed",
+    ),
+    "a signing request that waits for a person holds up nothing": (signing(), C, "Pending"),
+    "a migration goes on until it has succeeded": (migrating(condition("Running")), P, "Running"),
+    "a migration that has succeeded is Current": (migrating(condition("Succeeded")), C, "Succeeded"),
+    "a migration that has failed has": (migrating(condition("Failed")), F, "MigrationFailed"),
+    "a quota in other units is in force": (
+        simple(
+            "v1", "ResourceQuota", spec={"hard": {"cpu": "1000m"}}, status={"hard": {"cpu": "1", "pods": "5"}}
+        ),
+        C,
+        "InForce",
     ),
     "a policy that one ancestor refuses is not ready": (
         simple(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pipeline.core.readiness import (
+    admission,
     autoscaling,
     deleting,
     gateways,
@@ -30,6 +31,7 @@ from pipeline.model.status import ObjectStatus, Status
 __all__ = ["BUILT_IN_GROUPS", "RULES", "assess", "exists_is_enough", "parse_rule", "parse_rules"]
 
 _GATEWAY = "gateway.networking.k8s.io"
+_ADMISSION = "admissionregistration.k8s.io"
 
 RULES: Mapping[tuple[str, str], ReadinessRule] = {
     ("apps", "Deployment"): workloads.deployment,
@@ -50,7 +52,13 @@ RULES: Mapping[tuple[str, str], ReadinessRule] = {
     ("", "ResourceQuota"): policies.quota,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): generic.definition,
     ("apiregistration.k8s.io", "APIService"): generic.api_service,
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"): policies.admission_policy,
+    ("", "Node"): generic.by_ready,
+    ("networking.k8s.io", "ServiceCIDR"): generic.by_ready,
+    ("certificates.k8s.io", "CertificateSigningRequest"): generic.signing_request,
+    ("storagemigration.k8s.io", "StorageVersionMigration"): generic.migration,
+    (_ADMISSION, "ValidatingAdmissionPolicy"): admission.policy,
+    (_ADMISSION, "ValidatingWebhookConfiguration"): admission.webhooks,
+    (_ADMISSION, "MutatingWebhookConfiguration"): admission.webhooks,
     ("flowcontrol.apiserver.k8s.io", "FlowSchema"): policies.flow_schema,
     (_GATEWAY, "GatewayClass"): gateways.gateway_class,
     (_GATEWAY, "Gateway"): gateways.gateway,

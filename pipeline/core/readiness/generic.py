@@ -1,4 +1,4 @@
-"""Custom resources by the conventions of their conditions, and the two kinds that define them.
+"""Custom resources by the conventions of their conditions, and the kinds of the API machinery itself.
 
 kstatus takes a custom resource without a Ready condition for Current: measured over the health
 cases of 241 kinds, that is wrong for three of four that are still progressing. So silence is
@@ -7,6 +7,7 @@ Unknown here, and a rule of the user's (``pipeline/ready``, ``rollout.rules``) s
 
 from __future__ import annotations
 
+from pipeline.core.readiness import admission
 from pipeline.core.readiness.verdicts import Facts, current, failed, unknown, waiting
 from pipeline.core.reading import condition, items, mapping, number, text
 from pipeline.model.objects import Object
@@ -79,6 +80,8 @@ def definition(obj: Object, facts: Facts) -> ObjectStatus:
     names, established = condition(obj, "NamesAccepted"), condition(obj, "Established")
     if names.get("status") == "False":
         return failed("NamesNotAccepted", text(names, "message") or "its names clash with another kind")
+    if established.get("status") == "True" and admission.conversion_waits(obj):
+        return waiting("CABundlePending", "cert-manager has not written the CA of its conversion webhook yet")
     if established.get("status") == "True":
         return current("Established", "is served")
     if established.get("status") == "False" and established.get("reason") != "Installing":
@@ -91,3 +94,31 @@ def api_service(obj: Object, facts: Facts) -> ObjectStatus:
     if found.get("status") == "True":
         return current("Available", text(found, "message") or "is served")
     return waiting("Unavailable", text(found, "message") or "its server has not been reached yet")
+
+
+def by_ready(obj: Object, facts: Facts) -> ObjectStatus:
+    """Of kinds whose only condition is Ready: a Node (core/v1), a ServiceCIDR (networking.k8s.io/v1)."""
+    found = condition(obj, "Ready")
+    if found.get("status") == "True":
+        return current("Ready", text(found, "message"))
+    return waiting("NotReady", _say(found) if found else "has not been reported as ready yet")
+
+
+def signing_request(obj: Object, facts: Facts) -> ObjectStatus:
+    """Denied or Failed: "approved/denied conditions are mutually exclusive", "Failed: the signer failed to
+    issue the certificate" (certificates.k8s.io/v1). Who signs is a person, or not: nothing waits for it."""
+    for kind in ("Denied", "Failed"):
+        if condition(obj, kind).get("status") == "True":
+            return failed(f"Request{kind}", _say(condition(obj, kind)))
+    if text(obj, "status", "certificate"):
+        return current("Issued", "its certificate is issued")
+    return current("Pending", warning="its certificate is not issued yet: it needs approval and a signer")
+
+
+def migration(obj: Object, facts: Facts) -> ObjectStatus:
+    """Succeeded, or Failed (storagemigration.k8s.io MigrationConditionType)."""
+    if condition(obj, "Failed").get("status") == "True":
+        return failed("MigrationFailed", _say(condition(obj, "Failed")))
+    if condition(obj, "Succeeded").get("status") == "True":
+        return current("Succeeded", "all stored objects are migrated")
+    return waiting("Running", "stored objects are being migrated")

@@ -1,10 +1,11 @@
-"""Disruption budgets, quotas, admission policies, flow schemas: rules whose controllers say if they hold."""
+"""Disruption budgets, quotas, flow schemas: rules whose controllers say if they hold."""
 
 from __future__ import annotations
 
+from pipeline.core.predict import quantity
 from pipeline.core.readiness.verdicts import Facts, current, waiting
-from pipeline.core.reading import condition, items, mapping, number, text
-from pipeline.model.objects import Object
+from pipeline.core.reading import condition, mapping, number, text
+from pipeline.model.objects import Json, Object
 from pipeline.model.status import ObjectStatus
 
 
@@ -26,17 +27,17 @@ def disruption_budget(obj: Object, facts: Facts) -> ObjectStatus:
 def quota(obj: Object, facts: Facts) -> ObjectStatus:
     """Counts once the quota controller has taken the limits over: "Hard is the set of enforced hard
     limits for each named resource" (core/v1 ResourceQuotaStatus)."""
-    if mapping(obj, "spec", "hard") != mapping(obj, "status", "hard"):
-        return waiting("NotObserved", "its limits are not in force yet")
+    wanted, enforced = mapping(obj, "spec", "hard"), mapping(obj, "status", "hard")
+    late = [name for name in sorted(wanted) if not _is_equal(wanted[name], enforced.get(name))]
+    if late:
+        return waiting("NotObserved", f"its limits are not in force yet: {', '.join(late)}")
     return current("InForce", "its limits are in force")
 
 
-def admission_policy(obj: Object, facts: Facts) -> ObjectStatus:
-    """In force at once; "expressionWarnings: the type checking warnings for each expression"
-    (admissionregistration.k8s.io/v1 TypeChecking) are told."""
-    path = ("status", "typeChecking", "expressionWarnings")
-    told = [f"{text(w, 'fieldRef')}: {text(w, 'warning')}" for w in items(obj, *path)]
-    return current("Exists", "has nothing to wait for", warning="; ".join(told))
+def _is_equal(one: Json, other: Json) -> bool:
+    """As quantities, where they are some: ``1000m`` and ``1`` are the same."""
+    amount = quantity.parse(one)
+    return one == other if amount is None else amount == quantity.parse(other)
 
 
 def flow_schema(obj: Object, facts: Facts) -> ObjectStatus:
