@@ -255,3 +255,13 @@ def endpoint_slice(
         "endpoints": [{"conditions": {} if one is None else {"ready": one}} for one in ready] or None,
         "ports": None if ports is None else list(ports),
     }
+
+
+def having(obj: Any, *path: Any, value: Any) -> Any:
+    """The object with one field changed."""
+    obj = deepcopy(obj)
+    at_ = obj
+    for step in path[:-1]:
+        at_ = at_.setdefault(step, {})
+    at_[path[-1]] = value
+    return obj

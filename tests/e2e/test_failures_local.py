@@ -63,14 +63,14 @@ INIT = "initContainers: [{name: prepare, image: 'setup:crash'}]"
 KEY = "env: [{name: GREETING, valueFrom: {configMapKeyRef: {name: settings, key: greting}}}]"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Failure:
     """A bad manifest, and what must be told of it: cause, the line that holds ``at``, evidence, hint."""
 
     manifest: str
     code: str
     at: str
-    evidence: str = ""
+    evidence: str
     hint: str = ""
     more: str = ""
     timeout: str = "40s"
@@ -90,105 +90,92 @@ def restricted(repo: Workspace) -> None:
 
 FAILURES = {
     "a crash loop": Failure(
-        manifest=workload("nginx:crash"),
-        code="CrashLoop",
-        at="name: main",
-        evidence="panic: cannot open /data: no such file or directory",
-        hint="read the container's log above",
+        workload("nginx:crash"),
+        "CrashLoop",
+        "name: main",
+        "panic: cannot open /data: no such file or directory",
+        "read the container's log above",
     ),
     "a crash with a signal": Failure(
-        manifest=workload("nginx:crash", exit_code="139"),
-        code="CrashLoop",
-        at="name: main",
-        evidence="exit code 139 (Error)",
-        hint="SIGSEGV",
+        workload("nginx:crash", exit_code="139"),
+        "CrashLoop",
+        "name: main",
+        "exit code 139 (Error)",
+        "SIGSEGV",
     ),
     "a program of another platform": Failure(
-        manifest=workload("nginx:crash", exit_code="255", log="exec /app: exec format error"),
-        code="ImagePlatformMismatch",
-        at="image: nginx:crash",
-        evidence="exec /app: exec format error",
-        hint="architecture",
+        workload("nginx:crash", exit_code="255", log="exec /app: exec format error"),
+        "ImagePlatformMismatch",
+        "image: nginx:crash",
+        "exec /app: exec format error",
+        "architecture",
     ),
     "an init container that crashes": Failure(
-        manifest=workload(pod=INIT), code="InitContainerFailed", at="initContainers", evidence="panic"
+        workload(pod=INIT), "InitContainerFailed", "initContainers", "panic"
     ),
     "too little memory": Failure(
-        manifest=workload("nginx:oom", "resources:", "  limits:", "    memory: 64Mi"),
-        code="OutOfMemory",
-        at="memory: 64Mi",
-        evidence="exit code 137 (OOMKilled)",
-        hint="raise resources.limits.memory",
+        workload("nginx:oom", "resources:", "  limits:", "    memory: 64Mi"),
+        "OutOfMemory",
+        "memory: 64Mi",
+        "exit code 137 (OOMKilled)",
+        "raise resources.limits.memory",
     ),
     "a wrong tag": Failure(
-        manifest=workload("nginx:missing"),
-        code="ImageNotFound",
-        at="image: nginx:missing",
-        evidence="not found",
-        hint="Deployment/other uses nginx:1.27",
+        workload("nginx:missing"),
+        "ImageNotFound",
+        "image: nginx:missing",
+        "not found",
+        "Deployment/other uses nginx:1.27",
         beside=workload("nginx:1.27")
         .replace("{name: web}", "{name: other}")
         .replace("app: web", "app: other"),
     ),
     "a missing key": Failure(
-        manifest=workload("nginx:keyerror", KEY),
-        code="ContainerConfigMissing",
-        at="key: greting",
-        evidence="couldn't find key greting in ConfigMap",
-        hint="did you mean 'greeting'?",
+        workload("nginx:keyerror", KEY),
+        "ContainerConfigMissing",
+        "key: greting",
+        "couldn't find key greting in ConfigMap",
+        "did you mean 'greeting'?",
         more="allow: {missing: [/ConfigMap/$NS/settings]}",
         beside=config_map("settings", greeting="hello"),
     ),
     "a command that is not there": Failure(
-        manifest=workload("nginx:nocommand", "command: [srve, --port=80]"),
-        code="CommandNotFound",
-        at="command: [srve",
-        evidence="executable file not found in $PATH",
-        hint="the program is not in the image",
+        workload("nginx:nocommand", "command: [srve, --port=80]"),
+        "CommandNotFound",
+        "command: [srve",
+        "executable file not found in $PATH",
+        "the program is not in the image",
     ),
     "a script that calls what is not there": Failure(
-        manifest=workload("nginx:crash", exit_code="127", log="sh: 1: srve: not found"),
-        code="CommandNotFound",
-        at="name: main",
-        evidence="sh: 1: srve: not found",
+        workload("nginx:crash", exit_code="127", log="sh: 1: srve: not found"),
+        "CommandNotFound",
+        "name: main",
+        "sh: 1: srve: not found",
     ),
     "pods that never are ready": Failure(
-        manifest=workload("nginx:unready", "readinessProbe:", "  httpGet: {path: /ready, port: 8080}"),
-        code="ReadinessProbeFailed",
-        at="readinessProbe",
-        evidence="Readiness probe failed: HTTP probe failed with statuscode: 503",
-        hint="probe's port and path",
+        workload("nginx:unready", "readinessProbe:", "  httpGet: {path: /ready, port: 8080}"),
+        "ReadinessProbeFailed",
+        "readinessProbe",
+        "Readiness probe failed: HTTP probe failed with statuscode: 503",
+        "probe's port and path",
         timeout="4s",
         exit_code=12,
     ),
     "no room in a quota": Failure(
-        manifest=workload(),
-        code="QuotaExceeded",
-        at="spec:",
-        evidence="exceeded quota: small",
-        hint="raise the ResourceQuota",
-        before=quota,
+        workload(), "QuotaExceeded", "spec:", "exceeded quota: small", "raise the ResourceQuota", before=quota
     ),
     "a policy that denies the pods": Failure(
-        manifest=workload(),
-        code="AdmissionDenied",
-        at="spec:",
-        evidence="violates PodSecurity",
-        hint="admits it",
-        before=restricted,
+        workload(), "AdmissionDenied", "spec:", "violates PodSecurity", "admits it", before=restricted
     ),
     "a node that there is not": Failure(
-        manifest=workload(pod="nodeSelector: {disk: none}"),
-        code="Unschedulable",
-        at="nodeSelector",
-        evidence="FailedScheduling",
-        hint="loosen its node selection",
+        workload(pod="nodeSelector: {disk: none}"),
+        "Unschedulable",
+        "nodeSelector",
+        "FailedScheduling",
+        "loosen its node selection",
     ),
     "a job that fails": Failure(
-        manifest=JOB,
-        code="JobFailed",
-        at="name: main",
-        evidence='error: migration 0042 failed: relation "orders" does not exist',
+        JOB, "JobFailed", "name: main", 'error: migration 0042 failed: relation "orders" does not exist'
     ),
 }
 

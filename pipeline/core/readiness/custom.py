@@ -112,6 +112,22 @@ def phase(*words: str) -> str:
     return field("{.status.phase}", *words)
 
 
+def run_rule(
+    group: str,
+    kinds: str,
+    source: str,
+    done: str,
+    failed: tuple[str, ...],
+    says: str,
+    *,
+    trouble: Texts = (),
+) -> KindRule:
+    """A ``kind_rule`` of what runs to an end, and says in ``status.phase`` how it ended."""
+    return kind_rule(
+        group, kinds, source, current=phase(done), failed=phase(*failed), trouble=trouble, says=says
+    )
+
+
 def judge(rule: KindRule, obj: Object, facts: Facts) -> ObjectStatus:
     """The verdict on one live object of a kind that the table knows."""
     idle = _first(rule.idle, obj)

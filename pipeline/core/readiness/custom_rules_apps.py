@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipeline.core.readiness.custom import EXISTS, NOT_READY, READY, Generation, Texts, field, phase
+from pipeline.core.readiness.custom import EXISTS, NOT_READY, READY, Generation, Texts, field, phase, run_rule
 from pipeline.core.readiness.custom import kind_rule as kind
 
 STATUS, CONDITIONS = Generation.STATUS, Generation.CONDITIONS
@@ -37,14 +37,14 @@ DATA = (
         "|| condition=cnpg.io/hibernation",
         says="{.status.phaseReason}",
     ),
-    kind(
+    run_rule(
         "postgresql.cnpg.io",
         "Backup",
         "CloudNativePG: BackupStatus.phase, .error",
-        current=phase("completed"),
-        failed=phase("failed"),
+        "completed",
+        ("failed",),
+        "{.status.error}",
         trouble=phase("walArchivingFailing"),
-        says="{.status.error}",
     ),
     kind(
         "postgresql.cnpg.io", "ScheduledBackup ImageCatalog ClusterImageCatalog", f"CloudNativePG: {EXISTS}"
@@ -148,13 +148,13 @@ DATA = (
         idle=field("{.spec.paused}", "true"),
         says="{.status.validationErrors[*]}",
     ),
-    kind(
+    run_rule(
         "velero.io",
         "Backup Restore",
         "Velero: BackupStatus.phase, RestoreStatus.phase, .failureReason",
-        current=phase("Completed"),
-        failed=phase("Failed", "PartiallyFailed", "FailedValidation"),
-        says="{.status.failureReason}",
+        "Completed",
+        ("Failed", "PartiallyFailed", "FailedValidation"),
+        "{.status.failureReason}",
     ),
     kind(
         "snapshot.storage.k8s.io",

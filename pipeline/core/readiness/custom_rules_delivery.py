@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipeline.core.readiness.custom import EXISTS, NOT_READY, READY, Generation, Texts, field, phase
+from pipeline.core.readiness.custom import EXISTS, NOT_READY, READY, Generation, Texts, field, phase, run_rule
 from pipeline.core.readiness.custom import kind_rule as kind
 
 STATUS, CONDITIONS = Generation.STATUS, Generation.CONDITIONS
@@ -31,13 +31,13 @@ DELIVERY = (
         says="{.status.message}",
         note="Paused waits for a promotion; observedGeneration is a string",
     ),
-    kind(
+    run_rule(
         "argoproj.io",
         "AnalysisRun Experiment",
         "Argo Rollouts: AnalysisRunStatus.phase, ExperimentStatus.phase",
-        current=phase("Successful"),
-        failed=phase("Failed", "Error", "Inconclusive"),
-        says="{.status.message}",
+        "Successful",
+        ("Failed", "Error", "Inconclusive"),
+        "{.status.message}",
     ),
     kind(
         "argoproj.io",
@@ -58,13 +58,13 @@ DELIVERY = (
         current="condition=ResourcesUpToDate",
         trouble="condition=ErrorOccurred",
     ),
-    kind(
+    run_rule(
         "argoproj.io",
         "Workflow",
         "Argo Workflows: WorkflowStatus.phase, .message",
-        current=phase("Succeeded"),
-        failed=phase("Failed", "Error"),
-        says="{.status.message}",
+        "Succeeded",
+        ("Failed", "Error"),
+        "{.status.message}",
     ),
     kind(
         "argoproj.io",
