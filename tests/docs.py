@@ -7,11 +7,13 @@ to what the code says.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.cli import parser
+from pipeline.core.config import environment_schema
 from pipeline.core.hints import HINTS
 from pipeline.core.lifecycle import TRANSITIONS
 from pipeline.core.readiness.custom import KindRule
@@ -26,6 +28,8 @@ PAGES = (
     ROOT / "README.md",
     *(ROOT / "docs" / name for name in ("architecture.md", "causes.md", "readiness.md")),
 )
+
+SCHEMA = ROOT / "docs/environment.schema.json"
 
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -142,9 +146,10 @@ def _capital(text: str) -> str:
 
 
 def main() -> None:
-    """Write the generated parts of every page."""
+    """Write the generated parts of every page, and the schema."""
     for page in PAGES:
         page.write_text(renewed(page.read_text()))
+    SCHEMA.write_text(json.dumps(environment_schema(), indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
