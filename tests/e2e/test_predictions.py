@@ -61,6 +61,7 @@ spec:
 WIDGET = (
     "apiVersion: $NS.example.com/v1\nkind: Widget\nmetadata: {name: one, namespace: $NS}\nspec: {size: 1}\n"
 )
+MERGE_PATCH = "application/merge-patch+json"
 POLICY = """\
 apiVersion: admissionregistration.k8s.io/v1beta1
 kind: ValidatingAdmissionPolicy
@@ -231,6 +232,50 @@ def test_a_definition_is_judged_by_the_objects_that_exist(definition: Workspace)
     assert problem.origin is not None
     assert problem.origin.line == 19
     assert _foresee(definition, CRD) == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "server"),
+    [
+        ("scope: Namespaced", "scope: Cluster", "crd-scope", "field is immutable"),
+        ("name: v1", "name: v2", "crd-stored-version", "status.storedVersions"),
+    ],
+)
+def test_an_upgrade_of_a_definition_that_the_server_refuses_is_told_with_what_to_do(
+    definition: Workspace, old: str, new: str, code: str, server: str
+) -> None:
+    changed = CRD.replace(old, new)
+    (problem,) = _foresee(definition, changed)
+    assert (problem.code, problem.warning) == (code, False)
+    assert problem.hint
+    with pytest.raises(AssertionError, match=server):
+        _apply(definition, changed)
+
+
+def test_a_field_that_a_definition_begins_to_require_makes_objects_unchangeable(
+    definition: Workspace,
+) -> None:
+    changed = CRD.replace(
+        "            type: object\n            properties",
+        "            type: object\n            required: [weight]\n            properties",
+    )
+    assert changed != CRD
+    assert [p.warning for p in _foresee(definition, changed)] == [True], "there are no objects"
+    until(lambda: _try(definition, WIDGET), "for the kind to be served")
+    (problem,) = _foresee(definition, changed)
+    assert (problem.code, problem.warning) == ("crd-required-field", False)
+    _apply(definition, changed)
+    path = f"/apis/{definition.namespace}.example.com/v1/namespaces/{definition.namespace}/widgets/one"
+
+    def is_refused() -> bool:
+        size = definition.cluster.api.call("GET", path)["spec"]["size"]
+        try:
+            definition.cluster.api.call("PATCH", path, {"spec": {"size": size + 1}}, MERGE_PATCH)
+        except HTTPError as error:
+            return b"spec.weight: Required value" in error.read()
+        return False
+
+    until(is_refused, "for the new schema")
 
 
 def _try(repo: Workspace, text: str) -> bool:
