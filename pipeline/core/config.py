@@ -162,7 +162,7 @@ def _check_promotion(reading: Reading, spec: dict[str, Any], folder: str) -> Non
 
 # --- from keys of the file to fields of the model
 
-_SECONDS = {"timeout", "interval", "deadline", "image", "schedule", "quota", "steady"}
+_SECONDS = {"timeout", "interval", "deadline", "image", "schedule", "quota", "ready", "steady"}
 
 
 def _renamed(given: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def _renamed(given: Mapping[str, Any] | None) -> dict[str, Any]:
     renamed = {}
     for key, value in (given or {}).items():
         name = re.sub(r"(?<=[a-z])[A-Z]", lambda m: "_" + m[0].lower(), key)
-        name += "_s" if key in _SECONDS else ""
+        name += "_s" if key in _SECONDS and not isinstance(value, list) else ""
         renamed[name] = tuple(value) if isinstance(value, list) else value
     return renamed
 

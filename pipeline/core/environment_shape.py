@@ -96,6 +96,11 @@ _GRACE = Keys(
         schedule=Field(shape=Duration(), about="For pods that no node takes."),
         quota=Field(shape=Duration(), about="For pods that a quota refuses."),
         restarts=Field(shape=Whole(0, 100), about="Restarts that are borne."),
+        ready=Field(
+            shape=Duration(),
+            about="For readiness probes that have not passed, beyond what their own timings allow. "
+            "Unset: as long as deploy.timeout.",
+        ),
     )
 )
 

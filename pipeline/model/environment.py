@@ -5,6 +5,7 @@ All durations are seconds. Field names are those of the file, in snake_case.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from .objects import Origin
@@ -60,12 +61,17 @@ class Prune:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grace:
-    """How long transient evidence is borne, in seconds; ``restarts`` is a count."""
+    """How long transient evidence is borne, in seconds; ``restarts`` is a count.
+
+    ``ready_s`` counts from the end of a readiness probe's own window; infinite where it is not set, as how
+    long a start takes is the application's business.
+    """
 
     image_s: float = 60.0
     schedule_s: float = 90.0
     quota_s: float = 60.0
     restarts: int = 2
+    ready_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,7 +109,8 @@ class Evidence:
 
     ``count`` is how often it happened (restarts, failed probes). ``path`` is the field of the
     manifest that it is about, so that the report can name the line. ``pod`` and ``container`` say
-    whose logs explain it, ``image`` what that container runs. ``hint`` is for where more is known
+    whose logs explain it, ``image`` what that container runs. ``window_s`` is how long its own timings allow
+    for it. ``hint`` is for where more is known
     than the code says; empty: the code's.
     """
 
@@ -123,6 +124,7 @@ class Evidence:
     container: str = ""
     image: str = ""
     lacks: Lack | None = None
+    window_s: float = 0.0
     hint: str = ""
 
 

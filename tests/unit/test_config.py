@@ -45,7 +45,7 @@ spec:
   deploy: {onMerge: false, branch: release, timeout: 1h30m, parallelism: 8}
   prune: {enabled: false, maxDeletions: 5, maxPercent: 20}
   rollout:
-    grace: {image: 10s, schedule: 90s, quota: 250ms, restarts: 3}
+    grace: {image: 10s, schedule: 90s, quota: 250ms, restarts: 3, ready: 1m}
     rules:
     - {group: example.com, kind: Widget, ready: ["condition=Ready"], failed: ["condition=Stalled"]}
   checks:
@@ -95,7 +95,7 @@ def test_every_setting_reaches_its_field() -> None:
     ]
     assert env.deploy == Deploy(on_merge=False, branch="release", timeout_s=5400.0, parallelism=8)
     assert env.prune == Prune(enabled=False, max_deletions=5, max_percent=20)
-    assert env.rollout.grace == Grace(image_s=10, schedule_s=90, quota_s=0.25, restarts=3)
+    assert env.rollout.grace == Grace(image_s=10, schedule_s=90, quota_s=0.25, restarts=3, ready_s=60)
     assert env.rollout.rules == (
         ReadyRule(
             group="example.com", kind="Widget", ready=("condition=Ready",), failed=("condition=Stalled",)

@@ -204,6 +204,7 @@ class TestProbes:
         (found,) = shown(unready, container={"readinessProbe": probe})
 
         assert found.message.endswith(f"readiness probe of TCP port 80 has not passed {words}")
+        assert found.window_s == threshold
 
     def test_of_a_sidecar_hold_up_the_pod(self) -> None:
         sidecar = {"name": "mesh", "image": "mesh:1", "restartPolicy": "Always", "startupProbe": {}}

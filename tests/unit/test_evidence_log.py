@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.core.evidence import EvidenceLog
@@ -36,6 +38,7 @@ def test_terminal_evidence_is_fatal_at_once() -> None:
         (CauseCode.VOLUME_MOUNT_FAILED, Grade.TRANSIENT, 90),
         (CauseCode.VOLUME_ATTACH_FAILED, Grade.TRANSIENT, 90),
         (CauseCode.CLAIM_PENDING, Grade.TRANSIENT, 90),
+        (CauseCode.REFERENCE_MISSING, Grade.TRANSIENT, 90),
         (CauseCode.QUOTA_EXCEEDED, Grade.TRANSIENT, 30),
         (CauseCode.WEBHOOK_UNAVAILABLE, Grade.TRANSIENT, 30),
         (CauseCode.IMAGE_DENIED, Grade.PROBABLE, 10),
@@ -60,6 +63,15 @@ def test_a_registry_that_denies_twice_is_fatal_before_its_time() -> None:
 
 def test_an_unready_container_is_never_fatal_by_itself() -> None:
     assert not fatal_after(1e6, evidence(CauseCode.READINESS_PROBE_FAILED, Grade.TRANSIENT, count=999))
+
+
+def test_an_unready_container_is_fatal_where_the_environment_says_how_long_is_too_long() -> None:
+    """Beyond what initialDelaySeconds, and failureThreshold times periodSeconds (core/v1 Probe), allow."""
+    unready = replace(evidence(CauseCode.READINESS_PROBE_FAILED, Grade.TRANSIENT), window_s=30)
+    log = EvidenceLog().update([(WEB, unready)], 100)
+
+    assert log.fatal(Grace(ready_s=10), 139) == []
+    assert log.fatal(Grace(ready_s=10), 140) == [(WEB, unready)]
 
 
 @pytest.mark.parametrize(

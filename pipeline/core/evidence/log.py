@@ -124,6 +124,7 @@ def patience(evidence: Evidence, grace: Grace) -> float:
             return grace.image_s
         case CauseCode.CONTAINER_CONFIG_MISSING:
             return grace.image_s
+        case CauseCode.READINESS_PROBE_FAILED:
+            return evidence.window_s + grace.ready_s
         case _:
-            # Readiness: how long a start takes is the application's business, and has its deadline.
             return math.inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pipeline.core.evidence.events import Happening, one_line
 from pipeline.core.evidence.scene import Container, Scene
@@ -27,7 +28,8 @@ def probe_events(container: Container, scene: Scene) -> list[Happening]:
 
 
 def not_ready(container: Container, scene: Scene) -> Iterator[Evidence]:
-    """Runs, but is not ready: told when the time is over, never a reason to stop before.
+    """Runs, but is not ready: told when the time is over, no reason to stop before, unless the environment
+    says how long is too long (``rollout.grace.ready``).
 
     How long a start takes is the application's business: a readiness probe's threshold says when it
     gets no requests, not when it is given up. What gives up is a startup or liveness probe, by a
@@ -39,7 +41,7 @@ def not_ready(container: Container, scene: Scene) -> Iterator[Evidence]:
     if not said and field not in container.spec:
         return
     probe = " ".join(filter(None, (word.lower(), "probe", _words(container.spec, field))))
-    yield container.evidence(
+    shown = container.evidence(
         CauseCode.STARTUP_PROBE_FAILED if starting else CauseCode.READINESS_PROBE_FAILED,
         Grade.TRANSIENT,
         f"{container.title} of image {container.image} runs, but is not ready: "
@@ -49,6 +51,7 @@ def not_ready(container: Container, scene: Scene) -> Iterator[Evidence]:
         count=container.restarts if starting else max((h.count for h in said), default=0),
         field=(field,),
     )
+    yield replace(shown, window_s=window_s(mapping(container.spec, field)))
 
 
 def _since(container: Container, scene: Scene, field: str) -> str:
