@@ -42,6 +42,7 @@ WORKLOADS = frozenset(
         ("batch", "Job"),
         ("", "Pod"),
         ("", "ReplicationController"),
+        ("argoproj.io", "Rollout"),
     }
 )
 """The kinds whose pods are evidence."""

@@ -21,8 +21,10 @@ SLICES = ResourceType("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices
 """Where a Service's pods are found; looked at only for those that must find some."""
 SERVICE = ("", "Service")
 
+_REPLICA_SETS = ResourceType("apps", "v1", "ReplicaSet", "replicasets", True)
 _BETWEEN = {
-    ("apps", "Deployment"): ResourceType("apps", "v1", "ReplicaSet", "replicasets", True),
+    ("apps", "Deployment"): _REPLICA_SETS,
+    ("argoproj.io", "Rollout"): _REPLICA_SETS,
     ("apps", "DaemonSet"): ResourceType("apps", "v1", "ControllerRevision", "controllerrevisions", True),
 }
 """What tells a workload's new pods from its old ones, where the workload and the pods do not."""

@@ -521,6 +521,25 @@ class TestNewPods:
 
         assert [p["metadata"]["uid"] for p in new_pods(rolling(), [back, bad], pods)] == ["good"]
 
+    def test_of_an_argo_rollout_have_the_hash_that_it_names(self) -> None:
+        """RolloutStatus.currentPodHash: "the hash of the current pod template" (Argo Rollouts)."""
+        rollout = {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Rollout",
+            "metadata": {"uid": "d1", "generation": 2},
+            "status": {"observedGeneration": "2", "currentPodHash": "r2"},
+        }
+        sets = [replica_set("r1"), replica_set("r2")]
+        for one in sets:
+            one["metadata"]["labels"] = {"rollouts-pod-template-hash": one["metadata"]["uid"]}
+        pods = [pod(uid="p1", owner="r1"), pod(uid="p2", owner="r2")]
+
+        assert [p["metadata"]["uid"] for p in new_pods(rollout, sets, pods)] == ["p2"]
+        assert (
+            new_pods({**rollout, "status": {"observedGeneration": "1", "currentPodHash": "r2"}}, sets, pods)
+            == []
+        )
+
     def test_do_not_exist_before_the_controller_has_seen_the_template(self) -> None:
         old = replica_set("r2", image="registry.example/web:0")
 

@@ -12,6 +12,7 @@ from pipeline.run.targets import explained_by
     ("written", "kinds"),
     [
         ("apps/Deployment/demo/web", ["Event", "Pod", "ReplicaSet"]),
+        ("argoproj.io/Rollout/demo/web", ["Event", "Pod", "ReplicaSet"]),
         ("apps/DaemonSet/demo/agent", ["ControllerRevision", "Event", "Pod"]),
         ("apps/StatefulSet/demo/db", ["Event", "Pod"]),
         ("batch/Job/demo/migrate", ["Event", "Pod"]),

@@ -10,7 +10,7 @@ from pipeline.core.evidence.containers import remember
 from pipeline.core.evidence.creation import of_creation
 from pipeline.core.evidence.events import EventIndex
 from pipeline.core.evidence.log import EvidenceLog, decide, patience
-from pipeline.core.evidence.newest import new_pods, new_replica_set
+from pipeline.core.evidence.newest import BY_REPLICA_SET, new_pods, new_replica_set
 from pipeline.core.evidence.pods import of_pod
 from pipeline.core.evidence.scene import ImageMemory, Scene
 from pipeline.core.reading import text
@@ -52,8 +52,8 @@ def evidence(
     index = events if isinstance(events, EventIndex) else EventIndex(events)
     scene = Scene(workload=workload, events=index, now=now, memory=memory, since=since)
     new = new_pods(workload, replica_sets, pods, controller_revisions)
-    is_deployment = text(workload, "kind") == "Deployment"
-    replica_set = new_replica_set(workload, replica_sets) if is_deployment else None
+    has_sets = text(workload, "kind") in BY_REPLICA_SET
+    replica_set = new_replica_set(workload, replica_sets) if has_sets else None
     found = [*of_creation(workload, replica_set, scene)]
     found += [shown for pod in new for shown in of_pod(pod, scene)]
     found += of_blockers(blockers(workload, pods, new), scene)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from pipeline.core.evidence.events import Happening, one_line
+from pipeline.core.evidence.newest import BY_REPLICA_SET
 from pipeline.core.evidence.scene import Scene, asking
 from pipeline.core.reading import condition, number, text, uid
 from pipeline.model.objects import FieldPath, Object
@@ -94,7 +95,7 @@ def _field(code: CauseCode, message: str, scene: Scene) -> FieldPath:
 
 def _failure(workload: Object, replica_set: Object | None, scene: Scene) -> tuple[str, int] | None:
     """(message, how often). A condition is taken back once pods can be made; an event never is."""
-    owner = replica_set if text(workload, "kind") == "Deployment" else workload
+    owner = replica_set if text(workload, "kind") in BY_REPLICA_SET else workload
     if owner is None:
         return _no_replica_set(workload)
     events = [h for h in scene.events.about(uid(owner), "FailedCreate") if not _is_past(h, scene)]

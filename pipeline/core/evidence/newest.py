@@ -19,10 +19,14 @@ from pipeline.core.reading import (
 from pipeline.model.objects import Json, Object, get_path
 
 _TEMPLATE_HASH = "pod-template-hash"
+_ROLLOUT_HASH = "rollouts-pod-template-hash"
 _REVISION = "deployment.kubernetes.io/revision"
 _REVISION_HASH = "controller-revision-hash"
 _GENERATION = "pod-template-generation"
 _DS_GENERATION = "deprecated.daemonset.template.generation"
+
+BY_REPLICA_SET = frozenset({"Deployment", "Rollout"})
+"""Kinds whose pods belong to a ReplicaSet for each revision."""
 
 # Reasons of a Failed pod that the node, not the pod, is to blame for (kubelet eviction, preemption,
 # node shutdown). Its controller makes another one.
@@ -47,7 +51,7 @@ def new_pods(
     kind = text(workload, "kind")
     if kind == "Pod":
         found = [pod for pod in living if uid(pod) == uid(workload)] or [workload]
-    elif kind == "Deployment":
+    elif kind in BY_REPLICA_SET:
         replica_set = new_replica_set(workload, replica_sets)
         found = _owned(living, replica_set) if replica_set else []
     elif kind == "StatefulSet":
@@ -60,7 +64,13 @@ def new_pods(
 
 
 def new_replica_set(deployment: Object, replica_sets: Iterable[Object]) -> Object | None:
-    """The ReplicaSet with the Deployment's template; the oldest of several, as its controller chooses."""
+    """The ReplicaSet with the Deployment's template; the oldest of several, as its controller chooses.
+
+    A Rollout says which one it is (Argo Rollouts, RolloutStatus.currentPodHash), as its template may be that
+    of another object (``spec.workloadRef``).
+    """
+    if text(deployment, "kind") == "Rollout":
+        return _of_rollout(deployment, replica_sets)
     owned = sorted(
         _owned(replica_sets, deployment), key=lambda r: (text(r, "metadata", "creationTimestamp"), uid(r))
     )
@@ -76,6 +86,14 @@ def new_replica_set(deployment: Object, replica_sets: Iterable[Object]) -> Objec
     return next(
         (r for r in owned if revision and text(r, "metadata", "annotations", _REVISION) == revision), None
     )
+
+
+def _of_rollout(rollout: Object, replica_sets: Iterable[Object]) -> Object | None:
+    wanted = text(rollout, "status", "currentPodHash")
+    if not wanted or not observed(rollout):
+        return None
+    owned = _owned(replica_sets, rollout)
+    return next((one for one in owned if text(one, "metadata", "labels", _ROLLOUT_HASH) == wanted), None)
 
 
 def old_pods(workload: Object, pods: Iterable[Object], new: Sequence[Object]) -> list[Object]:
