@@ -422,6 +422,45 @@ def test_every_command_speaks_to_people_and_in_markdown(standing: Workspace) -> 
         assert result.stdout.strip()
 
 
+def test_saved_objects_are_assessed_with_what_is_saved_beside_them(make_repo: MakeRepo) -> None:
+    repo = make_repo(create=True)
+    repo.environment("rollback: {auto: false}\nrollout: {grace: {restarts: 99}}", deploy="{timeout: 40s}")
+    repo.manifest("web.yaml", WEB.replace("nginx:1.21", "nginx:missing"))
+    repo.manifest("settings.yaml", SETTINGS)
+    repo.commit()
+    assert repo.run("deploy", "-e", "dev").code == 11
+    kinds = "deployments,replicasets,pods,events"
+    repo.write("saved.yaml", repo.kubectl("get", kinds, "-o", "yaml"))
+
+    code, document = repo.json("assess", "-f", str(repo.folder / "saved.yaml"), "--exit-code")
+    shown = repo.run("assess", "-f", str(repo.folder / "saved.yaml"))
+
+    (web,) = (one for one in document["objects"] if "Deployment" in one["object"])
+    assert (code, web["status"], web["reason"]) == (1, "Failed", "ImageNotFound")
+    assert web["evidence"][0]["hint"].startswith("push the image")
+    assert "  ImageNotFound: container web cannot pull image nginx:missing" in shown.stdout
+
+
+def test_saved_objects_are_assessed_by_the_rules_of_an_environment(repo: Workspace) -> None:
+    rule = '{kind: Thing, group: example.com, ready: ["jsonpath={.status.phase}=Up"]}'
+    repo.environment(f"rollout: {{rules: [{rule}]}}")
+    repo.commit()
+    thing = {
+        "apiVersion": "example.com/v1",
+        "kind": "Thing",
+        "metadata": {"name": "it"},
+        "status": {"phase": "Up"},
+    }
+    path = repo.folder / "thing.json"
+    path.write_text(json.dumps(thing))
+
+    statuses = [
+        repo.json("assess", "-f", str(path), *of)[1]["objects"][0]["status"] for of in ((), ("-e", "dev"))
+    ]
+
+    assert statuses == ["Unknown", "Current"]
+
+
 def test_options_stand_before_or_after_the_command_or_in_the_environment(standing: Workspace) -> None:
     before = standing.run("-o", "json", "-e", "dev", "history")
     after = standing.run("history", "-e", "dev", "-o", "json")
