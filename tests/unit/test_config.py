@@ -46,6 +46,7 @@ spec:
   prune: {enabled: false, maxDeletions: 5, maxPercent: 20}
   rollout:
     grace: {image: 10s, schedule: 90s, quota: 250ms, restarts: 3, ready: 1m}
+    steady: 500ms
     rules:
     - {group: example.com, kind: Widget, ready: ["condition=Ready"], failed: ["condition=Stalled"]}
   checks:
@@ -96,6 +97,7 @@ def test_every_setting_reaches_its_field() -> None:
     assert env.deploy == Deploy(on_merge=False, branch="release", timeout_s=5400.0, parallelism=8)
     assert env.prune == Prune(enabled=False, max_deletions=5, max_percent=20)
     assert env.rollout.grace == Grace(image_s=10, schedule_s=90, quota_s=0.25, restarts=3, ready_s=60)
+    assert env.rollout.steady_s == 0.5
     assert env.rollout.rules == (
         ReadyRule(
             group="example.com", kind="Widget", ready=("condition=Ready",), failed=("condition=Stalled",)
