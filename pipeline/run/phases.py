@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from queue import SimpleQueue
 
 from pipeline.core.hints import HINTS
+from pipeline.core.rollout import RolloutDecision
 from pipeline.model.errors import ApiError, InterruptedRunError, UnreachableError
 from pipeline.model.events import Failed, Note, RolloutDone
 from pipeline.model.exit_codes import ExitCode
@@ -18,7 +19,7 @@ from pipeline.run.gate import Gate, Inbox
 from pipeline.run.planning import Planned
 from pipeline.run.prune import prune
 from pipeline.run.targets import Target
-from pipeline.run.watch import RolloutResult, failed, finish, watch_rollout
+from pipeline.run.watch import RolloutResult, failed, finish, pending, watch_rollout
 
 
 def nothing_to_write(attempt: Attempt) -> None:
@@ -151,10 +152,13 @@ def _soak(attempt: Attempt, gate: Gate) -> bool:
     if not attempt.session.environment.checks:
         return True
     degraded: list[RolloutResult] = []
+    last: RolloutDecision | None = None
 
     def alarm() -> str:
+        nonlocal last
         gate.wait(0.0)
         decision = gate.judge()
+        last = decision or last
         if decision is None or not decision.fatal:
             return ""
         degraded.append(failed(attempt.session, gate, decision))
@@ -167,6 +171,9 @@ def _soak(attempt: Attempt, gate: Gate) -> bool:
     for result in degraded[:1]:
         attempt.outcome.rollout = result.entries
         attempt.outcome.causes = _degradation(result) + result.causes + attempt.outcome.causes
+    if not passed and not degraded:
+        # What a pod shows now, though it may mend, is why the application does not answer.
+        attempt.outcome.causes += tuple(pending(attempt.session, gate, last))
     return passed and not degraded
 
 

@@ -76,11 +76,16 @@ def failed(session: Session, gate: Gate, decision: RolloutDecision) -> RolloutRe
     return RolloutResult(ok=False, entries=entries, causes=tuple(causes))
 
 
+def pending(session: Session, gate: Gate, decision: RolloutDecision | None) -> list[Cause]:
+    """What speaks against those that are not Current, though nothing has failed for good."""
+    explained = rollout.pending_causes(decision) if decision else []
+    return causes_of(session, explained, gate.manifests, most=_CAUSES, before=gate.before)
+
+
 def timed_out(session: Session, gate: Gate, decision: RolloutDecision | None) -> RolloutResult:
     """The end of one that nothing speaks against, but that is not there in time."""
-    explained = rollout.pending_causes(decision) if decision else []
-    causes = causes_of(session, explained, gate.manifests, most=_CAUSES, before=gate.before)
-    told = {ref for ref, _ in explained}
+    causes = pending(session, gate, decision)
+    told = {ref for ref, _ in rollout.pending_causes(decision)} if decision else set()
     if decision and set(gate.waiting) - decision.blameless:
         told |= decision.blameless
     for ref in [ref for ref in gate.waiting if ref not in told][: max(0, _CAUSES - len(causes))]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import MakeRepo
 from tests.e2e.live import answering
 from tests.e2e.manifests import SETTINGS, WEB
-from tests.e2e.workspace import Workspace
+from tests.e2e.workspace import Result, Workspace
 
 pytestmark = pytest.mark.cluster
 
@@ -52,18 +53,25 @@ def _is_ready(pod: Any) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def test_a_crash_within_the_time_of_the_checks_fails_the_deploy(make_repo: Any) -> None:
-    repo: Workspace = make_repo(create=True)
+def deployed(repo: Workspace, url: str, *, borne: int, deadline: str, samples: int = 30) -> Result:
+    """What becomes of a deploy whose pod crashes while its check asks ``url``; ``borne``: so many times."""
     repo.manifest("settings.yaml", SETTINGS)
     repo.manifest("web.yaml", WEB)
+    check = (
+        f"{{name: home, http: {{url: '{url}'}}, samples: {samples}, interval: 500ms, deadline: {deadline}}}"
+    )
+    repo.environment(f"checks: [{check}]\nrollout: {{grace: {{restarts: {borne}}}}}")
+    repo.commit()
+    thread = threading.Thread(target=crash, args=(repo,))
+    thread.start()
+    result = repo.run("-o", "json", "deploy", "-e", "dev")
+    thread.join()
+    return result
+
+
+def test_a_crash_within_the_time_of_the_checks_fails_the_deploy(make_repo: MakeRepo) -> None:
     with answering(200) as url:
-        check = f"{{name: home, http: {{url: '{url}'}}, samples: 30, interval: 500ms, deadline: 40s}}"
-        repo.environment(f"checks: [{check}]")
-        repo.commit()
-        thread = threading.Thread(target=crash, args=(repo,))
-        thread.start()
-        result = repo.run("-o", "json", "deploy", "-e", "dev")
-        thread.join()
+        result = deployed(make_repo(create=True), url, borne=2, deadline="40s")
 
     assert result.code == 10, str(result)
     report = result.document
@@ -72,3 +80,12 @@ def test_a_crash_within_the_time_of_the_checks_fails_the_deploy(make_repo: Any) 
     assert "was ready and is no longer" in report["causes"][0]["message"]
     assert report["checks"][0]["verdict"] == "skipped"
     assert "failed meanwhile" in report["checks"][0]["reason"]
+
+
+def test_a_crash_that_is_borne_is_told_with_the_check_that_fails(make_repo: MakeRepo) -> None:
+    with answering(500) as url:
+        result = deployed(make_repo(create=True), url, borne=99, deadline="20s", samples=12)
+
+    assert result.code == 10, str(result)
+    codes = [cause["code"] for cause in result.document["causes"]]
+    assert codes == ["CheckFailed", "CrashLoop"], str(result)
