@@ -97,6 +97,9 @@ class Cluster(Protocol):
     def refresh(self) -> None:
         """Forget what discovery said: a CRD was applied."""
 
+    def namespaced_kinds(self) -> Sequence[ResourceType]:
+        """Every kind that can be listed in a namespace, once. ApiError where the server does not tell all."""
+
     def get(self, ref: ObjectRef, api_version: str) -> Object | None:
         """The live object, read from etcd, not from a cache; None where it does not exist."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -99,6 +99,9 @@ class KubeCluster:
 
     def refresh(self) -> None:
         self._discovery.refresh()
+
+    def namespaced_kinds(self) -> Sequence[ResourceType]:
+        return self._discovery.namespaced()
 
     def get(self, ref: ObjectRef, api_version: str) -> Object | None:
         resource = self.resource(api_version, ref.kind)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from pipeline.core.kinds import builtin
+from pipeline.model.errors import ApiError
 from pipeline.model.objects import ResourceType
 
 from .http import Call, Http
@@ -15,6 +17,7 @@ _AGGREGATED = ",".join(
     f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
     for version in ("v2", "v2beta1")
 )
+_WHAT = "ask which kinds the cluster serves"
 _ABSENT = frozenset({403, 404, 406, 503})  # not served, not ours to see, or its own server is down
 
 Key = tuple[str, str]
@@ -53,20 +56,27 @@ class Discovery:
             self._found.clear()
             self._asked.clear()
 
+    def namespaced(self) -> tuple[ResourceType, ...]:
+        """Every kind that can be listed in a namespace, in the version that its group prefers.
+
+        ApiError where that is not all: the server is older than aggregated discovery, or an API server
+        beside it did not answer.
+        """
+        documents = [self._http.json(_everything(root)) for root in ("/api", "/apis")]
+        for document in documents:
+            if missing := _missing(document):
+                raise ApiError(f"{_WHAT}: {missing}", status=503, reason="ServiceUnavailable")
+        kinds: dict[tuple[str, str], ResourceType] = {}
+        for resource in chain.from_iterable(aggregated(d, listable=True) for d in documents):
+            if resource.namespaced:
+                kinds.setdefault((resource.group, resource.kind), resource)
+        return tuple(kinds.values())
+
     def _ask_all(self, api_version: str) -> None:
         root = "/apis" if "/" in api_version else "/api"
         if root in self._asked:
             return
-        answer = self._http.send(
-            Call(
-                method="GET",
-                path=root,
-                what="ask which kinds the cluster serves",
-                accept=f"{_AGGREGATED},application/json",
-                idempotent=True,
-            ),
-            accept_status=_ABSENT,
-        )
+        answer = self._http.send(_everything(root), accept_status=_ABSENT)
         self._asked.add(root)
         if answer.status == 200:
             self._found.update((_key(r), r) for r in aggregated(answer.json()))
@@ -84,8 +94,29 @@ class Discovery:
             self._found.update((_key(r), r) for r in of_version(api_version, answer.json()))
 
 
-def aggregated(document: Any) -> Iterator[ResourceType]:
-    """The resources of an APIGroupDiscoveryList; nothing of a plain APIGroupList."""
+def _everything(root: str) -> Call:
+    accept = f"{_AGGREGATED},application/json"
+    return Call(method="GET", path=root, what=_WHAT, accept=accept, idempotent=True)
+
+
+def _missing(document: Any) -> str:
+    """What an answer does not tell; empty where it tells all."""
+    if document.get("kind") != "APIGroupDiscoveryList":
+        return "the server is too old to tell"
+    stale = [
+        f"{group['metadata'].get('name')}/{version['version']}"
+        for group in document.get("items") or []
+        for version in group.get("versions") or []
+        if version.get("freshness") == "Stale"
+    ]
+    return f"{', '.join(stale)} did not answer" if stale else ""
+
+
+def aggregated(document: Any, *, listable: bool = False) -> Iterator[ResourceType]:
+    """The resources of an APIGroupDiscoveryList; nothing of a plain APIGroupList.
+
+    ``listable``: only those that can be listed.
+    """
     if document.get("kind") != "APIGroupDiscoveryList":
         return
     for group in document.get("items") or []:
@@ -93,7 +124,7 @@ def aggregated(document: Any) -> Iterator[ResourceType]:
         for version in group.get("versions") or []:
             for item in version.get("resources") or []:
                 kind = item.get("responseKind") or {}
-                if kind.get("kind"):
+                if kind.get("kind") and (not listable or "list" in item.get("verbs", ())):
                     namespaced = item.get("scope") == "Namespaced"
                     yield ResourceType(name, version["version"], kind["kind"], item["resource"], namespaced)
 

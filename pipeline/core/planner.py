@@ -214,8 +214,8 @@ def _overlaid(live: Object, body: Object) -> Object:
     }
 
 
-STAYING = pruning.NEVER_PRUNED | {"Job"}
-"""Kinds of which a rollback leaves something: the object, or what it did while it ran."""
+STAYING = frozenset({"PersistentVolume", "PersistentVolumeClaim", "Job"})
+"""Kinds of which a rollback leaves something: the data, or what it did while it ran."""
 
 
 def _is_one_way(live: Object, result: Object | None, change: Change, fields: Sequence[FieldChange]) -> bool:

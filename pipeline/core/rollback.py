@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.core import adoption, fields, versions
+from pipeline.core import adoption, attainable, fields, occupants, versions
 from pipeline.core.change_groups import unheld
 from pipeline.core.delete_order import delete_order
 from pipeline.core.desired import FIELD_MANAGER
 from pipeline.core.diff import diff, differences
-from pipeline.core.pruning import NEVER_PRUNED
+from pipeline.core.occupants import Contents
 from pipeline.model.environment import Environment
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin, get_path
 from pipeline.model.plan import Action, Change, Plan
@@ -26,6 +26,12 @@ class Before:
     api_versions: Mapping[ObjectRef, str]
     order: Mapping[ObjectRef, int]  # the wave in which the deploy wrote the object
     origins: Mapping[ObjectRef, Origin] = field(default_factory=dict)
+    one_way: frozenset[ObjectRef] = frozenset()  # what the deploy's plan said that no rollback can undo
+
+    def created(self, live: Mapping[ObjectRef, Object | None]) -> dict[ObjectRef, Object]:
+        """What was absent and is in ``live``."""
+        there = ((ref, live.get(ref)) for ref, then in self.objects.items() if then is None)
+        return {ref: obj for ref, obj in there if obj is not None}
 
     def manifest(self, ref: ObjectRef, obj: Object) -> Manifest:
         """A live object, with the place where the deploy found it written."""
@@ -33,16 +39,22 @@ class Before:
 
 
 def plan_back(
-    before: Before, live: Mapping[ObjectRef, Object | None], *, environment: Environment, revision: str
+    before: Before,
+    live: Mapping[ObjectRef, Object | None],
+    contents: Contents | None = None,
+    *,
+    environment: Environment,
+    revision: str,
 ) -> Plan:
     """Restore what was changed or pruned, in the deploy's order; then remove what was created, in the order
-    in which objects are pruned."""
+    in which objects are pruned. ``contents`` is what is in the Namespaces and definitions among that."""
     last = max(before.order.values(), default=0)
     restored, created = [], []
+    kept = occupants.staying(before.created(live), contents or {}, environment)
     for ref, then in before.objects.items():
         now = live.get(ref)
         if then is None:
-            change = _removal(ref, before.api_versions[ref], now, last + 2)
+            change = _removal(ref, before.api_versions[ref], now, last + 2, kept.get(ref, ""))
             created += [change] if change else []
             continue
         # Objects were written in the versions that are about to go: they are restored while it is served.
@@ -68,12 +80,11 @@ def _loses_version(then: Object, now: Object | None) -> bool:
     return any(set(found) - set(had.get(kind, ())) for kind, found in has.items())
 
 
-def _removal(ref: ObjectRef, api_version: str, now: Object | None, wave: int) -> Change | None:
+def _removal(ref: ObjectRef, api_version: str, now: Object | None, wave: int, kept: str) -> Change | None:
     if now is None:
         return None
-    if ref.kind in NEVER_PRUNED:
-        note = f"created by this deploy and left: a {ref.kind} may hold data or others' objects"
-        return Change(ref=ref, action=Action.KEEP, api_version=api_version, wave=wave, note=note)
+    if kept:
+        return Change(ref=ref, action=Action.KEEP, api_version=api_version, wave=wave, note=kept)
     uid = str(get_path(now, "metadata", "uid", default=""))
     return Change(
         ref=ref,
@@ -142,23 +153,31 @@ def _restore_body(then: Object, now: Object) -> Object:
     for tool in adoption.tools_of(then):
         for operation in ("Apply", "Update"):  # kubectl's client-side apply and Helm's are updates
             ours = ours.union(fields.owned(then, tool, operation))
-    return fields.extract(then, ours)
+    return attainable.with_allocated(fields.extract(then, ours), then, now)
 
 
 def residue(
-    before: Before, live: Mapping[ObjectRef, Object | None], kept: frozenset[ObjectRef]
+    before: Before,
+    live: Mapping[ObjectRef, Object | None],
+    kept: Mapping[ObjectRef, str],
+    yielded: Container[ObjectRef] = (),
 ) -> tuple[Difference, ...]:
-    """What is not as it was. ``kept`` objects were declared as staying and do not count."""
+    """What is not as it was; what had to be expected says why.
+
+    ``kept`` was created and is left, each with the reason; of ``yielded`` the server did not take all back.
+    """
     found: list[Difference] = []
     for ref, then in before.objects.items():
         now = live.get(ref)
-        if ref in kept:
-            continue
         if then is None or now is None:
             if then is not now:
-                found.append(Difference(ref, "", _presence(then), _presence(now)))
+                reason = kept.get(ref, "") if then is None else ""
+                found.append(Difference(ref, "", _presence(then), _presence(now), reason))
             continue
-        found += differences(ref, then, now)
+        unlike = differences(ref, then, now)
+        if ref in yielded:
+            unlike = tuple(replace(d, reason=attainable.given_up(ref, d.path)) for d in unlike)
+        found += unlike
     return tuple(found)
 
 

@@ -68,12 +68,16 @@ class RolloutEntry:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field that a rollback did not bring back, or (path empty) an object that should (not) exist."""
+    """One field that a rollback did not bring back, or (path empty) an object that should (not) exist.
+
+    ``reason`` says why it could not or was not to; without one the difference was not to be expected.
+    """
 
     ref: ObjectRef
     path: str
     before: Any
     after: Any
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

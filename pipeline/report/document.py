@@ -343,6 +343,8 @@ def _rollback(outcome: Outcome) -> Document:
                 "path": d.path,
                 "before": masker.field(d.ref, d.path, d.before),
                 "after": masker.field(d.ref, d.path, d.after),
+                # Only where it had to be expected: programs know the four keys above.
+                **({"reason": d.reason} if d.reason else {}),
             }
             for d in outcome.differences
         ],

@@ -144,7 +144,8 @@ def difference_lines(outcome: Outcome) -> list[str]:
     lines = []
     for d in outcome.differences:
         before, after = (value_text(masker.field(d.ref, d.path, value)) for value in (d.before, d.after))
-        lines.append(f"  {label(d.ref)} {one_line(d.path) or 'object'}: {before} → {after}")
+        why = f" ({one_line(d.reason)})" if d.reason else ""
+        lines.append(f"  {label(d.ref)} {one_line(d.path) or 'object'}: {before} → {after}{why}")
     return lines
 
 

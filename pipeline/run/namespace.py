@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipeline.core.desired import APPLICATION_LABEL, ENVIRONMENT_LABEL
+from pipeline.core.occupants import is_of_every_namespace
 from pipeline.model.errors import ApiError, PipelineError, PreflightError
 from pipeline.model.events import Note
 from pipeline.model.objects import ObjectRef, get_path
 from pipeline.run.session import Session
-
-_OF_ITS_OWN = frozenset({("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")})
-"""What every namespace is given by Kubernetes itself."""
 
 _LOOKED_AT = (
     ("v1", "ConfigMap"),
@@ -71,7 +69,7 @@ def remove_if_empty(session: Session) -> None:
         for api_version, kind in _LOOKED_AT:
             resource = session.cluster.resource(api_version, kind)
             items = session.cluster.list(resource, ref.name)[0] if resource else []
-            if any((kind, item["metadata"]["name"]) not in _OF_ITS_OWN for item in items):
+            if not all(is_of_every_namespace(ObjectRef.of(item)) for item in items):
                 return
         session.cluster.delete(ref, "v1")
     except PipelineError as error:

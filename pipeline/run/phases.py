@@ -227,6 +227,6 @@ def _go_back(attempt: Attempt) -> None:
             for text in (*back.problems, *back.unhealthy)
         )
     if back.kept:
-        names = ", ".join(str(ref) for ref in back.kept)
+        names = "; ".join(f"{ref}: {why}" for ref, why in back.kept.items())
         session.tell(Note(f"left in the cluster: {names}", warning=True))
     attempt.end(Phase.ROLLED_BACK if back.ok else Phase.ROLLBACK_FAILED, back.inventory)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from pipeline.core import adoption, fields, versions
+from pipeline.core import adoption, attainable, fields, occupants, versions
 from pipeline.core import rollback as core_rollback
 from pipeline.core.delete_order import still_there
 from pipeline.core.desired import is_ours
+from pipeline.core.occupants import Contents
 from pipeline.core.pruning import NEVER_PRUNED
 from pipeline.core.readiness import assess
 from pipeline.core.rollback import Before
@@ -17,30 +18,39 @@ from pipeline.core.versions import Versions
 from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
 from pipeline.model.events import Note, ObjectApplied, RollingBack
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin
-from pipeline.model.plan import Action, Change, Plan
+from pipeline.model.plan import Action, Change, Plan, Reversible
 from pipeline.model.release import Difference, InventoryEntry, Release
 from pipeline.model.status import Status
 from pipeline.run import send
 from pipeline.run.inventory import refreshed
 from pipeline.run.live import read_live
+from pipeline.run.occupants import contents
+from pipeline.run.prune import LEFT
 from pipeline.run.session import Session, in_parallel
 from pipeline.run.targets import Target
 from pipeline.run.watch import watch_rollout
 
+_SETTLE_S = 10.0
+"""How long the garbage collector may take for what controllers made of objects that are gone. Only that which
+was made after the plan for the way back cannot be told from what others made."""
+_SETTLE_POLL_S = 0.5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolledBack:
-    """How the way back went. ``problems`` are writes that failed; ``inventory`` is what is owned now."""
+    """How the way back went. ``problems`` are writes that failed; ``kept`` was created and is left, each
+    with the reason; ``inventory`` is what is owned now."""
 
     differences: tuple[Difference, ...]
     problems: tuple[str, ...] = ()
     unhealthy: tuple[str, ...] = ()
-    kept: tuple[ObjectRef, ...] = ()
+    kept: Mapping[ObjectRef, str] = field(default_factory=dict)
     inventory: tuple[InventoryEntry, ...] = field(default=(), repr=False)
 
     @property
     def ok(self) -> bool:
-        return not (self.differences or self.problems or self.unhealthy)
+        """Whether everything is as it was, but for what had to be expected."""
+        return not (any(not d.reason for d in self.differences) or self.problems or self.unhealthy)
 
 
 def roll_back(
@@ -52,24 +62,27 @@ def roll_back(
     """
     before = _before(release)
     live = _read(session, before)
-    plan = core_rollback.plan_back(before, live, environment=session.environment, revision=release.revision)
+    inside = contents(session, before.created(live))
+    plan = core_rollback.plan_back(
+        before, live, inside, environment=session.environment, revision=release.revision
+    )
     session.tell(RollingBack(target, plan))
     for warning in plan.warnings:
         session.tell(Note(str(warning), warning=True))
-    problems = _write(session, plan, before)
-    kept = tuple(c.ref for c in plan.changes if c.action is Action.KEEP)
-    unhealthy = () if problems else _gate(session, plan, before)
+    way = _WayBack(session, before, plan, live, inside)
+    way.go()
+    unhealthy = () if way.problems else _gate(session, plan, before, way.yielded & before.one_way)
     now = _read(session, before)
-    differences = core_rollback.residue(before, now, frozenset(kept))
+    differences = core_rollback.residue(before, now, way.kept, way.yielded)
     unlike = {d.ref for d in differences}
     return RolledBack(
         differences=differences,
-        problems=problems,
+        problems=tuple(way.problems),
         unhealthy=unhealthy,
-        kept=kept,
+        kept=way.kept,
         inventory=tuple(
             replace(entry, content="") if entry.ref in unlike else entry
-            for entry in _owned_now(release, inventory, now, kept)
+            for entry in _owned_now(release, inventory, now, tuple(way.kept))
         ),
     )
 
@@ -90,6 +103,9 @@ def _before(release: Release) -> Before:
             for c in plan["changes"]
             if (origin := Origin.parse(c["origin"]))
         },
+        one_way=frozenset(
+            ObjectRef.parse(c["object"]) for c in plan["changes"] if c.get("reversible") == Reversible.ONE_WAY
+        ),
     )
 
 
@@ -106,80 +122,143 @@ def _read(session: Session, before: Before) -> Mapping[ObjectRef, Object | None]
     return {ref: found.get(ref) for ref in before.objects}
 
 
-def _write(session: Session, plan: Plan, before: Before) -> tuple[str, ...]:
-    """Wave by wave; what fails is reported and the rest goes on: each object that is back counts.
+class _WayBack:
+    """Carries a plan back out. What fails is noted and the rest goes on: each object that is back counts."""
 
-    But for what by a declared order is deleted after something that is still there.
-    """
-    problems: list[str] = []
-    still: set[ObjectRef] = set()
+    def __init__(
+        self,
+        session: Session,
+        before: Before,
+        plan: Plan,
+        live: Mapping[ObjectRef, Object | None],
+        inside: Contents,
+    ) -> None:
+        self._session, self._before, self._plan, self._live = session, before, plan, live
+        self._going = frozenset(c.ref for c in plan.changes if c.action is Action.DELETE)
+        self._made = occupants.made((obj for ref in self._going if (obj := live.get(ref))), inside)
+        self.kept = {c.ref: c.note for c in plan.changes if c.action is Action.KEEP}
+        self.problems: list[str] = []
+        self.yielded: set[ObjectRef] = set()  # objects of which the server did not take all back
+        self._still: set[ObjectRef] = set()
 
-    def undo(change: Change) -> ObjectApplied:
-        return _undo(session, change, before, still_there(change.ref, plan.gone_first, still))
+    def go(self) -> None:
+        """Wave by wave; but not what by a declared order is deleted after something that is still there."""
+        for _, wave in groupby(self._plan.writes, key=lambda c: c.wave):
+            for event in in_parallel(self._session, self._undo, list(wave)):
+                self._session.tell(event)
+                if event.result == "failed":
+                    self.problems.append(f"{event.action} {event.ref}: {event.message}")
+                    self._still.add(event.ref)
 
-    for _, wave in groupby(plan.writes, key=lambda c: c.wave):
-        for event in in_parallel(session, undo, list(wave)):
-            session.tell(event)
-            if event.message:
-                problems.append(f"{event.action} {event.ref}: {event.message}")
-                still.add(event.ref)
-    return tuple(problems)
-
-
-def _undo(session: Session, change: Change, before: Before, awaited: ObjectRef | None) -> ObjectApplied:
-    started = session.clock.monotonic()
-    problem = ""
-    session.guard()
-    try:
-        if awaited:
-            problem = send.not_yet(awaited)
-        elif change.action is Action.DELETE:
-            session.cluster.delete(change.ref, change.api_version, uid=change.uid)
-            send.wait_gone(session, change)
-        elif change.action is Action.CREATE:
-            _bring_back(session, change, before.objects[change.ref] or {})
-        else:
-            _restore(session, change, before.objects[change.ref] or {})
-    except InterruptedRunError:
-        raise
-    except PipelineError as error:
-        problem = error.message
-    seconds = session.clock.monotonic() - started
-    result = "failed" if problem else ("deleted" if change.action is Action.DELETE else "restored")
-    return ObjectApplied(change.ref, change.action, change.wave, result, seconds, problem)
-
-
-def _restore(session: Session, change: Change, then: Object) -> None:
-    """Apply the old fields; where the server says that a field is immutable, replace the object."""
-    assert change.body is not None  # noqa: S101 - updates have one
-    try:
-        session.cluster.apply(change.body, force=True, strict=False)
-        if adoption.tools_of(then):
-            send.give_back(session, change, then)
-    except ApiError as error:
-        if not error.is_about_immutability or change.ref.kind in NEVER_PRUNED:
+    def _undo(self, change: Change) -> ObjectApplied:
+        started = self._session.clock.monotonic()
+        self._session.guard()
+        try:
+            result, message = self._done(change)
+        except InterruptedRunError:
             raise
-        send.delete_to_replace(session, change)
-        send.create(session, change, core_rollback.creatable(fields.clean(then)))
-        send.give_back(session, change, then)
+        except PipelineError as error:
+            result, message = "failed", error.message
+        seconds = self._session.clock.monotonic() - started
+        return ObjectApplied(change.ref, change.action, change.wave, result, seconds, message)
+
+    def _done(self, change: Change) -> tuple[str, str]:
+        """(result, what is to be said of it)."""
+        if awaited := self._awaited(change):
+            return "failed", send.not_yet(awaited)
+        if change.action is Action.DELETE:
+            if why := self._occupied(change):
+                self.kept[change.ref] = why
+                return LEFT, why
+            self._session.cluster.delete(change.ref, change.api_version, uid=change.uid)
+            send.wait_gone(self._session, change)
+            return "deleted", ""
+        then = self._before.objects[change.ref] or {}
+        (self._bring_back if change.action is Action.CREATE else self._restore)(change, then)
+        return "restored", ""
+
+    def _awaited(self, change: Change) -> ObjectRef | None:
+        """What is still there and must be gone before: by a declared order, or since it is in there."""
+        if awaited := still_there(change.ref, self._plan.gone_first, self._still):
+            return awaited
+        if change.action is not Action.DELETE:
+            return None
+        obj = self._live.get(change.ref) or {}
+        return next((r for r in sorted(self._still) if occupants.is_inside(r, change.ref, obj)), None)
+
+    def _occupied(self, change: Change) -> str:
+        """Why the object is left after all: since the plan was made something may have come to be in it."""
+        ref = change.ref
+        if ref.group_kind in occupants.VOLUMES:
+            now = self._session.cluster.get(ref, change.api_version)
+            return occupants.kept_for_itself(ref, now, self._session.environment) if now else ""
+        until = self._session.clock.monotonic() + _SETTLE_S
+        while why := self._held(ref):
+            if self._session.clock.monotonic() > until:
+                break
+            self._session.clock.sleep(_SETTLE_POLL_S)
+        return why
+
+    def _held(self, ref: ObjectRef) -> str:
+        inside = contents(self._session, {ref: self._live.get(ref) or {}})
+        self._made = occupants.made((), inside, self._made)
+        return occupants.held(inside.get(ref, ()), self._going, self._made)
+
+    def _restore(self, change: Change, then: Object) -> None:
+        """Apply the old fields; where the server says that a field is immutable, replace the object."""
+        assert change.body is not None  # noqa: S101 - updates have one
+        session, now = self._session, self._live.get(change.ref) or {}
+        try:
+            self._as_far_as_possible(
+                change, change.body, lambda body: session.cluster.apply(body, force=True, strict=False)
+            )
+            if adoption.tools_of(then) or attainable.lost_allocated(then, now):
+                send.give_back(session, change, then)
+        except ApiError as error:
+            if not error.is_about_immutability or change.ref.kind in NEVER_PRUNED:
+                raise
+            send.delete_to_replace(session, change)
+            self._create(change, core_rollback.creatable(fields.clean(then)))
+            send.give_back(session, change, then)
+
+    def _bring_back(self, change: Change, then: Object) -> None:
+        """Create a deleted object again, whole."""
+        assert change.body is not None  # noqa: S101 - creations have one
+        send.wait_gone(self._session, change)
+        self._session.guard()
+        self._create(change, change.body)
+        send.give_back(self._session, change, then)
+
+    def _create(self, change: Change, body: Object) -> None:
+        self._as_far_as_possible(change, body, lambda less: send.create(self._session, change, less))
+
+    def _as_far_as_possible(self, change: Change, body: Object, write: Callable[[Object], object]) -> None:
+        """Write; of what the server refuses, what can be had: once for each field that it may name."""
+        while True:
+            try:
+                write(body)
+                return
+            except ApiError as error:
+                if error.status != 422 or error.is_about_immutability:
+                    raise
+                refused = [name for _, name, _ in error.causes]
+                one_way = change.ref in self._before.one_way
+                less = attainable.attainable(body, self._live.get(change.ref), refused, one_way=one_way)
+                if less is None:
+                    raise
+                body = less
+                self.yielded.add(change.ref)
+                self._session.guard()
 
 
-def _bring_back(session: Session, change: Change, then: Object) -> None:
-    """Create a deleted object again, whole."""
-    assert change.body is not None  # noqa: S101 - creations have one
-    send.wait_gone(session, change)
-    session.guard()
-    send.create(session, change, change.body)
-    send.give_back(session, change, then)
-
-
-def _gate(session: Session, plan: Plan, before: Before) -> tuple[str, ...]:
-    """Wait until what is back is as healthy as it was; what was not healthy before is not waited for."""
+def _gate(session: Session, plan: Plan, before: Before, changed: Container[ObjectRef]) -> tuple[str, ...]:
+    """Wait until what is back is as healthy as it was. What was not healthy before is not waited for, nor is
+    what is ``changed`` for good: a volume that grows needs a node or a driver, and as long as it likes."""
     targets = []
     since = session.cluster.server_time()
     for change in plan.writes:
         then = before.objects[change.ref]
-        if then is None or assess(then).status is not Status.CURRENT:
+        if then is None or change.ref in changed or assess(then).status is not Status.CURRENT:
             continue
         manifest = Manifest(change.ref, then, Origin("the state before the deploy"))
         labelled = is_ours(then, session.environment)

@@ -50,6 +50,21 @@ def test_every_kind_that_is_taken_for_granted_is_served_as_we_believe(kube: Kube
     assert set(kinds._KINDS.values()) - served == set()
 
 
+def test_every_kind_in_a_namespace_is_told_once_and_can_be_listed(kube: KubeCluster, namespace: str) -> None:
+    found = kube.namespaced_kinds()
+
+    kinds_of = [(kind.group, kind.kind) for kind in found]
+    assert len(kinds_of) == len(set(kinds_of))
+    assert {("", "ConfigMap"), ("apps", "Deployment"), ("coordination.k8s.io", "Lease")} < set(kinds_of)
+    assert {
+        ("", "Namespace"),
+        ("", "Binding"),
+        ("authorization.k8s.io", "LocalSubjectAccessReview"),
+    }.isdisjoint(kinds_of)
+    for kind in found:
+        kube.list(kind, namespace)  # raises where that is none
+
+
 def test_what_was_applied_can_be_read_listed_and_deleted(kube: KubeCluster, namespace: str) -> None:
     ref = ObjectRef("", "ConfigMap", namespace, "settings")
 

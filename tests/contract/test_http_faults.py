@@ -429,3 +429,28 @@ def test_our_name_is_asked_for_once(kube: KubeCluster, script: Script) -> None:
     assert [kube.identity(), kube.identity()] == ["deployer", "deployer"]
 
     assert len(script.requests) == 1
+
+
+def _group(freshness: str) -> Object:
+    kind = {"responseKind": {"kind": "Job"}, "resource": "jobs", "scope": "Namespaced", "verbs": ["list"]}
+    versions = [{"version": "v1", "freshness": freshness, "resources": [kind]}]
+    return {"metadata": {"name": "batch"}, "versions": versions}
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        ({"kind": "APIGroupDiscoveryList", "items": [_group("Stale")]}, "batch/v1 did not answer"),
+        ({"kind": "APIGroupList", "groups": []}, "the server is too old to tell"),
+    ],
+    ids=["stale", "old"],
+)
+def test_where_not_every_kind_is_told_that_is_an_error(
+    kube: KubeCluster, script: Script, document: Object, why: str
+) -> None:
+    script.says(Reply(body={"kind": "APIGroupDiscoveryList", "items": [_group("Current")]}))
+    assert [(kind.api_version, kind.kind) for kind in kube.namespaced_kinds()] == [("batch/v1", "Job")]
+
+    script.says(Reply(body=document))
+    with pytest.raises(ApiError, match=why):
+        kube.namespaced_kinds()

@@ -236,38 +236,6 @@ def test_a_first_deploy_that_fails_is_removed_or_kept(make_repo: MakeRepo, polic
     assert result.document["causes"][0]["code"] == "ImageNotFound"
 
 
-def test_what_may_hold_data_is_left_by_a_rollback_and_named(make_repo: MakeRepo) -> None:
-    repo = make_repo(create=True)
-    other = f"{repo.namespace}-more"
-    repo.environment(f"allow: {{clusterScoped: [Namespace], namespaces: ['{repo.namespace}', '{other}']}}")
-    repo.manifest("web.yaml", deployment("nginx:missing"))
-    repo.manifest(
-        "kept.yaml",
-        f"""\
-        apiVersion: v1
-        kind: Namespace
-        metadata: {{name: {other}}}
-        ---
-        apiVersion: v1
-        kind: PersistentVolumeClaim
-        metadata: {{name: data}}
-        spec:
-          accessModes: [ReadWriteOnce]
-          resources: {{requests: {{storage: 1Gi}}}}
-        """,
-    )
-    repo.commit()
-
-    result = repo.run("-o", "json", "deploy", "-e", "dev")
-
-    assert result.code == 10, str(result)
-    assert set(snapshot(repo)) == {"persistentvolumeclaims/data"}
-    assert repo.namespace_exists(other)
-    warnings = " ".join(result.document["warnings"])
-    assert f"/Namespace//{other}" in warnings
-    assert f"/PersistentVolumeClaim/{repo.namespace}/data" in warnings
-
-
 # --- without rollback
 
 

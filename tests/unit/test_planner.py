@@ -211,16 +211,23 @@ def test_all_refusals_are_told_at_once():
     assert [p.message for p in problems] == ["a", "b"]
 
 
-def test_a_new_claim_cannot_be_taken_back():
-    body = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "d", "namespace": "demo"},
-    }
+@pytest.mark.parametrize(
+    ("api_version", "kind", "reversible"),
+    [
+        ("v1", "PersistentVolumeClaim", Reversible.ONE_WAY),
+        ("v1", "PersistentVolume", Reversible.ONE_WAY),
+        ("batch/v1", "Job", Reversible.ONE_WAY),
+        # Removed again, unless somebody else put something in by then.
+        ("v1", "Namespace", Reversible.EXACT),
+        ("apiextensions.k8s.io/v1", "CustomResourceDefinition", Reversible.EXACT),
+    ],
+)
+def test_of_what_is_new_only_data_and_deeds_cannot_be_taken_back(api_version, kind, reversible):
+    body = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "d", "namespace": "demo"}}
     manifest = Manifest(ObjectRef.of(body), body, Origin("m.yaml"))
     one = Desired(manifest=manifest, body=body_of(manifest, ENV), content="x")
     plan, _ = build(one, dry={manifest.ref: DryRun(result=body)})
-    assert only(plan).reversible is Reversible.ONE_WAY
+    assert only(plan).reversible is reversible
 
 
 def test_offline_everything_is_created():

@@ -21,8 +21,12 @@ ENV = Environment(name="dev", application="web", namespace="demo", path="e.yaml"
 RULE, GROUP = "kapp.k14s.io/change-rule", "kapp.k14s.io/change-group"
 
 
+LABELS = {"pipeline/application": "web", "pipeline/environment": "dev"}
+
+
 def config_map(name: str, annotations: dict[str, str] | None = None, **data: str) -> Object:
     meta: dict[str, Any] = {"name": name, "namespace": "demo", "uid": name, "annotations": annotations or {}}
+    meta["labels"] = LABELS
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
 
 
