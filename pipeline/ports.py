@@ -12,6 +12,7 @@ from pipeline.model.events import Event
 from pipeline.model.objects import Json, Manifest, Object, ObjectRef, ResourceType
 from pipeline.model.release import Release
 from pipeline.model.status import Sample
+from pipeline.model.views import LockFound
 
 WatchEvent = tuple[str, Object]
 """(``ADDED`` | ``MODIFIED`` | ``DELETED`` | ``BOOKMARK``, object)."""
@@ -194,6 +195,10 @@ class Lock(Protocol):
 
     def holder(self) -> Mapping[str, str] | None:
         """{holder, since, expires} of a live lock, or None."""
+
+    def release_dead(self, ended: Callable[[str], str]) -> LockFound | None:
+        """Release another's lock once its holder is proven dead; None where nobody holds it. ``ended`` is a
+        witness: why a holder is over, or empty."""
 
 
 Reporter = Callable[[Event], None]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import log
 from pipeline.adapters.clock import SystemClock
+from pipeline.core.holder import holder_name
 from pipeline.model.environment import Cluster, Environment
 from pipeline.model.events import Event
 from pipeline.model.exit_codes import ExitCode
@@ -25,6 +26,7 @@ from pipeline.model.exit_codes import ExitCode
 if TYPE_CHECKING:
     from pipeline.adapters.cluster import KubeCluster
     from pipeline.adapters.github import GithubFiles
+    from pipeline.adapters.github_runs import GithubRuns
     from pipeline.adapters.plans import PlanFiles
     from pipeline.run.session import Session
     from pipeline.run.workspace import Workspace
@@ -103,7 +105,7 @@ class App:
         cluster = self.cluster(environment)
         clock = SystemClock(self.stop)
         actor = os.environ.get("PIPELINE_ACTOR") or os.environ.get("GITHUB_ACTOR") or cluster.identity()
-        holder = f"{actor or 'unknown'} at {socket.gethostname()} ({uuid.uuid4().hex[:8]})"
+        holder = holder_name(actor, socket.gethostname(), uuid.uuid4().hex[:8], os.environ)
         return Session(
             environment=environment,
             cluster=cluster,
@@ -131,6 +133,16 @@ def github_files(warn: Callable[[str], None]) -> GithubFiles:
     from pipeline.adapters.github import GithubFiles
 
     return GithubFiles(os.environ, warn)
+
+
+def github_runs(warn: Callable[[str], None]) -> GithubRuns:
+    """Whether runs of GitHub Actions are over, as far as a token is at hand."""
+    from pipeline.adapters.github_runs import GithubRuns
+
+    runs = GithubRuns(os.environ, warn)
+    if runs.token:
+        log.redact(runs.token)
+    return runs
 
 
 def random_word() -> str:

@@ -9,7 +9,7 @@ in managedFields and the Date of the answer are both the server's).
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from pipeline.model.environment import Environment
@@ -21,6 +21,7 @@ from pipeline.model.errors import (
     UnreachableError,
 )
 from pipeline.model.objects import Object, ObjectRef, get_path
+from pipeline.model.views import LockFound
 from pipeline.ports import Clock, Cluster
 
 DURATION_S = 15
@@ -28,6 +29,8 @@ RENEW_S = 5.0
 SAFE_S = 10.0
 """No write starts when the last renewal was sent longer ago: 5 s are left for the one in flight."""
 _POLL_S = 0.5
+_LATE_S = 2.0
+"""How late a renewal of a live holder may come: a slow request, and the server's clock in whole seconds."""
 _API = "coordination.k8s.io/v1"
 
 
@@ -54,7 +57,7 @@ class LeaseLock:
             if self._free(lease) and self._take(lease):
                 break
             waited = self._clock.monotonic() - started
-            seen = str(get_path(lease, "metadata", "resourceVersion", default=""))
+            seen = _version(lease) if lease else ""
             first_seen = first_seen or seen
             if lease is not None and waited >= wait_s and (seen != first_seen or not self._dies_soon(lease)):
                 raise self._locked(lease)
@@ -88,9 +91,8 @@ class LeaseLock:
         self._lease = None
 
     def _give_up(self, lease: Object) -> bool:
-        spec = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
         try:
-            self._cluster.replace({**lease, "spec": spec}, once=True)
+            self._cluster.replace(_freed(lease), once=True)
         except PipelineError:
             return False
         return True
@@ -105,8 +107,9 @@ class LeaseLock:
 
     def holder(self) -> Mapping[str, str] | None:
         lease = self._cluster.get(self._ref, _API)
-        if lease is None or self._free(lease):
-            return None
+        return None if lease is None or self._free(lease) else self._told(lease)
+
+    def _told(self, lease: Object) -> Mapping[str, str]:
         spec = lease["spec"]
         duration = float(get_path(spec, "leaseDurationSeconds", default=DURATION_S))
         expires = self._written_at(lease) + duration
@@ -115,6 +118,47 @@ class LeaseLock:
             "since": str(get_path(spec, "acquireTime", default="")),
             "expires": datetime.fromtimestamp(expires, UTC).isoformat(timespec="seconds"),
         }
+
+    def release_dead(self, ended: Callable[[str], str]) -> LockFound | None:
+        """Looks until it is plain: a live holder renews within seconds, of a dead one the Lease ends.
+
+        ``ended`` only shortens that: a holder of which it says so is dead once it has missed a renewal.
+        """
+        first: Object | None = None
+        witness: str | None = None
+        while True:
+            lease = self._cluster.get(self._ref, _API)
+            if lease is None or not get_path(lease, "spec", "holderIdentity", default=""):
+                return None
+            first = first or lease
+            if _version(lease) != _version(first):
+                return LockFound(lock=self._told(lease), released=False, why="it was renewed just now")
+            if witness is None:
+                witness = ended(str(lease["spec"]["holderIdentity"]))
+            if why := self._proof(lease, witness):
+                if self._is_given_up(lease):
+                    return LockFound(lock=self._told(lease), released=True, why=why)
+            elif not witness and not self._dies_soon(lease):
+                why = "its lock lasts longer than one can wait here, and nothing proves its holder dead"
+                return LockFound(lock=self._told(lease), released=False, why=why)
+            self._clock.sleep(_POLL_S)
+
+    def _is_given_up(self, lease: Object) -> bool:
+        """Give up a dead holder's Lease as we saw it; False where it was written meanwhile."""
+        try:
+            self._cluster.replace(_freed(lease))
+        except ApiError as error:
+            if error.status in (404, 409):
+                return False
+            raise
+        return True
+
+    def _proof(self, lease: Object, witness: str) -> str:
+        """Why the holder is dead; empty where that is not proven."""
+        if self._left_s(lease) < 0:
+            return "it expired: nobody renewed it in time"
+        silent_s = self._cluster.server_time() - self._written_at(lease)
+        return witness if witness and silent_s > RENEW_S + _LATE_S else ""
 
     def _free(self, lease: Object | None) -> bool:
         return (
@@ -217,3 +261,12 @@ class LeaseLock:
     def _now(self) -> str:
         moment = datetime.fromtimestamp(self._clock.now(), UTC)
         return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _freed(lease: Object) -> Object:
+    """The Lease held by nobody; its resourceVersion makes that a precondition."""
+    return {**lease, "spec": {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}}
+
+
+def _version(lease: Object) -> str:
+    return str(get_path(lease, "metadata", "resourceVersion", default=""))

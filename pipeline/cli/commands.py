@@ -16,6 +16,7 @@ from pipeline.core.predict.size import size_problems
 from pipeline.core.secret_values import secret_values
 from pipeline.model.environment import Environment
 from pipeline.model.errors import InvalidError, PipelineError, PreflightError, Problem, UsageError
+from pipeline.model.events import Note
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Manifest
 from pipeline.model.plan import Plan
@@ -28,7 +29,7 @@ from pipeline.run import job, reads
 from pipeline.run.attempt import Attempt
 from pipeline.run.planning import make_plan, offline_plan
 from pipeline.run.workspace import Workspace
-from pipeline.wiring import App, plan_files
+from pipeline.wiring import App, github_runs, plan_files
 
 
 def run(args: argparse.Namespace) -> ExitCode:
@@ -291,6 +292,17 @@ def _eks(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     return eks.run(app, args, screen)
 
 
+def _unlock(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
+    from pipeline.run.unlock import unlock
+
+    workspace, revision = _at_revision(app, args)
+    environment = workspace.environment(_one_environment(args), revision)
+    github = github_runs(lambda message: screen.tell(Note(message, warning=True)))
+    unlocking = unlock(app.session(environment), github.ended)
+    screen.show_document(document.unlock_document(unlocking), lambda: tables.unlock_text(unlocking))
+    return ExitCode.OK if unlocking.is_free else ExitCode.LOCKED
+
+
 def _at_revision(app: App, args: argparse.Namespace) -> tuple[Workspace, str]:
     workspace = app.workspace()
     return workspace, workspace.repository.resolve(getattr(args, "revision", "HEAD"))
@@ -342,5 +354,6 @@ _COMMANDS: dict[str, Callable[[App, argparse.Namespace, Screen], ExitCode]] = {
     "render": _render,
     "rollback": _rollback,
     "status": _status,
+    "unlock": _unlock,
     "validate": _validate,
 }

@@ -201,6 +201,7 @@ def _changing(add: _Adder) -> None:
     rollback = add("rollback", "back to the last verified, or a named, release")
     option(rollback, "--to", metavar="RELEASE", help="number of the release")
     _run_options(rollback)
+    add("unlock", "explain the lock, and release it where its holder is proven dead")
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:

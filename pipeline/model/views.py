@@ -88,3 +88,27 @@ class SavedObject:
     ref: ObjectRef
     status: ObjectStatus
     evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockFound:
+    """A lock that was looked at to be released: whose it is, as ``ports.Lock.holder`` gives it, whether it
+    was ``released``, and ``why`` its holder is taken for dead, or for alive."""
+
+    lock: Mapping[str, str]
+    released: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unlocking:
+    """What became of the lock of an environment; ``found`` is None where nobody held it."""
+
+    environment: str
+    found: LockFound | None
+    next: str = ""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether another run may begin."""
+        return self.found is None or self.found.released

@@ -14,7 +14,14 @@ from pipeline.model.objects import Object, Origin
 from pipeline.model.plan import Change, Plan
 from pipeline.model.release import Outcome, Release
 from pipeline.model.status import Cause, CheckResult, ObjectStatus
-from pipeline.model.views import EnvironmentChanges, EnvironmentStatus, ObjectDrift, PreflightRow, SavedObject
+from pipeline.model.views import (
+    EnvironmentChanges,
+    EnvironmentStatus,
+    ObjectDrift,
+    PreflightRow,
+    SavedObject,
+    Unlocking,
+)
 
 from .secrets import Masker
 
@@ -207,7 +214,7 @@ def status_document(environments: Iterable[EnvironmentStatus]) -> Document:
                 "phase": e.phase or None,
                 "health": e.health or None,
                 "drift": [str(ref) for ref in e.drift],
-                "lock": {key: e.lock.get(key) for key in ("holder", "since", "expires")} if e.lock else None,
+                "lock": _lock(e.lock),
                 "hold": (
                     {"reason": e.hold.reason, "actor": e.hold.actor, "since": e.hold.since}
                     if e.hold
@@ -218,6 +225,22 @@ def status_document(environments: Iterable[EnvironmentStatus]) -> Document:
             }
             for e in environments
         ],
+    }
+
+
+def unlock_document(unlocking: Unlocking) -> Document:
+    """What became of a lock: ``lock`` is null where nobody held it; ``why`` its holder is dead, or alive."""
+    found = unlocking.found
+    code = ExitCode.OK if unlocking.is_free else ExitCode.LOCKED
+    return {
+        "schema": "pipeline/unlock/v1",
+        "environment": unlocking.environment,
+        "result": code.result,
+        "exit_code": int(code),
+        "lock": _lock(found.lock if found else None),
+        "released": bool(found and found.released),
+        "why": found.why if found else None,
+        "next": unlocking.next or None,
     }
 
 
@@ -285,6 +308,10 @@ def _release(release: Release | None) -> Document | None:
         "phase": str(release.phase),
         "previous": release.previous,
     }
+
+
+def _lock(lock: Mapping[str, str] | None) -> Document | None:
+    return {key: lock.get(key) for key in ("holder", "since", "expires")} if lock else None
 
 
 def _change(change: Change) -> Document:

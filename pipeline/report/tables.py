@@ -10,7 +10,14 @@ from pipeline.model.errors import Problem
 from pipeline.model.objects import ObjectRef
 from pipeline.model.plan import Action, Change, Plan, Reversible
 from pipeline.model.release import Release
-from pipeline.model.views import EnvironmentChanges, EnvironmentStatus, ObjectDrift, PreflightRow, SavedObject
+from pipeline.model.views import (
+    EnvironmentChanges,
+    EnvironmentStatus,
+    ObjectDrift,
+    PreflightRow,
+    SavedObject,
+    Unlocking,
+)
 
 from .changes import change_details, most_telling, names, rest_lines, why
 from .secrets import Masker
@@ -142,6 +149,22 @@ def status_text(environments: Sequence[EnvironmentStatus]) -> str:
     for env in environments:
         lines += _obstacles(env)
     return text(lines)
+
+
+def unlock_text(unlocking: Unlocking) -> str:
+    """Whose the lock is, what was done about it and why, and what comes next."""
+    name = one_line(unlocking.environment)
+    if unlocking.found is None:
+        lines = [f"{name}: nobody holds the lock"]
+    else:
+        found = unlocking.found
+        holder, since, expires = (one_line(found.lock.get(k) or "?") for k in ("holder", "since", "expires"))
+        done = "released" if found.released else "NOT released"
+        lines = [
+            f"{name}: the lock of {holder} is {done}: {one_line(found.why)}",
+            f"  held since {since}, expires {expires}",
+        ]
+    return text([*lines, *([f"next: {one_line(unlocking.next)}"] if unlocking.next else [])])
 
 
 def _drift(drift: Sequence[ObjectRef]) -> str:

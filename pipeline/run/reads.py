@@ -48,7 +48,7 @@ def status_of(session: Session, environment: Environment) -> EnvironmentStatus:
         health=_health(session, latest),
         drift=tuple(d.ref for d in drift(session, running)) if running and not latest.is_open else (),
         lock=lock,
-        next=_next(latest, environment, locked=lock is not None),
+        next=next_step(latest, environment, locked=lock is not None),
     )
 
 
@@ -96,12 +96,13 @@ def _health(session: Session, release: Release) -> str:
     return next((word for status, word in _HEALTH.items() if status in seen), "healthy")
 
 
-def _next(latest: Release, environment: Environment, *, locked: bool) -> str:
+def next_step(latest: Release, environment: Environment, *, locked: bool) -> str:
+    """What should be done, or would happen next; empty where all is well."""
     name = environment.name
     if locked:
         return "a run is at work; wait for it"
     if latest.is_open:
-        return f"a run died in {latest.phase}: `pipeline deploy -e {name}` takes over"
+        return _taken_over(latest, name)
     match latest.phase:
         case Phase.ROLLBACK_FAILED:
             return f"repair what release {latest.number} lists, then `pipeline deploy -e {name}`"
@@ -112,6 +113,26 @@ def _next(latest: Release, environment: Environment, *, locked: bool) -> str:
             return f"release {latest.number} was rolled back: {why}"
         case _:
             return ""
+
+
+_LEFT = {
+    Phase.PLANNED: "nothing of it was written",
+    Phase.APPLYING: "some of it may be written",
+    Phase.VERIFYING: "it is written, and not verified",
+    Phase.FAILED: "it had failed, and is not undone yet",
+    Phase.ROLLING_BACK: "it had failed, and is partly undone",
+}
+
+
+def _taken_over(latest: Release, name: str) -> str:
+    """What was left, and what the next run makes of it (``Attempt.carried``)."""
+    who = f" by {latest.actor}" if latest.actor else ""
+    state = _LEFT.get(latest.phase, "some of it may be written")
+    before = f"release {latest.previous}" if latest.previous else "what was before it"
+    return (
+        f"release {latest.number} was left {latest.phase}{who}: {state}. `pipeline deploy -e {name}` takes "
+        f"it over and brings all to what is wanted now; should that fail, it goes back to {before}"
+    )
 
 
 def unreachable(environment: Environment, error: PipelineError) -> EnvironmentStatus:

@@ -509,3 +509,146 @@ def _lost(holder: LeaseLock) -> bool:
     except InterruptedRunError:
         return True
     return False
+
+
+# --- released for a holder that is dead
+
+
+def nobody_says(holder: str) -> str:
+    return ""
+
+
+def test_unlocking_what_nobody_holds_writes_nothing(memory: MemoryCluster) -> None:
+    assert lock_on(memory).release_dead(nobody_says) is None
+    memory.put(lease_of(""))
+    assert lock_on(memory).release_dead(nobody_says) is None
+    assert memory.writes == []
+
+
+def test_a_lock_that_expired_is_released_and_told_of(memory: MemoryCluster) -> None:
+    memory.put(lease_of(DEAD))
+    memory.time.passed = 60.0
+
+    found = lock_on(memory).release_dead(nobody_says)
+
+    assert found is not None
+    assert (found.released, found.why) == (True, "it expired: nobody renewed it in time")
+    assert found.lock == {
+        "holder": DEAD,
+        "since": "2027-01-15T08:00:00.000000Z",
+        "expires": "2027-01-15T08:00:15+00:00",
+    }
+    assert spec_of(memory)["holderIdentity"] == ""
+
+
+def test_a_holder_that_died_just_now_is_watched_until_its_lock_ends(memory: MemoryCluster) -> None:
+    memory.put(lease_of(DEAD))
+
+    found = lock_on(memory).release_dead(nobody_says)
+
+    assert found is not None
+    assert found.released
+    assert 15.0 < memory.time.passed <= 17.0
+
+
+def renews(memory: MemoryCluster, every_s: float = 5.0) -> None:
+    """A live holder: it writes the Lease, and again ``every_s`` seconds later, and so on."""
+    memory.put(lease_of(DEAD))
+    memory.time.at.append((memory.time.passed + every_s, lambda: renews(memory, every_s)))
+
+
+@pytest.mark.parametrize("witness", ["", "its run is completed, says GitHub"])
+def test_a_lock_that_is_renewed_is_never_released(memory: MemoryCluster, witness: str) -> None:
+    renews(memory)
+    memory.time.sleep(4.9)  # it comes as late as it ever does
+
+    found = lock_on(memory).release_dead(lambda holder: witness)
+
+    assert found is not None
+    assert (found.released, found.why) == (False, "it was renewed just now")
+    assert spec_of(memory)["holderIdentity"] == DEAD
+    assert memory.writes == []
+
+
+def test_a_witness_shortens_the_wait_to_the_first_renewal_that_is_missed(memory: MemoryCluster) -> None:
+    memory.put(lease_of(DEAD))
+    asked: list[str] = []
+
+    def ended(holder: str) -> str:
+        asked.append(holder)
+        return "its run is completed, says GitHub"
+
+    found = lock_on(memory).release_dead(ended)
+
+    assert found is not None
+    assert (found.released, found.why) == (True, "its run is completed, says GitHub")
+    assert asked == [DEAD]
+    assert lease.RENEW_S + 2.0 < memory.time.passed < 10.0
+
+
+def test_a_lock_that_lasts_for_long_needs_a_witness(memory: MemoryCluster) -> None:
+    memory.put(lease_of(DEAD, leaseDurationSeconds=3600))
+
+    found = lock_on(memory).release_dead(nobody_says)
+
+    assert found is not None
+    assert not found.released
+    assert "nothing proves its holder dead" in found.why
+    assert memory.time.passed == 0.0
+    found = lock_on(memory).release_dead(lambda holder: "says GitHub")
+    assert found is not None
+    assert found.released
+
+
+@pytest.mark.parametrize("status", [404, 409])
+def test_who_takes_the_lock_meanwhile_keeps_it(memory: MemoryCluster, status: int) -> None:
+    memory.put(lease_of(DEAD))
+    memory.time.passed = 60.0
+
+    def taken(verb: str, name: str) -> None:
+        memory.fault = lambda verb, name: None
+        memory.put(lease_of("quick"))
+        if status == 404:
+            raise ApiError("replace: not found", status=404, reason="NotFound")
+
+    memory.fault = taken
+
+    found = lock_on(memory).release_dead(nobody_says)
+
+    assert found is not None
+    assert (found.released, found.lock["holder"]) == (False, "quick")
+    assert spec_of(memory)["holderIdentity"] == "quick"
+
+
+def test_who_may_not_write_the_lease_is_told_so(memory: MemoryCluster) -> None:
+    memory.put(lease_of(DEAD))
+    memory.time.passed = 60.0
+
+    def refuse(verb: str, name: str) -> None:
+        raise ApiError("replace Lease: forbidden", status=403)
+
+    memory.fault = refuse
+    with pytest.raises(ApiError, match="forbidden"):
+        lock_on(memory).release_dead(nobody_says)
+
+
+@pytest.mark.cluster
+@pytest.mark.usefixtures("still")
+def test_a_real_server_releases_a_dead_lock_and_no_other(
+    kube: KubeCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "DURATION_S", 2)
+    dead, looker = (real_lock(kube, namespace, name) for name in ("dead", "looker"))
+    dead.acquire(0.0)
+    found = looker.release_dead(nobody_says)
+    assert found is not None
+    assert (found.released, found.lock["holder"]) == (True, "dead")
+    assert looker.release_dead(nobody_says) is None
+
+    dead.acquire(0.0)
+    late = threading.Timer(1.0, dead._renew)
+    late.start()
+    found = looker.release_dead(nobody_says)
+    late.join()
+    assert found is not None
+    assert not found.released

@@ -19,9 +19,11 @@ from pipeline.model.views import (
     EnvironmentStatus,
     FieldDrift,
     Hold,
+    LockFound,
     ObjectDrift,
     PreflightRow,
     SavedObject,
+    Unlocking,
 )
 from pipeline.report import document, github, markdown, summary, tables
 from pipeline.report.markup import link
@@ -58,6 +60,7 @@ def screens(text):
         objects=(ref,),
     )
     drift = FieldDrift(path=text, desired=text, live=text, manager=text)
+    lock = LockFound(lock=env.lock, released=True, why=text)
     row = PreflightRow(name=text, verdict=text, found=text, why=text, repair=text)
     saved = SavedObject(
         ref=ref,
@@ -80,6 +83,7 @@ def screens(text):
         tables.diff_text([ObjectDrift(ref, (drift,))]),
         tables.assess_text([saved]),
         tables.preflight_text([row]),
+        tables.unlock_text(Unlocking(environment=text, found=lock, next=text)),
     ]
 
 

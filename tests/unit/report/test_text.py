@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from pipeline.model.errors import InvalidError, LockedError, PreflightError, Problem
 from pipeline.model.events import (
     Checked,
@@ -19,7 +21,7 @@ from pipeline.model.objects import Origin
 from pipeline.model.plan import Action, Plan
 from pipeline.model.release import Outcome
 from pipeline.model.status import ObjectStatus, Status
-from pipeline.model.views import EnvironmentStatus, Hold, PreflightRow
+from pipeline.model.views import EnvironmentStatus, Hold, LockFound, PreflightRow, Unlocking
 from pipeline.report import summary, tables
 from pipeline.report.text import event_lines
 
@@ -311,3 +313,26 @@ def test_history_is_one_line_a_release():
     header, row = tables.history_text([succeeded().release]).splitlines()
     assert header.split() == ["RELEASE", "REVISION", "PHASE", "RESULT", "ACTOR", "STARTED", "TOOK", "MESSAGE"]
     assert row.split()[:4] == ["7", "1a2b3c4", "SUCCEEDED", "ok"]
+
+
+LOCK = {"holder": "ana at a", "since": "08:00", "expires": "08:15"}
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (None, "dev: nobody holds the lock\nnext: deploy\n"),
+        (
+            LockFound(lock=LOCK, released=True, why="it expired"),
+            "dev: the lock of ana at a is released: it expired\n"
+            "  held since 08:00, expires 08:15\nnext: deploy\n",
+        ),
+        (
+            LockFound(lock={**LOCK, "since": ""}, released=False, why="it was renewed"),
+            "dev: the lock of ana at a is NOT released: it was renewed\n"
+            "  held since ?, expires 08:15\nnext: deploy\n",
+        ),
+    ],
+)
+def test_a_lock_is_told_with_who_since_when_and_why(found, expected):
+    assert tables.unlock_text(Unlocking(environment="dev", found=found, next="deploy")) == expected
