@@ -142,6 +142,8 @@ class SecretReleases:
             return written[1]
         self._saved[release.number, part] = values
         document = codec.body_document(release, part)
+        if document is None:
+            return []
         content = digest(document)
         if written and written[0] == content:
             return written[1]
@@ -221,7 +223,7 @@ class SecretReleases:
         self._head_version[release.number] = head["metadata"]["resourceVersion"]
         body: dict[str, Any] = {}
         found = dict(zip(chain(*shards.values()), self._read_all([*chain(*shards.values())]), strict=True))
-        for part, names in shards.items():
+        for part, names in ((part, names) for part, names in shards.items() if names):
             secrets = [found[name] for name in names]
             missing = [name for name, secret in zip(names, secrets, strict=True) if secret is None]
             if missing:

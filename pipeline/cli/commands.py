@@ -303,6 +303,12 @@ def _unlock(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     return ExitCode.OK if unlocking.is_free else ExitCode.LOCKED
 
 
+def _report(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
+    from pipeline.cli import releases
+
+    return releases.report(app, args, screen)
+
+
 def _at_revision(app: App, args: argparse.Namespace) -> tuple[Workspace, str]:
     workspace = app.workspace()
     return workspace, workspace.repository.resolve(getattr(args, "revision", "HEAD"))
@@ -352,6 +358,7 @@ _COMMANDS: dict[str, Callable[[App, argparse.Namespace, Screen], ExitCode]] = {
     "plan": _plan,
     "promote": _promote,
     "render": _render,
+    "report": _report,
     "rollback": _rollback,
     "status": _status,
     "unlock": _unlock,

@@ -75,6 +75,16 @@ class Screen(AbstractContextManager["Screen"]):
         codes = {ExitCode(o.exit_code) for o in outcomes}
         return next((code for code in GRAVITY if code in codes), ExitCode.OK)
 
+    def show_release(self, outcome: Outcome, facts: Mapping[str, str]) -> None:
+        """A release from its record: the same documents and texts as its run had shown."""
+        match self._args.output:
+            case "json":
+                self.show(document.to_json(log.scrub_document(document.report_document(outcome))))
+            case "markdown":
+                self.show(log.scrub(markdown.report_markdown(outcome, source_url=_source_url())))
+            case _:
+                self.show(log.scrub(summary.summary(outcome) + tables.facts_text(facts)))
+
     def show_changes(self, found: Sequence[EnvironmentChanges]) -> None:
         if self._args.matrix:
             self.show(json.dumps(document.matrix_document(found)))

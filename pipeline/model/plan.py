@@ -108,7 +108,8 @@ class Plan:
 
     A need that is no change of the plan, such as a milestone, is met as soon as its own needs are.
     ``gone_first`` maps an object that is deleted to those that a person wants gone before, in the same way.
-    ``warnings`` are about what may go wrong although the server accepts it.
+    ``warnings`` are about what may go wrong although the server accepts it. ``recorded_digest`` is that of a
+    plan that was read from a record, which has no contents.
     """
 
     environment: str
@@ -117,6 +118,7 @@ class Plan:
     needs: Mapping[ObjectRef, Mapping[ObjectRef, Strength]] = field(default_factory=dict)
     gone_first: Mapping[ObjectRef, frozenset[ObjectRef]] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
+    recorded_digest: str = ""
 
     @property
     def ready_first(self) -> frozenset[ObjectRef]:
@@ -144,7 +146,7 @@ class Plan:
     def digest(self) -> str:
         """Equal for plans that do the same; changes when the revision, an action, a field, an
         order or the content to be written differs."""
-        return digest(
+        return self.recorded_digest or digest(
             {
                 "environment": self.environment,
                 "revision": self.revision,

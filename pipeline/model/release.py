@@ -113,6 +113,9 @@ class Release:
     plan: Any = None  # the plan as its JSON document
     causes: tuple[Any, ...] = ()
     checks: tuple[Any, ...] = ()
+    verdicts: Any = (
+        None  # the rest of the run's report as JSON values (``core.verdicts``); None until its end
+    )
 
     @property
     def is_open(self) -> bool:

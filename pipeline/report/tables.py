@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from pipeline.core.escape import one_line
@@ -128,6 +128,11 @@ def history_text(releases: Sequence[Release]) -> str:
     ]
     header = ("RELEASE", "REVISION", "PHASE", "RESULT", "ACTOR", "STARTED", "TOOK", "MESSAGE")
     return text(table(header, rows) if rows else ["no releases yet"])
+
+
+def facts_text(facts: Mapping[str, str]) -> str:
+    """``name: value`` lines of what is known."""
+    return text(f"{name}: {one_line(value)}" for name, value in facts.items() if value)
 
 
 def status_text(environments: Sequence[EnvironmentStatus]) -> str:

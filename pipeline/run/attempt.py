@@ -13,6 +13,7 @@ from pipeline.core.desired import body_of
 from pipeline.core.hooks import HookEvent
 from pipeline.core.planner import Desired
 from pipeline.core.readiness import assess
+from pipeline.core.verdicts import cause_record, verdicts
 from pipeline.model.errors import InterruptedRunError, PipelineError
 from pipeline.model.events import Note, Recorded
 from pipeline.model.exit_codes import ExitCode
@@ -20,7 +21,7 @@ from pipeline.model.objects import Manifest, Object, ObjectRef, digest
 from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import InventoryEntry, Outcome, Phase, Release
 from pipeline.model.status import Cause, CauseCode, ObjectStatus, Status
-from pipeline.run import failure, inventory
+from pipeline.run import inventory
 from pipeline.run.apply import written
 from pipeline.run.planning import Planned
 from pipeline.run.prune import LEFT
@@ -245,8 +246,9 @@ class Attempt:
             seconds=round(self.session.clock.monotonic() - self._started, 3),
             result=ExitCode(self.outcome.exit_code).result,
             message=self.outcome.causes[0].message if self.outcome.causes else "",
-            causes=tuple(failure.cause_record(c) for c in self.outcome.causes),
+            causes=tuple(cause_record(c) for c in self.outcome.causes),
             checks=tuple([c.name, str(c.verdict), c.reason] for c in self.outcome.checks),
+            verdicts=verdicts(self.outcome),
         )
         self.save(phase)
 

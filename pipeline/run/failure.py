@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from pipeline.core.hints import HINTS
 from pipeline.core.refused import code_of
@@ -26,15 +25,3 @@ def apply_causes(planned: Planned, applied: Sequence[Applied]) -> tuple[Cause, .
         for a in applied
         if a.result == "failed"
     )
-
-
-def cause_record(cause: Cause) -> list[Any]:
-    """A cause as it is kept in a release record."""
-    return [
-        str(cause.object or ""),
-        str(cause.code),
-        cause.message,
-        list(cause.evidence),
-        str(cause.origin or ""),
-        cause.hint,
-    ]

@@ -164,6 +164,19 @@ def test_each_step_of_a_release_replaces_the_one_before(place: Place) -> None:
     assert place.secret("pipeline.web.dev.1")["metadata"]["labels"]["pipeline/phase"] == "SUCCEEDED"
 
 
+def test_verdicts_are_stored_once_there_are_some(place: Place) -> None:
+    releases = place.releases()
+    releases.save(release())
+    without = place.names()
+    done = release(phase=Phase.SUCCEEDED, verdicts={"warnings": ["ä"], "timings": {"plan": 0.4}})
+    releases.save(done)
+
+    (shard,) = place.names() - without
+    assert ".verdicts." in shard
+    assert place.releases().latest() == done
+    assert place.releases().history()[0].verdicts is None
+
+
 def test_an_unchanged_part_is_written_once(memory: Place) -> None:
     releases = memory.releases()
     releases.save(release())
@@ -389,7 +402,7 @@ def test_a_record_of_a_newer_version_is_refused_never_guessed_at(place: Place) -
     place.releases().save(release())
     place.edit_head(1, schema=codec.SCHEMA + 1)
 
-    with pytest.raises(PreflightError, match=r"pipeline\.web\.dev\.1: record format 2.* up to 1") as refused:
+    with pytest.raises(PreflightError, match=r"pipeline\.web\.dev\.1: record format 3.* up to 2") as refused:
         place.releases().latest()
 
     assert "newer pipeline" in refused.value.hint
