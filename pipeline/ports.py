@@ -50,6 +50,12 @@ class Repository(Protocol):
     def branch(self) -> str:
         """The branch that is checked out, or empty where HEAD is detached."""
 
+    def latest(self, branch: str, stopped: Callable[[], bool]) -> str:
+        """The commit that ``branch`` is at on its remote, fetched; without a remote the local branch's.
+
+        UnreachableError where the git host cannot be asked, and as soon as ``stopped`` is true.
+        """
+
     def is_ancestor(self, old: str, new: str) -> bool | None:
         """Whether ``new`` contains ``old``; None where ``old`` is not here."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -51,6 +51,12 @@ class GitRepository:
         """The branch that is checked out, or empty where HEAD is detached."""
         _, output = self._git("symbolic-ref", "--quiet", "--short", "HEAD", accept=(0, 1))
         return output.decode(errors="replace").strip()
+
+    def latest(self, branch: str, stopped: Callable[[], bool]) -> str:
+        """The commit that ``branch`` is at on the remote; see ``git_fetch``."""
+        from pipeline.adapters.git_fetch import latest  # late: only who follows a branch asks a git host
+
+        return latest(self._git, branch, stopped)
 
     def is_ancestor(self, old: str, new: str) -> bool | None:
         """Whether ``new`` contains ``old``; None where that cannot be known: one of them is not here, or

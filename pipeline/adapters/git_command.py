@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -42,14 +44,44 @@ _REVISION_BYTES = 250
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f:?*\[\\]|\.\.|@\{|\^\{|//|\.lock(?:/|$)")
 
 
+Settings = Sequence[tuple[str, str]]
+"""(key, value) of git's configuration; the last of a key wins."""
+
+_STOP_POLL_S = 0.2
+
+
 class Git:
     """Runs git in one work tree."""
 
-    def __init__(self, work_tree: Path, *, trusted: bool, timeout_s: float = TIMEOUT_S) -> None:
-        """``trusted``: the user named exactly this folder, so that another owner of it does not matter."""
+    def __init__(
+        self,
+        work_tree: Path,
+        *,
+        trusted: bool,
+        timeout_s: float = TIMEOUT_S,
+        settings: Settings = (),
+        stopped: Callable[[], bool] | None = None,
+    ) -> None:
+        """``trusted``: the user named exactly this folder, so that another owner of it does not matter.
+
+        ``settings`` win over every configuration file. With ``stopped``, git and its helpers have no
+        terminal that they could ask, and end as soon as it is true.
+        """
         self.work_tree = work_tree
+        self._trusted = trusted
         self._timeout_s = timeout_s
-        self._environment = environment(work_tree if trusted else None)
+        self._stopped = stopped
+        self._environment = configured(environment(work_tree if trusted else None), settings)
+
+    def talking(self, settings: Settings, stopped: Callable[[], bool]) -> Git:
+        """The same for calls that talk to a git host."""
+        return Git(
+            self.work_tree,
+            trusted=self._trusted,
+            timeout_s=self._timeout_s,
+            settings=settings,
+            stopped=stopped,
+        )
 
     def __call__(
         self, *arguments: str, stdin: bytes = b"", accept: tuple[int, ...] = (0,)
@@ -65,7 +97,8 @@ class Git:
             errors.seek(0)
             told = errors.read(4096).decode(errors="replace")
         if late:
-            raise UnreachableError(f"run git {arguments[0]}: no end after {self._timeout_s:g} s")
+            why = "stopped" if self._stopped and self._stopped() else f"no end after {self._timeout_s:g} s"
+            raise UnreachableError(f"run git {arguments[0]}: {why}")
         if len(output) > STDOUT_BYTES:
             raise UnreachableError(f"run git {arguments[0]}: more than {STDOUT_BYTES} bytes of output")
         # Where git refuses to open the repository, no exit code of the command means anything.
@@ -82,6 +115,7 @@ class Git:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
+                start_new_session=self._stopped is not None,
             )
         except OSError as error:
             raise UnreachableError(
@@ -92,30 +126,52 @@ class Git:
         """(output up to the limit, whether the time ran out). The process has ended afterwards."""
         assert process.stdin is not None  # noqa: S101 - both are pipes
         assert process.stdout is not None  # noqa: S101
-        late = threading.Event()
+        late, ended = threading.Event(), threading.Event()
 
-        def stop() -> None:
-            late.set()
-            process.kill()
+        def watch() -> None:
+            if not self._wait(ended):
+                late.set()
+                self._kill(process)
 
-        timer = threading.Timer(self._timeout_s, stop)
+        watcher = threading.Thread(target=watch, daemon=True)
         # In a thread of its own: git may fill its output before it has read all of its input.
         feeder = threading.Thread(target=_feed, args=(process.stdin, stdin), daemon=True)
-        timer.start()
+        watcher.start()
         feeder.start()
         try:
             output = process.stdout.read(STDOUT_BYTES + 1)
             if len(output) > STDOUT_BYTES:
-                process.kill()
+                self._kill(process)
             process.wait()
         finally:
-            timer.cancel()
+            ended.set()
+            watcher.join()
             if process.poll() is None:
-                process.kill()
+                self._kill(process)
                 process.wait()
             feeder.join()
             process.stdout.close()
         return output, late.is_set()
+
+    def _wait(self, ended: threading.Event) -> bool:
+        """Whether git ended by itself: in time, and before it was to stop."""
+        stopped = self._stopped
+        if stopped is None:
+            return ended.wait(self._timeout_s)
+        left = self._timeout_s
+        while left > 0 and not stopped():
+            if ended.wait(_STOP_POLL_S):
+                return True
+            left -= _STOP_POLL_S
+        return ended.is_set()
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        """git; and its helpers where it leads a session: they would hold its output open."""
+        if self._stopped is None:
+            process.kill()
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def environment(trusted: Path | None) -> Mapping[str, str]:
@@ -123,6 +179,7 @@ def environment(trusted: Path | None) -> Mapping[str, str]:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     ours = {
         "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "",  # set and empty: no program that asks a person either
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_ALLOW_PROTOCOL": "https:ssh",
@@ -136,6 +193,17 @@ def environment(trusted: Path | None) -> Mapping[str, str]:
             "GIT_CONFIG_VALUE_0": str(trusted),
         }
     return {**inherited, **ours}
+
+
+def configured(variables: Mapping[str, str], settings: Settings) -> Mapping[str, str]:
+    """git's environment with settings of ours; they come after those that it has already."""
+    if not settings:
+        return variables
+    first = int(variables.get("GIT_CONFIG_COUNT", "0"))
+    ours = {"GIT_CONFIG_COUNT": str(first + len(settings))}
+    for number, (key, value) in enumerate(settings, first):
+        ours |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return {**variables, **ours}
 
 
 def object_id(text: str) -> str:
