@@ -129,6 +129,12 @@ def scrub_document(document: Any) -> Any:
     return document
 
 
+def forget() -> None:
+    """Forget bound facts and registered values: the next run of a process that stays begins."""
+    with _state.lock:
+        _state.bound, _state.secrets, _state.known = {}, set(), Known()
+
+
 def reset() -> None:
     """Forget settings, bound facts and registered values. For tests and for a process that starts anew."""
     with _state.lock:

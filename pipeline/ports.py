@@ -188,6 +188,13 @@ class Releases(Protocol):
     def trim(self, keep: int = 10) -> None: ...
 
 
+class Bell(Protocol):
+    """Wakes whoever waits: rung by a signal, or by somebody who says that there is something new."""
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it was rung, before or meanwhile; as often as it was rung, it is answered once."""
+
+
 class Lock(Protocol):
     """The environment's lease."""
 

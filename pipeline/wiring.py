@@ -8,13 +8,14 @@ import signal
 import socket
 import sys
 import threading
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline import log
 from pipeline.adapters.clock import SystemClock
@@ -95,6 +96,22 @@ class App:
             )
         return self._connections[key]
 
+    def clock(self) -> SystemClock:
+        return SystemClock(self.stop)
+
+    def afresh(self, *, reconnect: bool) -> None:
+        """The next run of a process that stays begins: it knows no more than a new process would.
+
+        Connections are kept where all went well; of an environment that moved the old one goes, too.
+        """
+        log.forget()
+        if reconnect or len(self._connections) > 1:
+            for cluster in self._connections.values():
+                cluster.http.connection.close()
+            self._connections.clear()
+        for cluster in self._connections.values():
+            cluster.refresh()
+
     def session(self, environment: Environment) -> Session:
         """All ports of one environment."""
         from pipeline.adapters.lease import LeaseLock
@@ -126,6 +143,15 @@ def plan_files() -> PlanFiles:
     from pipeline.adapters.plans import PlanFiles
 
     return PlanFiles(os.environ)
+
+
+def health_server(
+    host: str, port: int, health: Callable[[], tuple[bool, Mapping[str, Any]]], ring: Callable[[], None]
+) -> AbstractContextManager[object]:
+    """``GET /healthz`` and ``POST /hook``, for as long as the context lasts."""
+    from pipeline.adapters.health import HealthServer
+
+    return HealthServer(host, port, health=health, ring=ring, monotonic=time.monotonic)
 
 
 def github_files(warn: Callable[[str], None]) -> GithubFiles:

@@ -309,6 +309,12 @@ def _report(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     return releases.report(app, args, screen)
 
 
+def _reconcile(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
+    from pipeline.cli import reconcile
+
+    return reconcile.run(app, args, screen)
+
+
 def _at_revision(app: App, args: argparse.Namespace) -> tuple[Workspace, str]:
     workspace = app.workspace()
     return workspace, workspace.repository.resolve(getattr(args, "revision", "HEAD"))
@@ -357,6 +363,7 @@ _COMMANDS: dict[str, Callable[[App, argparse.Namespace, Screen], ExitCode]] = {
     "history": _history,
     "plan": _plan,
     "promote": _promote,
+    "reconcile": _reconcile,
     "render": _render,
     "report": _report,
     "rollback": _rollback,

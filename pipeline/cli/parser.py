@@ -47,6 +47,7 @@ def build() -> argparse.ArgumentParser:
     add = _Adder(commands)
     _reading(add)
     _changing(add)
+    _reconcile(add)
     _eks(add)
     return parser
 
@@ -205,6 +206,20 @@ def _changing(add: _Adder) -> None:
     option(rollback, "--to", metavar="RELEASE", help="number of the release")
     _run_options(rollback)
     add("unlock", "explain the lock, and release it where its holder is proven dead")
+
+
+def _reconcile(add: _Adder) -> None:
+    reconcile = add(
+        "reconcile",
+        "stays: deploys new commits of deploy.branch, puts drift back, one line a change; SIGHUP looks now",
+    )
+    option(reconcile, "--interval", default="60s", parse=duration, metavar="TIME", help="between looks (60s)")
+    option(
+        reconcile,
+        "--listen",
+        metavar="HOST:PORT",
+        help="serve GET /healthz, and POST /hook, which looks now",
+    )
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:

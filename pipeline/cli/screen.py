@@ -44,6 +44,10 @@ class Screen(AbstractContextManager["Screen"]):
         self._progress.close()
         terminal.write(sys.stdout, output if output.endswith("\n") else output + "\n")
 
+    def line(self, text: str) -> None:
+        """One of many results, on stdout; the progress goes on."""
+        terminal.write(sys.stdout, text + "\n")
+
     def show_document(self, doc: Mapping[str, Any], plain: Callable[[], str]) -> None:
         """A reading command's result in the wanted form. Tables are readable as markdown, too."""
         if self._args.output == "json":

@@ -86,7 +86,8 @@ class Release:
 
     ``rendered`` is what the repository wanted, Secret values included: the record is a Secret itself.
     Times are RFC 3339 in UTC. ``inputs`` is the digest of what was rendered from, empty where that was not
-    git: equal inputs need no rendering.
+    git: equal inputs need no rendering. ``followed`` is the branch's commit that `reconcile` had done with by
+    then, whatever was deployed.
     """
 
     application: str
@@ -106,6 +107,7 @@ class Release:
     command: str = "deploy"
     plan_digest: str = ""
     inputs: str = ""
+    followed: str = ""
     message: str = ""
     inventory: tuple[InventoryEntry, ...] = ()
     before: tuple[tuple[ObjectRef, Object | None], ...] = ()

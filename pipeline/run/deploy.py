@@ -12,6 +12,7 @@ from pipeline.core.secret_values import secret_values
 from pipeline.model.errors import (
     ApiError,
     InterruptedRunError,
+    LockedError,
     PipelineError,
     PreflightError,
     UnreachableError,
@@ -38,7 +39,8 @@ class Request:
 
     ``render`` reads the manifests, or raises InvalidError; ``inputs`` is a digest of what it reads, empty
     where that is unknown. ``is_older`` tells whether ``revision`` is contained in a given one (None:
-    unknown); ``expected`` is the plan that was reviewed, where there is one.
+    unknown); ``expected`` is the plan that was reviewed, where there is one. ``newest`` is the number of the
+    newest release on which the request rests, 0 for none; None: on no release. ``followed`` is as in Release.
     """
 
     command: str
@@ -51,6 +53,8 @@ class Request:
     allow_older: bool = False
     dry_run: bool = False
     inputs: str = ""
+    newest: int | None = None
+    followed: str = ""
 
 
 def deploy(session: Session, request: Request, outcome: Outcome) -> None:
@@ -61,7 +65,7 @@ def deploy(session: Session, request: Request, outcome: Outcome) -> None:
     """
     session.tell = _noting(outcome, session.tell)
     started = session.clock.monotonic()
-    attempt = Attempt(session, request.command, outcome, inputs=request.inputs)
+    attempt = Attempt(session, request.command, outcome, inputs=request.inputs, followed=request.followed)
     try:
         if not _is_settled_as_recorded(attempt, request):
             attempt.wanted = request.render()
@@ -184,6 +188,7 @@ def _locked(attempt: Attempt, request: Request) -> None:
 
 
 def _refuse_older(attempt: Attempt, request: Request) -> None:
+    _refuse_overtaken(attempt, request)
     running = attempt.verified.revision if attempt.verified else ""
     if request.allow_older or not running or running == request.revision:
         return
@@ -193,6 +198,13 @@ def _refuse_older(attempt: Attempt, request: Request) -> None:
             f"{attempt.session.environment.name}, is newer and contains it",
             hint="use `pipeline rollback` to go back, or --allow-older if this is meant",
         )
+
+
+def _refuse_overtaken(attempt: Attempt, request: Request) -> None:
+    """What another run did meanwhile must not be undone by a request that did not know of it."""
+    newest = attempt.latest.number if attempt.latest else 0
+    if request.newest is not None and newest != request.newest:
+        raise LockedError(f"another run recorded release {newest} meanwhile", hint="look again")
 
 
 def _plan(attempt: Attempt, request: Request, *, quietly: bool = False) -> None:

@@ -32,22 +32,29 @@ class Order:
     wait_lock_s: float = 0.0
     allow_older: bool = False
     dry_run: bool = False
+    newest: int | None = None
+    followed: str = ""
 
 
 def deploy_one(
-    workspace: Workspace, open_session: OpenSession, environment: Environment, revision: str, order: Order
+    workspace: Workspace,
+    open_session: OpenSession,
+    environment: Environment,
+    revision: str,
+    order: Order,
+    command: str = "deploy",
 ) -> Outcome:
     """Deploy one environment; never raises a PipelineError: the outcome tells."""
-    outcome = Outcome(command="deploy", environment=environment.name, revision=revision)
-    with _Telling(outcome):
+    outcome = Outcome(command=command, environment=environment.name, revision=revision)
+    with Telling(outcome):
         session = open_session(environment)
         session.bind(environment=environment.name, revision=revision)
         session.look_ahead()
         selection = changes_of(workspace, session, environment, revision, order.base)
         outcome.base = selection.base
-        session.tell(Started("deploy", environment.name, revision, selection.base, selection.because))
+        session.tell(Started(command, environment.name, revision, selection.base, selection.because))
         source = _Source(workspace, session, environment, revision)
-        deploy(session, _request("deploy", source, selection.base, order), outcome)
+        deploy(session, _request(command, source, selection.base, order), outcome)
     return outcome
 
 
@@ -70,7 +77,7 @@ def deploy_affected(
     outcomes: list[Outcome] = []
     for environment in deployed_on_merge(environments, order.branch):
         outcome = Outcome(command="deploy", environment=environment.name, revision=revision)
-        with _Telling(outcome):
+        with Telling(outcome):
             session = open_session(environment)
             selection = changes_of(workspace, session, environment, revision, order.base)
             if not selection.affected:
@@ -93,7 +100,7 @@ def promote(
 ) -> Outcome:
     """Deploy to ``target`` the revision that was last verified upstream."""
     outcome = Outcome(command="promote", environment=target.name)
-    with _Telling(outcome):
+    with Telling(outcome):
         source = _upstream(environments, target, source_name)
         verified = _verified_upstream(open_session(source), source)
         outcome.revision = revision = verified.revision
@@ -116,7 +123,7 @@ def roll_back_to(
 ) -> Outcome:
     """Deploy what an earlier verified release rendered, from its record: git is not needed."""
     outcome = Outcome(command="rollback", environment=environment.name)
-    with _Telling(outcome):
+    with Telling(outcome):
         session = open_session(environment)
         target = _release_to_go_back_to(session, environment, number)
         outcome.revision = target.revision
@@ -248,6 +255,8 @@ def _request(command: str, source: _Source, base: str, order: Order) -> Request:
         wait_lock_s=order.wait_lock_s,
         allow_older=order.allow_older,
         dry_run=order.dry_run,
+        newest=order.newest,
+        followed=order.followed,
     )
 
 
@@ -299,7 +308,7 @@ def _release_to_go_back_to(session: Session, environment: Environment, number: i
     return found
 
 
-class _Telling:
+class Telling:
     """Turns an error that ended a run before its first write into the outcome's ending."""
 
     def __init__(self, outcome: Outcome) -> None:

@@ -1,0 +1,376 @@
+"""`pipeline reconcile`: follows a branch, puts drift back, respects people, survives what goes away."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.api import kubeconfig
+from tests.e2e.conftest import MakeRepo
+from tests.e2e.following import following
+from tests.e2e.live import until
+from tests.e2e.manifests import WEB, config_map
+from tests.e2e.workspace import Workspace
+from tests.git_host import GitHost
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+
+PLAIN = "environments/dev/manifests/plain.yaml"
+
+
+@pytest.fixture
+def small(make_repo: MakeRepo) -> Workspace:
+    """An environment of one ConfigMap, committed; ``commit_state`` changes it."""
+    repo = make_repo(create=True)
+    repo.environment()
+    repo.manifest("plain.yaml", config_map("plain", state="one"))
+    repo.commit()
+    return repo
+
+
+def commit_state(repo: Workspace, state: str) -> str:
+    repo.manifest("plain.yaml", config_map("plain", state=state))
+    return repo.commit(state)
+
+
+def state(repo: Workspace) -> str:
+    return str(repo.get("configmaps", "plain")["data"]["state"])
+
+
+def patch(repo: Workspace, value: str) -> None:
+    repo.kubectl("patch", "configmap", "plain", "-p", f'{{"data":{{"state":"{value}"}}}}')
+
+
+def head(repo: Workspace) -> str:
+    return repo.git("rev-parse", "HEAD")
+
+
+def releases(repo: Workspace) -> list[tuple[int, str, str]]:
+    """(number, phase, command's revision), oldest first."""
+    code, document = repo.json("history", "-e", "dev")
+    assert code == 0
+    return [(r["number"], r["phase"], r["revision"]) for r in reversed(document["releases"])]
+
+
+def bad_image(repo: Workspace) -> str:
+    repo.manifest("web.yaml", WEB.replace("nginx:1.21", "nginx:missing").replace("envFrom", "# "))
+    text = (repo.folder / "environments/dev/manifests/web.yaml").read_text()
+    repo.write("environments/dev/manifests/web.yaml", text.partition("            - configMapRef")[0])
+    return repo.commit("a bad image")
+
+
+# --- commits
+
+
+def test_new_commits_are_deployed_and_those_that_change_nothing_here_are_not(small: Workspace) -> None:
+    with following(small) as process:
+        first = process.deployed(head(small))
+        assert (first["command"], first["release"]["number"]) == ("reconcile", 1)
+        second = commit_state(small, "two")
+        process.deployed(second)
+        assert state(small) == "two"
+        small.write("README", "nothing that is deployed")
+        unrelated = small.commit()
+        until(lambda: process.health()[1]["head"] == unrelated)
+        process.looks()
+    assert [number for number, _, _ in releases(small)] == [1, 2]
+
+
+def test_a_commit_that_fails_is_held_until_there_is_a_newer_one(small: Workspace) -> None:
+    with following(small) as process:
+        process.deployed(head(small))
+        bad = bad_image(small)
+        report = process.deployed(bad, "rolled-back")
+        assert report["causes"][0]["code"] == "ImageNotFound"
+        assert "nginx:missing" in process.told("held")["message"]
+        process.looks(3)
+        assert process.health()[1]["held"]
+        assert [phase for _, phase, _ in releases(small)] == ["SUCCEEDED", "ROLLED_BACK"]
+        assert sum(line.get("kind") == "held" for line in process.lines) == 1
+        small.remove("environments/dev/manifests/web.yaml")
+        good = commit_state(small, "two")
+        process.deployed(good)
+        until(lambda: process.health()[1]["held"] is None)
+
+
+def test_a_commit_that_failed_is_held_by_a_process_that_begins_later(small: Workspace) -> None:
+    small.deployed()
+    bad = bad_image(small)
+    assert small.run("deploy", "-e", "dev").code == 10
+    with following(small) as process:
+        assert bad[:12] in process.told("held")["message"]
+        process.looks()
+    assert len(releases(small)) == 2
+
+
+def test_a_commit_that_cannot_be_read_is_held_and_the_environment_kept(small: Workspace) -> None:
+    with following(small) as process:
+        process.deployed(head(small))
+        small.write(PLAIN, "kind: [")
+        broken = small.commit("no YAML")
+        process.deployed(broken, "invalid")
+        assert "plain.yaml" in process.told("held")["message"]
+        patch(small, "by hand")
+        process.told("drift")
+        until(lambda: state(small) == "one")
+        small.write("environments/dev/environment.yaml", "kind: [")
+        small.commit("no environment")
+        assert "environment.yaml" in process.told("held")["message"]
+        small.environment()
+        process.deployed(commit_state(small, "two"))
+
+
+# --- drift
+
+
+def test_drift_is_put_back_and_told_with_field_and_manager(small: Workspace) -> None:
+    with following(small) as process:
+        process.deployed(head(small))
+        patch(small, "by hand")
+        told = process.told("drift")
+        process.deployed(head(small))
+        assert state(small) == "one"
+        (drifted,) = told["objects"]
+        assert drifted["object"] == f"/ConfigMap/{small.namespace}/plain"
+        assert drifted["fields"] == [
+            {"path": "data.state", "desired": "one", "live": "by hand", "manager": "kubectl-patch"}
+        ]
+        small.kubectl("delete", "configmap", "plain")
+        assert process.told("drift")["objects"][0]["object"].endswith("/plain")
+        until(lambda: small.get("configmaps", "plain"))
+        process.looks()
+    assert {phase for _, phase, _ in releases(small)} == {"SUCCEEDED"}
+
+
+def test_a_field_that_somebody_writes_again_and_again_is_called_a_fight(small: Workspace) -> None:
+    with following(small) as process:
+        process.deployed(head(small))
+        for turn in range(3):
+            patch(small, f"by hand {turn}")
+            told = process.told("drift")
+            process.deployed(head(small))
+        assert "kubectl-patch fights for it" in told["message"]
+        assert "3 times" in told["message"]
+
+
+# --- people
+
+
+def test_what_a_person_rolled_back_stays_until_the_branch_moves_on(small: Workspace) -> None:
+    with following(small) as process:
+        process.deployed(head(small))
+        process.deployed(commit_state(small, "two"))
+        assert small.run("rollback", "-e", "dev").code == 0
+        assert "release 3" in process.told("held")["message"]
+        process.looks()
+        assert state(small) == "one"
+        patch(small, "by hand")
+        process.told("drift")
+        until(lambda: state(small) == "one")
+    with following(small) as process:
+        process.told("held")
+        process.looks()
+        assert state(small) == "one"
+        process.deployed(commit_state(small, "three"))
+        assert state(small) == "three"
+
+
+def test_it_gives_way_to_a_person_s_deploy_and_follows_what_that_deployed(small: Workspace) -> None:
+    slow = WEB.partition("          envFrom")[0].replace("nginx:1.21", "nginx:slow")
+    labels = "labels: {app: web}\n    spec:"
+    slow = slow.replace(
+        labels, "labels: {app: web}\n      annotations: {pipeline.test/delay: 15s}\n    spec:"
+    )
+    with following(small) as process:
+        process.deployed(head(small))
+        # Not on the branch that is followed.
+        small.git("checkout", "-q", "-b", "fix")
+        small.manifest("web.yaml", slow)
+        small.commit("a person's")
+        person = small.start("deploy", "-e", "dev")
+        try:
+            process.told("waiting", "gives way to")
+            small.git("checkout", "-q", "main")
+            pushed = commit_state(small, "two")
+            until(lambda: process.health()[1]["head"] == pushed)
+            assert person.communicate(timeout=90)[1] is not None
+            assert person.returncode == 0
+        finally:
+            person.kill()
+            person.wait()
+        assert pushed[:12] in process.told("held")["message"]
+        process.looks()
+        assert state(small) == "one"
+        process.deployed(commit_state(small, "three"))
+        assert state(small) == "three"
+
+
+# --- what goes away and comes back
+
+
+@pytest.fixture
+def host(small: Workspace, tmp_path: Path) -> Iterator[GitHost]:
+    """Where ``small`` is pushed to."""
+    with GitHost(tmp_path) as running:
+        running.trusted_by(small.folder.parent)
+        small.git("remote", "add", "origin", str(running.repository()))
+        small.git("push", "-q", "origin", "main")
+        yield running
+
+
+def cloned(small: Workspace, host: GitHost) -> Path:
+    clone = small.folder.parent / "clone"
+    variables = {**small.variables(), "GIT_CONFIG_GLOBAL": str(small.folder.parent / ".gitconfig")}
+    subprocess.run(["git", "clone", "-q", host.url(), clone], env=variables, check=True)
+    return clone
+
+
+def test_a_git_host_that_goes_away_is_missed_only_for_what_is_new(small: Workspace, host: GitHost) -> None:
+    with following(small, cwd=cloned(small, host)) as process:
+        process.deployed(head(small))
+        host.down()
+        assert "git" in process.told("trouble")["message"]
+        patch(small, "by hand")
+        process.told("drift")
+        until(lambda: state(small) == "one")
+        until(lambda: process.health()[0] == 503)
+        assert "git fetch" in process.health()[1]["last_error"]["message"]
+        pushed = commit_state(small, "two")
+        small.git("push", "-q", "origin", "main")
+        host.up()
+        process.told("recovered", "git")
+        process.deployed(pushed)
+        until(lambda: process.health()[0] == 200)
+
+
+def test_a_git_host_that_is_not_there_at_the_start_is_waited_for(small: Workspace, host: GitHost) -> None:
+    clone = cloned(small, host)
+    host.down()
+    with following(small, cwd=clone) as process:
+        process.told("trouble")
+        host.up()
+        process.deployed(head(small))
+
+
+def test_an_api_server_that_restarts_is_survived(small: Workspace) -> None:
+    with following(small) as process:
+        process.deployed(head(small))
+        small.cluster.stop_apiserver()
+        second = commit_state(small, "two")
+        small.cluster.start_apiserver()
+        process.deployed(second)
+        process.looks()
+
+
+def test_a_login_that_ends_is_told_and_renewed(small: Workspace, tmp_path: Path) -> None:
+    cluster = small.cluster
+    file = tmp_path / "kubeconfig"
+
+    def login(token: str) -> None:
+        text = kubeconfig(cluster.server, cluster.ca_file.read_bytes(), token, "admin")
+        file.with_suffix(".new").write_text(text)
+        file.with_suffix(".new").replace(file)
+
+    login("over")
+    with following(small, env={"KUBECONFIG": str(file)}) as process:
+        told = process.told("trouble")["message"]
+        assert "refused the login" in told
+        assert "over" not in told.replace("over again", "")
+        login(cluster.token)
+        process.told("recovered", "cluster")
+        process.deployed(head(small))
+
+
+# --- signals, hook, health
+
+
+@pytest.mark.parametrize("how", ["SIGHUP", "hook"])
+def test_who_asks_for_it_need_not_wait_for_the_interval(small: Workspace, how: str) -> None:
+    with following(small, interval="1h") as process:
+        process.deployed(head(small))
+        until(lambda: process.health()[1]["last_success"])
+        second = commit_state(small, "two")
+        if how == "SIGHUP":
+            process.send(signal.SIGHUP)
+        else:
+            assert process.ask("POST", "/hook", b'{"ref": "refs/heads/other"}')[0] == 202
+        process.deployed(second)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_0_where_nothing_is_being_deployed(
+    small: Workspace, signum: signal.Signals
+) -> None:
+    with following(small, interval="1h") as process:
+        process.deployed(head(small))
+        until(lambda: process.health()[1]["last_success"])
+        assert process.ended(signum) == 0
+        assert process.lines[-1]["kind"] == "ended"
+        assert process.errors == ""
+
+
+def test_a_signal_during_a_deploy_ends_it_with_50_and_the_next_one_takes_over(small: Workspace) -> None:
+    with following(small) as process:
+        process.deployed(head(small))
+        slow = WEB.partition("          envFrom")[0].replace("nginx:1.21", "nginx:slow")
+        small.manifest("web.yaml", slow)
+        second = small.commit()
+        until(lambda: small.get("secrets", f"pipeline.{small.application}.dev.2"))
+        assert process.ended() == 50
+    assert releases(small)[-1][1] == "INTERRUPTED"
+    with following(small) as process:
+        process.deployed(second)
+
+
+def test_one_line_a_change_for_people(small: Workspace) -> None:
+    process = small.start("reconcile", "-e", "dev", "--interval", "1s")
+    try:
+        until(lambda: small.get("configmaps", "plain"))
+        patch(small, "by hand")
+        until(lambda: state(small) == "one")
+        until(lambda: len(releases(small)) == 2)
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0
+    assert errors == ""
+    lines = [line.split(" ", 1)[1] for line in out.splitlines()]
+    assert [line.partition(":")[0] for line in lines] == ["dev"] * 5
+    assert "follows main" in lines[0]
+    assert "ok: release 1" in lines[1]
+    assert f"ConfigMap/{small.namespace}/plain data.state: by hand by kubectl-patch → one" in lines[2]
+    assert "ok: release 2" in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("reconcile",), "needs an environment"),
+        (("reconcile", "-e", "dev", "-o", "markdown"), "-o text or json"),
+        (("reconcile", "-e", "dev", "--interval", "0"), "at least 1 s"),
+        (("reconcile", "-e", "dev", "--listen", "8080"), "--listen"),
+        (("reconcile", "-e", "dev", "--listen", "127.0.0.1:99999"), "--listen"),
+    ],
+)
+def test_a_wrong_command_line_is_told_at_once(small: Workspace, args: tuple[str, ...], says: str) -> None:
+    result = small.run(*args)
+    assert result.code == 2, str(result)
+    assert says in result.stderr
+
+
+def test_an_environment_that_is_not_there_is_told_at_once(small: Workspace) -> None:
+    assert small.run("reconcile", "-e", "nowhere").code == 20
+
+
+def test_an_address_that_is_taken_is_told_at_once(small: Workspace) -> None:
+    with following(small, interval="1h") as process:
+        process.health()
+        result = small.run("reconcile", "-e", "dev", "--listen", f"127.0.0.1:{process.port}")
+    assert result.code == 40
+    assert "listen" in result.stderr
