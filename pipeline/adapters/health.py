@@ -1,6 +1,6 @@
 """Answers ``GET /healthz`` and ``POST /hook`` while a process stays.
 
-Who calls the hook only makes us look sooner than we would: nothing that it sends is read as anything. The
+Who calls the hook only makes us look sooner than we would: what it sends is not even read. The
 number of callers at once is bounded, as is the time that each is given.
 """
 
@@ -18,9 +18,6 @@ from pipeline.model.errors import UnreachableError
 
 CALLERS = 16
 PATIENCE_S = 5.0
-DRAINED_BYTES = 64 * 1024
-"""Of a body, so that its sender gets to read the answer."""
-
 HOOKS = 10
 HOOK_S = 1.0
 """So many calls of the hook at once, and one more after each such time."""
@@ -129,7 +126,6 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 - the library's names
 
     def do_POST(self) -> None:
-        self._drain()
         if self._path() != "/hook":
             self._answer(404, _NOTHING_HERE)
             return
@@ -141,11 +137,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _path(self) -> str:
         return self.path.partition("?")[0]
-
-    def _drain(self) -> None:
-        length = self.headers.get("Content-Length") or "0"
-        if length.isdecimal():
-            self.rfile.read(min(int(length), DRAINED_BYTES))
 
     def _answer(self, status: int, document: Mapping[str, Any]) -> None:
         body = json.dumps(document).encode() + b"\n"

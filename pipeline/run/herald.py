@@ -14,7 +14,6 @@ from pipeline.model.release import Outcome
 from pipeline.model.views import ObjectDrift
 from pipeline.ports import Clock
 
-
 _RECOVERED = {
     "git": "the git host answers",
     "cluster": "the cluster answers",
