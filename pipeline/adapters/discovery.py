@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
+from pipeline import failpoint
 from pipeline.core.kinds import builtin
+from pipeline.failpoint import Point
 from pipeline.model.errors import ApiError
 from pipeline.model.objects import ResourceType
 
@@ -80,6 +82,7 @@ class Discovery:
         self._asked.add(root)
         if answer.status == 200:
             self._found.update((_key(r), r) for r in aggregated(answer.json()))
+        failpoint.passing(Point.DISCOVERY_POST)
 
     def _ask_version(self, api_version: str) -> None:
         path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"

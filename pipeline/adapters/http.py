@@ -18,6 +18,8 @@ from urllib.parse import urlencode, urlsplit
 import urllib3
 from urllib3 import exceptions as http_errors
 
+from pipeline import failpoint
+from pipeline.failpoint import Point
 from pipeline.model.errors import ApiError, PipelineError, UnreachableError
 from pipeline.model.objects import Json
 
@@ -200,6 +202,8 @@ class Http:
                 redirect=False,  # would carry the token elsewhere
                 preload_content=preload,
             )
+            if call.method != "GET":
+                failpoint.passing(Point.WRITE_SENT)
         except (http_errors.HTTPError, OSError) as exc:
             raise self._lost(call, exc) from exc
         self._note_date(response.headers.get("Date", ""))

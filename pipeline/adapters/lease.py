@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from pipeline import failpoint
+from pipeline.failpoint import Point
 from pipeline.model.environment import Environment
 from pipeline.model.errors import (
     ApiError,
@@ -235,6 +237,7 @@ class LeaseLock:
             return False
         except PipelineError:  # unreachable, or a retry cut short by a signal: the lock outlives both
             return False
+        failpoint.passing(Point.RENEW_MID)
         self._renewed = sent
         return True
 

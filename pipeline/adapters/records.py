@@ -17,8 +17,10 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+from pipeline import failpoint
 from pipeline.adapters import codec
 from pipeline.core.desired import APPLICATION_LABEL, ENVIRONMENT_LABEL
+from pipeline.failpoint import Point
 from pipeline.model.environment import Environment
 from pipeline.model.errors import (
     ApiError,
@@ -77,6 +79,7 @@ class SecretReleases:
     def save(self, release: Release) -> None:
         stale = [name for part in codec.BODY_FIELDS for name in self._shards_of(release.number, part)]
         shards = {part: self._save_part(release, part) for part in codec.BODY_FIELDS}
+        failpoint.passing(Point.RECORD_MID)
         document = base64.b64encode(codec.head_document(release, shards)).decode()
         head = self._secret(self._name(release.number), "release", release.number, {"head": document})
         head["metadata"]["labels"]["pipeline/phase"] = str(release.phase)
@@ -112,6 +115,7 @@ class SecretReleases:
         shards, _ = self._cluster.list(SECRETS, self._environment.namespace, selector)
         for name in [*(s["metadata"]["name"] for s in shards), self._name(number)]:
             self._cluster.delete(self._ref(name), "v1")
+            failpoint.passing(Point.TRIM_MID)
 
     def _settle(self, write: Callable[[Object], Object], secret: Object) -> Object:
         """Write, and look where that leaves in doubt whether it was done: the reply was lost, or a conflict

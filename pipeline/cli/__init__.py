@@ -24,7 +24,9 @@ def main(argv: Sequence[str]) -> int:
     # again and again costs up to a quarter of the time.
     gc.set_threshold(100_000, 50, 100)
     # Late: parsing and --help must not pay for git, Kubernetes and AWS.
+    from pipeline import failpoint
     from pipeline.cli import commands, screen
+    from pipeline.failpoint import Point
 
     try:
         code = commands.run(args)
@@ -32,4 +34,5 @@ def main(argv: Sequence[str]) -> int:
         return int(ExitCode.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last stop before the user
         return screen.bug(error, args)
+    failpoint.passing(Point.EXIT)
     return int(code)

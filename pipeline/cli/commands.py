@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import log
+from pipeline import failpoint, log
 from pipeline.cli.screen import Screen
 from pipeline.core.plan_changes import ExpectedPlan
 from pipeline.core.predict.apis import api_problems
 from pipeline.core.predict.size import size_problems
 from pipeline.core.secret_values import secret_values
+from pipeline.failpoint import Point
 from pipeline.model.environment import Environment
 from pipeline.model.errors import InvalidError, PipelineError, PreflightError, Problem, UsageError
 from pipeline.model.events import Note
@@ -38,6 +39,8 @@ def run(args: argparse.Namespace) -> ExitCode:
         app = App(repo=args.repo, kubeconfig=args.kubeconfig, context=args.context, tell=screen.tell)
         app.catch_signals()
         try:
+            failpoint.arm(os.environ.get(failpoint.VARIABLE, ""))
+            failpoint.passing(Point.START)
             return _COMMANDS[args.command](app, args, screen)
         except PipelineError as error:
             screen.show_error(error)
@@ -49,6 +52,7 @@ def _deploy(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     order = replace(_order(args), branch=_branch(workspace))
     if args.environment:
         environment = workspace.environment(args.environment, revision)
+        failpoint.passing(Point.CONFIG_READ)
         outcome = job.deploy_one(workspace, app.session, environment, revision, order)
         return _ended(screen, outcome, order)
     if order.expected:
@@ -317,7 +321,9 @@ def _reconcile(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
 
 def _at_revision(app: App, args: argparse.Namespace) -> tuple[Workspace, str]:
     workspace = app.workspace()
-    return workspace, workspace.repository.resolve(getattr(args, "revision", "HEAD"))
+    revision = workspace.repository.resolve(getattr(args, "revision", "HEAD"))
+    failpoint.passing(Point.GIT_OPEN)
+    return workspace, revision
 
 
 def _one_environment(args: argparse.Namespace) -> str:

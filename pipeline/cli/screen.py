@@ -13,9 +13,10 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
-from pipeline import log, wiring
+from pipeline import failpoint, log, wiring
 from pipeline.adapters import terminal
 from pipeline.core.escape import one_line
+from pipeline.failpoint import Point
 from pipeline.model.errors import PipelineError, Problem, UsageError
 from pipeline.model.events import Event
 from pipeline.model.exit_codes import GRAVITY, ExitCode
@@ -60,6 +61,7 @@ class Screen(AbstractContextManager["Screen"]):
         for outcome in outcomes if self._args.log_format == "json" or self._args.verbose else ():
             result = document.result_of(outcome.exit_code)
             log.get().info("run_ended", environment=outcome.environment, result=result, **outcome.timings)
+        failpoint.passing(Point.REPORT_WRITE)
         match self._args.output:
             case "json":
                 report = (

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from pipeline import failpoint
 from pipeline.core.rollout import RolloutDecision, is_available
+from pipeline.failpoint import Point
 from pipeline.model.errors import InterruptedRunError, PipelineError
 from pipeline.model.events import ObjectApplied
 from pipeline.model.objects import Object, ObjectRef
@@ -137,6 +139,7 @@ class Applier:
     def _one(self, change: Change) -> Applied:
         started = self._session.clock.monotonic()
         live = self._sender.send(change)
+        failpoint.passing(Point.APPLY_POST)
         seconds = self._session.clock.monotonic() - started
         return Applied(ref=change.ref, result="applied", seconds=seconds, live=live)
 
@@ -169,6 +172,8 @@ class Applier:
             self._schedule.reach(change.ref, Strength.AVAILABLE, Strength.READY)
         elif self._is_awaited(change.ref):
             self._awaited.add(change.ref)
+            if change.ref.kind == "CustomResourceDefinition":
+                failpoint.passing(Point.CRD_WAIT)
 
     def _release_awaited(self) -> None:
         for ref in sorted(self._awaited):

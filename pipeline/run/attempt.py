@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline import failpoint
 from pipeline.core import lifecycle, planner
 from pipeline.core.desired import body_of
 from pipeline.core.hooks import HookEvent
 from pipeline.core.planner import Desired
 from pipeline.core.readiness import assess
 from pipeline.core.verdicts import cause_record, verdicts
+from pipeline.failpoint import Point
 from pipeline.model.errors import InterruptedRunError, PipelineError
 from pipeline.model.events import Note, Recorded
 from pipeline.model.exit_codes import ExitCode
@@ -172,7 +174,9 @@ class Attempt:
         self.release = replace(release, phase=lifecycle.advance(Phase.PENDING, Phase.PLANNED))
         if phase is not Phase.PLANNED:
             self.release = replace(self.release, phase=lifecycle.advance(Phase.PLANNED, phase))
+        failpoint.passing(Point.INTENT_PRE)
         self._store()
+        failpoint.passing(Point.INTENT_POST)
         self._close_predecessor(number)
 
     def _close_predecessor(self, number: int) -> None:
@@ -187,6 +191,7 @@ class Attempt:
             )
         except PipelineError as error:
             self.session.tell(Note(f"release {dead.number} still reads {dead.phase}: {error.message}"))
+        failpoint.passing(Point.TAKEOVER_POST)
 
     def _plan_record(self) -> dict[str, Any]:
         assert self.planned is not None  # noqa: S101 - asked only after the plan
@@ -206,7 +211,9 @@ class Attempt:
         """The new state stands: record what is owned now, and forget the oldest releases."""
         assert self.planned is not None  # noqa: S101 - asked only after the plan
         self.outcome.exit_code = ExitCode.OK
+        failpoint.passing(Point.RESULT_PRE)
         self.end(Phase.SUCCEEDED, self._owned_after(self.planned))
+        failpoint.passing(Point.RESULT_POST)
         self.verified = self.release
         try:
             self.session.releases.trim()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pipeline import failpoint
 from pipeline.core import gates
 from pipeline.core.hints import HINTS
+from pipeline.failpoint import Point
 from pipeline.model.environment import Check
 from pipeline.model.events import Checked
 from pipeline.model.status import Cause, CauseCode, CheckResult, Sample, Verdict
@@ -60,6 +62,7 @@ def _run(session: Session, check: Check, alarm: Alarm) -> CheckResult:
             return gates.skipped(check, why)
         at = session.clock.monotonic() - started
         taken = session.prober.probe(check.probe, session.environment.namespace, check.timeout_s)
+        failpoint.passing(Point.HEALTH_MID)
         [message] = session.hide(taken.message)
         samples.append(Sample(at_s=round(at, 3), verdict=taken.verdict, message=message))
         elapsed = session.clock.monotonic() - started

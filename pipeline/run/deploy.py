@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 
+from pipeline import failpoint
 from pipeline.core.hooks import HookEvent
 from pipeline.core.plan_changes import ExpectedPlan
 from pipeline.core.secret_values import secret_values
+from pipeline.failpoint import Point
 from pipeline.model.errors import (
     ApiError,
     InterruptedRunError,
@@ -69,6 +71,7 @@ def deploy(session: Session, request: Request, outcome: Outcome) -> None:
     try:
         if not _is_settled_as_recorded(attempt, request):
             attempt.wanted = request.render()
+            failpoint.passing(Point.VALIDATE_POST)
             _settle(attempt, request)
     finally:
         outcome.timings["total"] = round(session.clock.monotonic() - started, 3)
@@ -84,6 +87,8 @@ def _settle(attempt: Attempt, request: Request) -> None:
         first=lambda: check_order(session.environment, attempt.wanted, HookEvent.INSTALL),
     )
     attempt.namespace_is_new = created
+    if created:
+        failpoint.passing(Point.NAMESPACE_POST)
     try:
         if request.dry_run:
             attempt.look_back()
@@ -149,13 +154,17 @@ def _is_settled(attempt: Attempt, request: Request, *, quietly: bool = False) ->
 
 def _under_lock(attempt: Attempt, request: Request) -> None:
     session = attempt.session
+    failpoint.passing(Point.LOCK_PRE)
     session.lock.acquire(request.wait_lock_s)
     session.locked = True
     try:
+        failpoint.passing(Point.LOCK_POST)
         _locked(attempt, request)
     finally:
+        failpoint.passing(Point.UNLOCK_PRE)
         session.locked = False
         session.lock.release()
+    failpoint.passing(Point.UNLOCK_POST)
 
 
 def _noting(outcome: Outcome, tell: Reporter) -> Reporter:
@@ -220,6 +229,7 @@ def _plan(attempt: Attempt, request: Request, *, quietly: bool = False) -> None:
             namespace_is_new=attempt.namespace_is_new,
             event=attempt.event,
         )
+    failpoint.passing(Point.PLAN_POST)
     plan = attempt.planned.plan
     attempt.outcome.plan = plan
     session.learn_secrets(secret_values(attempt.planned.live.values()))

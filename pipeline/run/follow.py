@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from pipeline import failpoint
+from pipeline.failpoint import Point
 from pipeline.model.errors import ApiError, PipelineError
 from pipeline.model.objects import Object, ResourceType, get_path
 from pipeline.ports import Clock, Cluster, WatchStream
@@ -124,11 +126,13 @@ class Follower:
             timeout_s=_WATCH_S,
             selector=followed.selector,
         )
+        failpoint.passing(Point.WATCH_OPEN)
         if self._ended.is_set():
             self._stream.close()
         self._heard = self._clock.monotonic()
         for kind, obj in self._stream:
             self._heard = self._clock.monotonic()
+            failpoint.passing(Point.WATCH_EVENT)
             version = str(get_path(obj, "metadata", "resourceVersion", default=version))
             if kind != "BOOKMARK":
                 self._updates(Update(self._key, objects=(obj,), deleted=kind == "DELETED"))

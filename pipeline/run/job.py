@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from pipeline import failpoint
 from pipeline.core import select
 from pipeline.core.plan_changes import ExpectedPlan
+from pipeline.failpoint import Point
 from pipeline.model.environment import Environment
 from pipeline.model.errors import GateClosedError, InvalidError, PipelineError, PreflightError, UsageError
 from pipeline.model.events import Note, Started
@@ -51,6 +53,7 @@ def deploy_one(
         session.bind(environment=environment.name, revision=revision)
         session.look_ahead()
         selection = changes_of(workspace, session, environment, revision, order.base)
+        failpoint.passing(Point.DIFF_POST)
         outcome.base = selection.base
         session.tell(Started(command, environment.name, revision, selection.base, selection.because))
         source = _Source(workspace, session, environment, revision)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from queue import SimpleQueue
 
+from pipeline import failpoint
 from pipeline.core.hints import HINTS
 from pipeline.core.rollout import RolloutDecision
+from pipeline.failpoint import Point
 from pipeline.model.errors import ApiError, InterruptedRunError, UnreachableError
 from pipeline.model.events import Failed, Note, RolloutDone
 from pipeline.model.exit_codes import ExitCode
@@ -113,6 +115,7 @@ def _verify(attempt: Attempt, gate: Gate) -> bool:
     if not _note_rollout(attempt, result):
         attempt.outcome.checks = checks.skip_checks(session, "rollout failed")
         return False
+    failpoint.passing(Point.GATE_PASS)
     return _prune(attempt) and _soak(attempt, gate)
 
 
@@ -207,6 +210,7 @@ def _go_back(attempt: Attempt) -> None:
 
     assert attempt.release is not None  # noqa: S101 - recorded before the first write
     attempt.save(Phase.ROLLING_BACK)
+    failpoint.passing(Point.ROLLBACK_START)
     target = attempt.target_of_rollback()
     with attempt.timed("rollback"):
         try:
@@ -229,4 +233,5 @@ def _go_back(attempt: Attempt) -> None:
     if back.kept:
         names = "; ".join(f"{ref}: {why}" for ref, why in back.kept.items())
         session.tell(Note(f"left in the cluster: {names}", warning=True))
+    failpoint.passing(Point.ROLLBACK_RECORD)
     attempt.end(Phase.ROLLED_BACK if back.ok else Phase.ROLLBACK_FAILED, back.inventory)

@@ -7,7 +7,9 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 
+from pipeline import failpoint
 from pipeline.core.delete_order import Targets, still_there
+from pipeline.failpoint import Point
 from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
 from pipeline.model.events import Note, ObjectApplied
 from pipeline.model.objects import ObjectRef
@@ -37,6 +39,7 @@ def prune(
     results: list[Applied] = []
     still: set[ObjectRef] = set()
     until = session.clock.monotonic() + budget_s
+    failpoint.passing(Point.PRUNE_LIST)
     for _, wave in groupby(sorted(changes, key=lambda c: (c.wave, c.ref)), key=lambda c: c.wave):
         going = []
         for change in wave:
@@ -69,7 +72,9 @@ def _delete(session: Session, longest_s: float, change: Change) -> tuple[Applied
     stop: InterruptedRunError | None = None
     try:
         session.guard()
+        failpoint.passing(Point.PRUNE_DELETE_PRE)
         session.cluster.delete(change.ref, change.api_version, uid=change.uid)
+        failpoint.passing(Point.PRUNE_DELETE_POST)
         wait_gone(session, change, longest_s)
     except InterruptedRunError as error:
         stop, applied = error, replace(applied, result="skipped", message=error.message)

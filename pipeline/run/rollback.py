@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
+from pipeline import failpoint
 from pipeline.core import adoption, attainable, fields, occupants, versions
 from pipeline.core import rollback as core_rollback
 from pipeline.core.delete_order import still_there
@@ -15,6 +16,7 @@ from pipeline.core.pruning import NEVER_PRUNED
 from pipeline.core.readiness import assess
 from pipeline.core.rollback import Before
 from pipeline.core.versions import Versions
+from pipeline.failpoint import Point
 from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
 from pipeline.model.events import Note, ObjectApplied, RollingBack
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin
@@ -71,6 +73,7 @@ def roll_back(
         session.tell(Note(str(warning), warning=True))
     way = _WayBack(session, before, plan, live, inside)
     way.go()
+    failpoint.passing(Point.ROLLBACK_POST)
     unhealthy = () if way.problems else _gate(session, plan, before, way.yielded & before.one_way)
     now = _read(session, before)
     differences = core_rollback.residue(before, now, way.kept, way.yielded)
@@ -153,6 +156,7 @@ class _WayBack:
     def _undo(self, change: Change) -> ObjectApplied:
         started = self._session.clock.monotonic()
         self._session.guard()
+        failpoint.passing(Point.ROLLBACK_OBJECT)
         try:
             result, message = self._done(change)
         except InterruptedRunError:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pipeline import failpoint
 from pipeline.core import adoption, diff, fields
 from pipeline.core.rollback import creatable
+from pipeline.failpoint import Point
 from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError, UnreachableError
 from pipeline.model.events import Note
 from pipeline.model.objects import Object, ObjectRef, get_path
@@ -52,6 +54,7 @@ class Sender:
     def send(self, change: Change) -> Object:
         """What the server made of the object. Raises ApiError, UnreachableError, InterruptedRunError."""
         self._session.guard()
+        failpoint.passing(Point.APPLY_PRE)
         assert change.body is not None  # noqa: S101 - creations and updates have one
         if change.action is Action.RECREATE:
             return self._recreate(change, change.body)
@@ -138,6 +141,7 @@ def delete_to_replace(session: Session, change: Change, longest_s: float = GONE_
     orphan = change.ref.group_kind == ("apps", "StatefulSet")  # its pods go on serving
     session.cluster.delete(change.ref, change.api_version, uid=change.uid, orphan=orphan)
     wait_gone(session, change, max(LEAST_WAIT_S, min(longest_s, GONE_WAIT_S)))
+    failpoint.passing(Point.RECREATE_MID)
     session.guard()
 
 
