@@ -88,6 +88,11 @@ class WatchStream(Iterator[WatchEvent], Protocol):
 class Cluster(Protocol):
     """A Kubernetes API server. All methods raise ApiError or UnreachableError."""
 
+    def fence(self, check: Callable[[], None] | None) -> None:
+        """From now on ask ``check`` right before a write is sent, each time it is: it raises where the lock
+        is lost. Between a phase's own question and the sending there may be a queue, a pause, a repetition.
+        """
+
     def lanes(self) -> int:
         """How many requests at once make sense now: fewer where the server cannot keep up, more than
         ``deploy.parallelism`` where it is far away."""

@@ -62,6 +62,9 @@ class KubeCluster:
         self._discovery = Discovery(self.http)
         self._identity: str | None = None
 
+    def fence(self, check: Callable[[], None] | None) -> None:
+        self.http.fence = check or (lambda: None)
+
     def lanes(self) -> int:
         return self.http.lanes
 
@@ -152,6 +155,7 @@ class KubeCluster:
                 content_type=APPLY_PATCH,
                 idempotent=True,
                 patient=not dry_run,
+                fenced=not dry_run,
                 paced=True,
                 secret=_is_secret(ref),
             )
@@ -229,6 +233,7 @@ class KubeCluster:
                     content_type=content_type,
                     # A merge patch says what shall be, not what to do: twice is as once.
                     idempotent=dry_run or content_type in (APPLY_PATCH, MERGE_PATCH),
+                    fenced=not dry_run,
                     secret=_is_secret(ref),
                 )
             )
@@ -256,6 +261,7 @@ class KubeCluster:
             what=what,
             body=options,
             idempotent=bool(uid) or dry_run,
+            fenced=not dry_run,
             paced=True,
             secret=_is_secret(ref),
         )
@@ -383,6 +389,7 @@ class KubeCluster:
                     body=body,
                     content_type=content_type,
                     idempotent=idempotent,
+                    fenced=not dry_run and not _is_lease(ref),
                     secret=_is_secret(ref),
                 )
             )
@@ -429,6 +436,11 @@ def _object(answer: Answer) -> Object:
 
 def _is_secret(of: ObjectRef | ResourceType) -> bool:
     return of.kind == "Secret" and not of.group
+
+
+def _is_lease(ref: ObjectRef) -> bool:
+    """The lock cannot wait for itself; its versions fence it."""
+    return ref.group_kind == ("coordination.k8s.io", "Lease")
 
 
 def _namespace(resource: ResourceType, ref: ObjectRef, what: str) -> str:

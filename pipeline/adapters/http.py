@@ -52,7 +52,8 @@ class Call:
 
     ``idempotent`` says that doing it twice is as good as once; ``patient``, that what refuses it now may
     be just coming up; ``paced``, that it is one of many, which must not overrun the server;
-    ``compressed``, that its answer may be large; ``budget_s`` 0 means one attempt.
+    ``compressed``, that its answer may be large; ``fenced``, that only the holder of the lock may send
+    it; ``budget_s`` 0 means one attempt.
     """
 
     method: str
@@ -67,6 +68,7 @@ class Call:
     paced: bool = False
     compressed: bool = False
     secret: bool = False
+    fenced: bool = False
     read_s: float = READ_S
     budget_s: float = TOTAL_S
 
@@ -99,6 +101,8 @@ class Http:
         self.retrier = Retrier(sleep=sleep, monotonic=monotonic)
         self._pace = Pace(parallelism, monotonic)
         self._monotonic = monotonic
+        self.fence: Callable[[], None] = lambda: None
+        """Asked as the last thing before each attempt at a fenced call; what it raises ends the call."""
         self._lock = threading.Lock()
         self._date: tuple[float, float] | None = None
         self._last_date = ""
@@ -191,6 +195,8 @@ class Http:
             body = encode(call.body)
             headers["Content-Type"] = call.content_type
         query = _encoded(tuple(call.query.items())) if call.query else ""
+        if call.fenced:
+            self.fence()
         try:
             response = self._pool.urlopen(
                 call.method,

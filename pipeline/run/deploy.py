@@ -157,12 +157,14 @@ def _under_lock(attempt: Attempt, request: Request) -> None:
     failpoint.passing(Point.LOCK_PRE)
     session.lock.acquire(request.wait_lock_s)
     session.locked = True
+    session.cluster.fence(session.lock.check)
     try:
         failpoint.passing(Point.LOCK_POST)
         _locked(attempt, request)
     finally:
         failpoint.passing(Point.UNLOCK_PRE)
         session.locked = False
+        session.cluster.fence(None)
         session.lock.release()
     failpoint.passing(Point.UNLOCK_POST)
 

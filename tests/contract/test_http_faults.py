@@ -65,6 +65,51 @@ def test_what_can_do_no_harm_twice_is_repeated(kube: KubeCluster, script: Script
         assert len(script.requests) == 3
 
 
+def _lost() -> None:
+    raise InterruptedRunError("the lock was taken by another run")
+
+
+def test_nothing_is_written_any_more_once_the_lock_is_lost(kube: KubeCluster, script: Script) -> None:
+    script.says(Reply(body=POD))
+    kube.fence(_lost)
+    for act in (
+        lambda: kube.apply(POD),
+        lambda: kube.create(POD),
+        lambda: kube.replace(VERSIONED),
+        lambda: kube.patch(REF, "v1", {}, content_type="application/merge-patch+json"),
+        lambda: kube.delete(REF, "v1", uid="some"),
+    ):
+        with pytest.raises(InterruptedRunError):
+            act()
+    assert script.requests == []
+
+
+def test_what_changes_no_object_needs_no_lock(kube: KubeCluster, script: Script) -> None:
+    script.says(Reply(body={**POD, "apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}))
+    kube.fence(_lost)
+    kube.get(REF, "v1")
+    kube.try_apply(POD)
+    kube.replace({**VERSIONED, "apiVersion": "coordination.k8s.io/v1", "kind": "Lease"})
+    assert [r.method for r in script.requests] == ["GET", "PATCH", "PUT"]
+
+
+def test_a_write_is_not_repeated_once_the_lock_is_lost(kube: KubeCluster, script: Script) -> None:
+    script.says(RESET, Reply(body=POD))
+    asked: list[int] = []
+
+    def once() -> None:
+        asked.append(1)
+        if len(asked) > 1:
+            _lost()
+
+    kube.fence(once)
+    with pytest.raises(InterruptedRunError):
+        kube.apply(POD)
+    assert len(script.requests) == 1
+    kube.fence(None)
+    kube.apply(POD)
+
+
 STUMBLES = pytest.mark.parametrize("stumble", [RESET, status(503), status(500, "InternalError")])
 
 
