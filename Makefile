@@ -7,8 +7,10 @@ STAMP := $(VENV)/.installed
 CONTEXT ?=
 KUBERNETES ?=
 PYTEST_ARGS ?=
+RUNS ?= 3000
+NAME ?=
 
-.PHONY: help demo test quick lint cluster bench format docs clean
+.PHONY: help demo test quick lint cluster faults fault bench format docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -33,6 +35,14 @@ test: cluster ## the whole test suite
 
 quick: $(STAMP) ## the tests that need no cluster
 	@$(BIN)/python -m pytest tests/unit tests/property $(PYTEST_ARGS)
+
+faults: cluster ## the fault suite in its long form, hours; RUNS=300 makes the kill matrix shorter
+	@$(BIN)/python -m pytest tests/fault $(PYTEST_ARGS)
+	@$(BIN)/python -m tests.fault.bugs
+	@$(BIN)/python -m tests.fault.matrix --runs $(RUNS)
+
+fault: cluster ## play one case of the kill matrix again: NAME=change/apply-post:kill:3/s7
+	@$(BIN)/python -m tests.fault.matrix --name "$(NAME)"
 
 bench: cluster ## measurements beside peers, in one run of about 14 minutes (`python -m tests.bench --quick`: 3)
 	@$(BIN)/python -m tests.bench
