@@ -195,8 +195,8 @@ BUGS: Mapping[str, Bug] = {
     ),
     "a rollback may delete another object": _bug(
         "run/rollback.py",
-        "            session.cluster.delete(change.ref, change.api_version, uid=change.uid)\n",
-        "            session.cluster.delete(change.ref, change.api_version)\n",
+        "            self._session.cluster.delete(change.ref, change.api_version, uid=change.uid)\n",
+        "            self._session.cluster.delete(change.ref, change.api_version)\n",
         WHOLE_FAILURE,
         "whatever object that was",
     ),
