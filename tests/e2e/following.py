@@ -43,8 +43,8 @@ class Following:
                 self._read += 1
                 if holds(line):
                     return line
-            assert self.process.poll() is None, f"it ended: {self.lines}\n{self.errors}"
-            assert time.monotonic() < limit, f"waited in vain {what}: {self.lines}\n{self.errors}"
+            assert self.process.poll() is None, f"it ended: {self.lines[-3:]}\n{self.errors}"
+            assert time.monotonic() < limit, f"waited in vain {what}: {self.lines[-3:]}\n{self.errors}"
             time.sleep(0.05)
 
     def told(self, kind: str, word: str = "") -> Line:
@@ -66,7 +66,7 @@ class Following:
             before = self.health()[1]["last_success"]
             limit = time.monotonic() + LIMIT_S
             while self.health()[1]["last_success"] in (before, None):
-                assert time.monotonic() < limit, f"it does not look: {self.lines}\n{self.errors}"
+                assert time.monotonic() < limit, f"it does not look: {self.lines[-3:]}\n{self.errors}"
                 time.sleep(0.1)
 
     def health(self) -> tuple[int, Any]:
