@@ -22,8 +22,9 @@ from tests.bench import peers, timed
 from tests.bench.contenders import git
 from tests.bench.scores import grid
 from tests.cluster.local import LocalCluster
+from tests.e2e.failures import Failure
 from tests.e2e.stories import tell
-from tests.e2e.test_failures_local import FAILURES, JOB, Failure
+from tests.e2e.test_failures_local import FAILURES, JOB
 from tests.e2e.workspace import Workspace
 
 PATIENCE_S = 60

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import MakeRepo
+from tests.e2e.failures import POLICY, Failure, deploy, is_told, workload
 from tests.e2e.manifests import config_map
 from tests.e2e.stories import tell
 from tests.e2e.workspace import Result, Workspace
@@ -16,34 +15,6 @@ from tests.e2e.workspace import Result, Workspace
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
 
 SOON_S = 15.0  # from the first write; most take two seconds, on a machine that does nothing else
-POLICY = "rollback: {auto: false}\nrollout: {grace: {image: 2s, schedule: 2s, quota: 2s, restarts: 2}}"
-
-
-def workload(
-    image: str = "nginx:1.21", *lines: str, pod: str = "", kind: str = "Deployment", **notes: str
-) -> str:
-    """One container ``main`` with further ``lines``; ``notes`` are the pod's test annotations."""
-    said = ", ".join(f"pipeline.test/{key.replace('_', '-')}: {value!r}" for key, value in notes.items())
-    parts = [
-        "apiVersion: apps/v1",
-        f"kind: {kind}",
-        "metadata: {name: web}",
-        "spec:",
-        "  replicas: 2",
-        *(["  serviceName: web"] if kind == "StatefulSet" else []),
-        "  selector: {matchLabels: {app: web}}",
-        "  template:",
-        "    metadata:",
-        "      labels: {app: web}",
-        f"      annotations: {{{said}}}",
-        "    spec:",
-        *([f"      {pod}"] if pod else []),
-        "      containers:",
-        "        - name: main",
-        f"          image: {image}",
-        *(f"          {line}" for line in lines),
-    ]
-    return "\n".join(parts) + "\n"
 
 
 JOB = """\
@@ -61,22 +32,6 @@ spec:
 """
 INIT = "initContainers: [{name: prepare, image: 'setup:crash'}]"
 KEY = "env: [{name: GREETING, valueFrom: {configMapKeyRef: {name: settings, key: greting}}}]"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A bad manifest, and what must be told of it: cause, the line that holds ``at``, evidence, hint."""
-
-    manifest: str
-    code: str
-    at: str
-    evidence: str
-    hint: str = ""
-    more: str = ""
-    timeout: str = "40s"
-    exit_code: int = 11
-    before: Callable[[Workspace], None] = lambda repo: None
-    beside: str = ""
 
 
 def quota(repo: Workspace) -> None:
@@ -190,17 +145,11 @@ def told(make_repo: MakeRepo) -> dict[str, tuple[Workspace, Result]]:
     """What became of every bad manifest, each in a namespace of its own."""
 
     def story(failure: Failure) -> Callable[[], tuple[Workspace, Result]]:
-        def deploy() -> tuple[Workspace, Result]:
+        def run() -> tuple[Workspace, Result]:
             repo = make_repo(create=True)
-            failure.before(repo)
-            repo.environment(f"{POLICY}\n{failure.more}", deploy=f"{{timeout: {failure.timeout}}}")
-            repo.manifest("web.yaml", failure.manifest)
-            if failure.beside:
-                repo.manifest("beside.yaml", failure.beside)
-            repo.commit()
-            return repo, repo.run("-o", "json", "deploy", "-e", "dev")
+            return repo, deploy(repo, failure)
 
-        return deploy
+        return run
 
     def trap() -> tuple[Workspace, Result]:
         """A StatefulSet's bad revision fails, and its revert is deployed."""
@@ -215,7 +164,7 @@ def told(make_repo: MakeRepo) -> dict[str, tuple[Workspace, Result]]:
     def allowed(policy: str, *images: str) -> Callable[[], tuple[Workspace, Result]]:
         """The same, where the StatefulSet allows that its broken pod is deleted."""
 
-        def deploy() -> tuple[Workspace, Result]:
+        def run() -> tuple[Workspace, Result]:
             repo = make_repo(create=True)
             repo.environment(policy, deploy="{timeout: 40s}")
             for image in images:
@@ -226,7 +175,7 @@ def told(make_repo: MakeRepo) -> dict[str, tuple[Workspace, Result]]:
                 result = repo.run("-o", "json", "deploy", "-e", "dev")
             return repo, result
 
-        return deploy
+        return run
 
     more = {
         TRAP: trap,
@@ -251,19 +200,7 @@ def test_with_permission_the_pod_that_blocks_the_revert_is_deleted(
 def test_a_failure_is_told_with_cause_line_evidence_and_what_to_do(
     name: str, told: dict[str, tuple[Workspace, Result]]
 ) -> None:
-    failure, (repo, result) = FAILURES[name], told[name]
-    assert result.code == failure.exit_code, str(result)
-
-    causes: dict[str, Any] = {cause["code"]: cause for cause in result.document["causes"]}
-    assert failure.code in causes, str(result)
-    cause = causes[failure.code]
-
-    lines = (repo.folder / "environments/dev/manifests/web.yaml").read_text().splitlines()
-    path, _, line = cause["origin"].rpartition(":")
-    assert path == "environments/dev/manifests/web.yaml"
-    assert failure.at in lines[int(line) - 1], cause
-    assert any(failure.evidence in said for said in (cause["message"], *cause["evidence"])), cause
-    assert failure.hint in cause["hint"], cause
+    is_told(FAILURES[name], *told[name])
 
 
 @pytest.mark.parametrize("name", FAILURES)

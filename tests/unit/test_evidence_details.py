@@ -225,6 +225,19 @@ class TestProbes:
 
         assert [found.code for found in shown(crashing(137), *killed)] == [CauseCode.STARTUP_PROBE_FAILED]
 
+    def test_that_kill_are_told_though_another_fails_later(self) -> None:
+        said = [
+            event("p1", "Killing", "Container web failed liveness probe", container="web", after=3),
+            event("p1", "Unhealthy", "Liveness probe failed: 503", container="web", after=3),
+            event("p1", "Unhealthy", "Readiness probe failed: 503", container="web", after=5),
+            event("p1", "Unhealthy", "Readiness probe errored", container="web", after=6),
+        ]
+
+        (found,) = shown(crashing(137), *said)
+
+        assert {"Container web failed liveness probe", "Liveness probe failed: 503"} <= set(found.details)
+        assert not any("Readiness" in line for line in found.details)
+
 
 def test_an_init_container_that_does_not_end_is_told_but_never_fatal() -> None:
     init = {"name": "wait", "image": "wait:1"}

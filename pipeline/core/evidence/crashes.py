@@ -106,12 +106,21 @@ def of_crash(container: Container, waiting: str, message: str, scene: Scene) -> 
         + f"exit code {number(end, 'exitCode')}"
         + (f" ({reason})" if reason else ""),
         said,
-        *(h.told for h in probe_events(container, scene)[-2:]),
+        *_probes_said(container, code, scene),
         f"{waiting}: {message}" if waiting else "",
         count=container.restarts,
         field=("lifecycle", "postStart") if by_hook else crash_field(code, container),
         hint=_HOOK_HINT if by_hook else _hint(container, code),
     )
+
+
+_PROBES = {CauseCode.LIVENESS_PROBE_FAILED: "liveness", CauseCode.STARTUP_PROBE_FAILED: "startup"}
+
+
+def _probes_said(container: Container, code: CauseCode, scene: Scene) -> list[str]:
+    """The last events about its probes; where one of them is the cause, those about that one."""
+    word = _PROBES.get(code, "")
+    return [h.told for h in probe_events(container, scene) if word in h.message.lower()][-2:]
 
 
 def _killed_for_its_hook(container: Container, waiting: str, scene: Scene) -> bool:
