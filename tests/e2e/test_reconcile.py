@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.run import job
+from pipeline.run.put_back import put_back
+from pipeline.wiring import App
 from tests.cluster.api import kubeconfig
 from tests.e2e.conftest import MakeRepo
 from tests.e2e.following import following
@@ -171,6 +174,8 @@ def test_what_a_person_rolled_back_stays_until_the_branch_moves_on(small: Worksp
         patch(small, "by hand")
         process.told("drift")
         until(lambda: state(small) == "one")
+    small.write("README", "nothing that is deployed")
+    small.commit("a commit that a process which begins has never seen")
     with following(small) as process:
         process.told("held")
         process.looks()
@@ -207,6 +212,27 @@ def test_it_gives_way_to_a_person_s_deploy_and_follows_what_that_deployed(small:
         assert state(small) == "one"
         process.deployed(commit_state(small, "three"))
         assert state(small) == "three"
+
+
+@pytest.mark.parametrize("what", ["the branch's commit", "the last release"])
+def test_what_another_run_recorded_since_the_look_is_not_undone(small: Workspace, what: str) -> None:
+    small.deployed()
+    commit_state(small, "two")
+    small.deployed()
+    before = small.state()
+    app = App(repo=str(small.folder), kubeconfig=str(small.cluster.kubeconfig))
+    workspace, old = app.workspace(), small.git("rev-parse", "HEAD~1")
+    environment = workspace.environment("dev", old)
+    order = job.Order(newest=1, allow_older=True)
+    if what == "the last release":
+        first = app.session(environment).releases.get(1)
+        assert first
+        outcome = put_back(app.session, environment, first, "drift", order)
+    else:
+        outcome = job.deploy_one(workspace, app.session, environment, old, order, "reconcile")
+    assert outcome.exit_code == 30
+    assert "release 2" in outcome.message
+    assert small.state() == before
 
 
 # --- what goes away and comes back
@@ -266,21 +292,25 @@ def test_an_api_server_that_restarts_is_survived(small: Workspace) -> None:
         process.looks()
 
 
-def test_a_login_that_ends_is_told_and_renewed(small: Workspace, tmp_path: Path) -> None:
+@pytest.mark.parametrize("wrong", ["token", "address"])
+def test_a_login_that_ends_or_moves_is_told_and_renewed(small: Workspace, tmp_path: Path, wrong: str) -> None:
     cluster = small.cluster
     file = tmp_path / "kubeconfig"
 
-    def login(token: str) -> None:
-        text = kubeconfig(cluster.server, cluster.ca_file.read_bytes(), token, "admin")
+    def login(server: str, token: str) -> None:
+        text = kubeconfig(server, cluster.ca_file.read_bytes(), token, "admin")
         file.with_suffix(".new").write_text(text)
         file.with_suffix(".new").replace(file)
 
-    login("over")
+    if wrong == "token":
+        login(cluster.server, "ENDED-TOKEN")
+    else:
+        login("https://127.0.0.1:9", cluster.token)
     with following(small, env={"KUBECONFIG": str(file)}) as process:
         told = process.told("trouble")["message"]
-        assert "refused the login" in told
-        assert "over" not in told.replace("over again", "")
-        login(cluster.token)
+        assert ("refused the login" in told) == (wrong == "token")
+        assert "ENDED-TOKEN" not in str(process.lines)
+        login(cluster.server, cluster.token)
         process.told("recovered", "cluster")
         process.deployed(head(small))
 
