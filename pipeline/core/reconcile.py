@@ -1,4 +1,4 @@
-"""What `reconcile` does next (decision 17): from what one look found and what is remembered of earlier ones.
+"""What `reconcile` does next (decision 18): from what one look found and what is remembered of earlier ones.
 
 Each commit of the branch is deployed once. Whatever came of it, it is not deployed a second time by itself: a
 commit that failed cannot loop, and what a person deployed instead of it stays until the branch moves on.
