@@ -216,8 +216,8 @@ def _reconcile(add: _Adder) -> None:
     reconcile.epilog = (
         "stdout has one line for each change: text, or with -o json one document a line, the report of each "
         "deploy and pipeline/reconcile/v1 for all else. Each commit is deployed once; what a person deploys "
-        "stays until the branch has a newer commit. SIGTERM or SIGINT: exit code 0, or 50 where that stopped a "
-        "deploy."
+        "stays until the branch has a newer commit. SIGTERM or SIGINT: exit code 0, or 50 where that stopped "
+        "a deploy."
     )
     option(reconcile, "--interval", default="60s", parse=duration, metavar="TIME", help="between looks (60s)")
     option(

@@ -6,7 +6,7 @@ second; ``pending_causes`` explains what is missing when the time is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -154,9 +154,10 @@ def step(
         found += ((ref, one) for one in shown)
         pending += ((ref, one) for one in explain_pending(ref, obj, status, shown, index.events))
     evidence_log = replace(log.evidence, memory=memory).update(found, now)
+    fatal = _most_telling([*evidence_log.fatal(policy.grace, now), *summed_up])
     return RolloutDecision(
         statuses=statuses,
-        fatal=_most_telling([*evidence_log.fatal(policy.grace, now), *summed_up]),
+        fatal=(*fatal, *_of_claims(fatal, pending)),
         present=tuple(evidence_log.present()),
         log=RolloutLog(evidence=evidence_log, finished=_finished(statuses, log)),
         done=all(status.status is Status.CURRENT for status in statuses.values()),
@@ -364,6 +365,18 @@ _ENDS: Mapping[Status, tuple[str, ...]] = {
 def _finished(statuses: Mapping[ObjectRef, ObjectStatus], log: RolloutLog) -> dict[ObjectRef, ObjectStatus]:
     ended = {ref: status for ref, status in statuses.items() if status.reason in _ENDS.get(status.status, ())}
     return {**log.finished, **ended}
+
+
+def _of_claims(
+    fatal: Sequence[tuple[ObjectRef, Evidence]], pending: Sequence[tuple[ObjectRef, Evidence]]
+) -> Iterator[tuple[ObjectRef, Evidence]]:
+    """Why a pod's claim has no volume is told by the claim."""
+    if any(one.code is CauseCode.CLAIM_PENDING for _, one in fatal):
+        yield from (
+            (ref, one)
+            for ref, one in pending
+            if ref.kind == "PersistentVolumeClaim" and one.code is CauseCode.CLAIM_PENDING
+        )
 
 
 _SUMMARIES = frozenset({CauseCode.PROGRESS_DEADLINE_EXCEEDED, CauseCode.POD_FAILED})

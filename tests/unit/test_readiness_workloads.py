@@ -337,6 +337,7 @@ WARNINGS = {
         on_delete(stateful_set(updatedReplicas=1)),
         "2 pods run the old revision until someone deletes them",
     ),
+    "of a single pod": (partitioned(1, updatedReplicas=2), "1 pod runs the old revision below"),
     "of a suspended CronJob": (simple("batch/v1", "CronJob", spec={"suspend": True}), "starts no Jobs"),
 }
 

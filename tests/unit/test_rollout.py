@@ -161,6 +161,26 @@ def test_a_stale_deadline_does_not_fail_a_rollback() -> None:
     assert look(reverted, 3).fatal == ()
 
 
+def test_a_claim_that_its_pod_waits_for_says_why() -> None:
+    claim = simple(
+        "v1", "PersistentVolumeClaim", spec={"storageClassName": "gp4"}, status={"phase": "Pending"}
+    )
+    said = "pod has unbound immediate PersistentVolumeClaims"
+    waits = pod(conditions=[condition("PodScheduled", "False", "Unschedulable", said)])
+    seen = snapshot(rolling(), claim, replica_sets=[replica_set()], pods=[waits])
+    targets = [target(rolling()), target(claim, class_exists=False)]
+
+    first = step(targets, seen, RolloutLog(), POLICY, T0 + 1)
+    later = step(targets, seen, first.log, POLICY, T0 + 99)
+
+    assert first.fatal == ()
+    assert [(ref.kind, one.code) for ref, one in later.fatal] == [
+        ("Deployment", CauseCode.CLAIM_PENDING),
+        ("PersistentVolumeClaim", CauseCode.CLAIM_PENDING),
+    ]
+    assert "gp4, which does not exist" in later.fatal[1][1].message
+
+
 def test_a_failed_job_tells_its_pod_for_the_log() -> None:
     failed = pod({"name": "web", "state": {"terminated": ended(2)}}, owner="j1", phase="Failed")
 
@@ -311,6 +331,17 @@ class TestWhenTheTimeIsOver:
 
         assert evidence.code is CauseCode.READINESS_PROBE_FAILED
         assert "TCP port 5432" in evidence.message
+
+    def test_what_has_no_controller_asks_for_one(self) -> None:
+        silent = simple("apps/v1", "Deployment", spec={"replicas": 1})
+
+        assert "controller of its kind runs" in only(pending_causes(look(silent))).hint
+
+    def test_a_paused_deployment_says_how_it_goes_on(self) -> None:
+        paused = rolling()
+        paused["spec"]["paused"] = True
+
+        assert "spec.paused" in only(pending_causes(look(paused))).hint
 
     def test_a_pending_claim_is_told_with_its_provisioner_s_words(self) -> None:
         claim = simple("v1", "PersistentVolumeClaim", spec={}, status={"phase": "Pending"})

@@ -31,6 +31,15 @@ _PENDING: dict[str, tuple[CauseCode, FieldPath]] = {
     "Paused": (CauseCode.TIMED_OUT, ("spec", "paused")),
 }
 
+_UNWATCHED = "see whether the controller of its kind runs, and what its log says"
+_HINTS = {
+    "Paused": "take spec.paused away: until then no change of its pods rolls out",
+    "CABundlePending": "see whether cert-manager's CA injector runs, and has the Certificate that is named",
+    "NotObserved": _UNWATCHED,
+    "NoStatus": _UNWATCHED,
+}
+"""By the reason of a status, where its cause's code says too little."""
+
 _FIELDS: dict[CauseCode, FieldPath] = {
     CauseCode.SCALING_BROKEN: ("spec", "scaleTargetRef"),
     CauseCode.PROGRESS_DEADLINE_EXCEEDED: ("spec", "progressDeadlineSeconds"),
@@ -96,6 +105,7 @@ def explain_pending(
         count=max((h.count for h in warnings), default=1),
         path=path,
         pod=_itself(ref),
+        hint=_HINTS.get(status.reason, ""),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.core.readiness.verdicts import Facts, current, exists, failed, waiting
+from pipeline.core.readiness.verdicts import Facts, current, exists, failed, several, waiting
 from pipeline.core.reading import condition, condition_is, items, mapping, number, text
 from pipeline.model.objects import Object, get_path
 from pipeline.model.status import ObjectStatus
@@ -120,7 +120,8 @@ def _suspended(obj: Object, progress: tuple[int, int]) -> ObjectStatus | None:
 def _running(obj: Object, progress: tuple[int, int]) -> ObjectStatus:
     bad = number(obj, "status", "failed")
     tries = f", {bad} failed" if bad else ""
-    return waiting("Running", f"{number(obj, 'status', 'active')} pods are active{tries}", progress=progress)
+    active = several(number(obj, "status", "active"), "pod is active", "pods are active")
+    return waiting("Running", f"{active}{tries}", progress=progress)
 
 
 def cron_job(obj: Object, facts: Facts) -> ObjectStatus:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.core.predict import quantity
-from pipeline.core.readiness.verdicts import Facts, current, waiting
+from pipeline.core.readiness.verdicts import Facts, current, several, waiting
 from pipeline.core.reading import condition, mapping, number, text
 from pipeline.model.objects import Json, Object
 from pipeline.model.status import ObjectStatus
@@ -20,7 +20,7 @@ def disruption_budget(obj: Object, facts: Facts) -> ObjectStatus:
         return current("Observed", "its controller counts with it", warning=warning)
     pods = number(obj, "status", "expectedPods")
     tight = 0 < pods <= number(obj, "status", "desiredHealthy")
-    warning = f"allows no disruption of its {pods} pods: a node with one of them cannot be drained"
+    warning = f"allows no disruption of its {several(pods, 'pod')}: a node with one of them cannot be drained"
     return current("Observed", "its controller counts with it", warning=warning if tight else "")
 
 

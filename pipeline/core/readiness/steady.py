@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.core.readiness.verdicts import waiting
+from pipeline.core.readiness.verdicts import several, waiting
 from pipeline.core.reading import items, mapping, number, seconds, text
 from pipeline.model.objects import Object
 from pipeline.model.status import ObjectStatus
@@ -75,8 +75,8 @@ class _Doubts:
             return ("NotSeen", "has not been seen to run yet") if self.all_run else None
         up_s, must = self.now - started, "it has to run for"
         if self._died(container) and up_s < AFTER_A_CRASH_S:
-            restarts = number(container, "restartCount")
-            return "Restarted", f"was restarted {restarts} times; {must} {AFTER_A_CRASH_S:.0f} s"
+            restarts = several(number(container, "restartCount"), "time")
+            return "Restarted", f"was restarted {restarts}; {must} {AFTER_A_CRASH_S:.0f} s"
         is_new = started + 1 >= self.since
         if is_new and not self.patient and "readinessProbe" not in spec and up_s < self.after_start_s:
             told = "has just started, and has no readiness probe"

@@ -39,7 +39,7 @@ def claim(obj: Object, facts: Facts) -> ObjectStatus:
     if phase == "Lost":
         return failed("ClaimLost", "its volume is gone, and the data with it")
     if facts.wait_for_first_consumer:
-        warning = "is not bound: its storage class waits for the first pod that uses it"
+        warning = "is bound only with the first pod that uses it, as its storage class says"
         return current("WaitForFirstConsumer", warning=warning)
     return waiting("ClaimPending", _no_volume(obj, facts))
 

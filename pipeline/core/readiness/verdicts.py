@@ -34,6 +34,11 @@ ReadinessRule = Callable[[Object, Facts], ObjectStatus]
 Progress = tuple[int, int] | None
 
 
+def several(count: int, one: str, many: str = "") -> str:
+    """``1 pod``, ``2 pods``."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
 def current(
     reason: str = "", message: str = "", *, progress: Progress = None, warning: str = ""
 ) -> ObjectStatus:

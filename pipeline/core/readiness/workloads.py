@@ -5,7 +5,7 @@ Rules as in kstatus (cli-utils, pkg/kstatus/status/core.go), with its gaps close
 
 from __future__ import annotations
 
-from pipeline.core.readiness.verdicts import Facts, current, failed, waiting
+from pipeline.core.readiness.verdicts import Facts, current, failed, several, waiting
 from pipeline.core.reading import condition, condition_is, number, seconds, text
 from pipeline.model.objects import Object, get_path
 from pipeline.model.status import ObjectStatus
@@ -84,9 +84,9 @@ def _lack(obj: Object, wanted: int) -> tuple[str, str] | None:
     if updated < wanted:
         return "Updating", f"{updated} of {wanted} replicas are updated"
     if total > updated:
-        return "OldReplicas", f"{total - updated} old replicas are still there"
+        return "OldReplicas", f"{several(total - updated, 'old replica is', 'old replicas are')} still there"
     if total > wanted:
-        return "Surplus", f"{total - wanted} replicas too many are still there"
+        return "Surplus", _too_many(total - wanted)
     if available < wanted:
         return "Unavailable", f"{available} of {wanted} replicas are available"
     if ready < wanted:
@@ -156,7 +156,7 @@ def stateful_set(obj: Object, facts: Facts) -> ObjectStatus:
     warning = ""
     if updated < wanted:
         why = "until someone deletes them (OnDelete)" if on_delete else f"below the partition {partition}"
-        warning = f"{wanted - updated} pods run the old revision {why}"
+        warning = f"{several(wanted - updated, 'pod runs', 'pods run')} the old revision {why}"
     said = f"{ready} of {wanted} replicas are ready" if wanted else "is scaled to zero"
     return current("Ready", said, progress=progress, warning=warning)
 
@@ -168,7 +168,7 @@ def _stateful_lack(obj: Object, wanted: int) -> tuple[str, str] | None:
     if ready < wanted:
         return "Unready", f"{ready} of {wanted} replicas are ready"
     if total > wanted:
-        return "Surplus", f"{total - wanted} replicas too many are still there"
+        return "Surplus", _too_many(total - wanted)
     if number(obj, "spec", "minReadySeconds") > 0 and _count(obj, "availableReplicas") < wanted:
         return "Unavailable", f"{_count(obj, 'availableReplicas')} of {wanted} replicas are available"
     return None
@@ -197,7 +197,8 @@ def daemon_set(obj: Object, facts: Facts) -> ObjectStatus:
     if lack:
         warning = f"{lack[1]}; the rest is for nodes that are not ready, cordoned or new"
     elif on_delete and updated < wanted:
-        warning = f"{wanted - updated} pods run the old template until someone deletes them (OnDelete)"
+        old = several(wanted - updated, "pod runs", "pods run")
+        warning = f"{old} the old template until someone deletes them (OnDelete)"
     return current("Ready", f"{available} of {wanted} pods are available", progress=progress, warning=warning)
 
 
@@ -235,8 +236,12 @@ def replica_set(obj: Object, facts: Facts) -> ObjectStatus:
         return waiting("Unavailable", f"{available} of {wanted} replicas are available", progress=progress)
     surplus = _count(obj, "replicas") - wanted
     if surplus > 0:
-        return waiting("Surplus", f"{surplus} replicas too many are still there", progress=progress)
+        return waiting("Surplus", _too_many(surplus), progress=progress)
     return current("Available", f"{available} of {wanted} replicas are available", progress=progress)
+
+
+def _too_many(surplus: int) -> str:
+    return f"{several(surplus, 'replica is', 'replicas are')} still there beyond those wanted"
 
 
 def _count(obj: Object, name: str) -> int:
