@@ -284,8 +284,8 @@ class Attempt:
         """What must become ready: all that is written, and what is kept and was healthy before.
 
         What was broken before this deploy is said, and not held against it, unless something that is
-        written needs it; where an interrupted release is taken over, there is no telling, and everything
-        must become ready.
+        written needs it, or a release that was never verified has left it so; where an interrupted release
+        is taken over, there is no telling, and everything must become ready.
         """
         assert self.planned is not None  # noqa: S101 - asked only after the plan
         manifest = self.manifests.get(change.ref)
@@ -301,7 +301,8 @@ class Attempt:
         before = self.planned.live.get(change.ref)
         if change.hook or before is None:
             return None  # a hook that does not run now
-        if self.carried or change.ref in self._needed_ready() or self._was_healthy(change.ref):
+        must = self.carried or change.ref in self._needed_ready() or self._is_unverified(change.ref)
+        if must or self._was_healthy(change.ref):
             return Target(manifest=manifest, live=before)
         return None
 
@@ -326,6 +327,14 @@ class Attempt:
         if self._ready_first is None:
             self._ready_first = self.planned.plan.ready_first
         return self._ready_first
+
+    def _is_unverified(self, ref: ObjectRef) -> bool:
+        """Whether it is as a release wrote it that failed: what is deployed now has to make up for that."""
+        if self.latest is None or self.latest is self.verified:
+            return False
+        proven = {e.ref: e.content for e in self.verified.inventory} if self.verified else {}
+        wanted = next((d.content for d in self.plan_desired if d.manifest.ref == ref), "")
+        return ref in {e.ref for e in self.owned} and proven.get(ref) != wanted
 
     def _judged_before(self, ref: ObjectRef) -> ObjectStatus | None:
         """What was broken already is not this deploy's doing, and is told so."""
