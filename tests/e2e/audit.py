@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 from tests.bench.requests import DRY_RUN, REVIEWS, WRITES
 from tests.e2e.workspace import Result, Workspace
 
-WATCHED: Mapping[str, Sequence[str]] = {f"watched-{n}": ("system:masters",) for n in range(99)}
+WATCHED: Mapping[str, Sequence[str]] = {f"watched-{n}": ("system:masters",) for n in range(299)}
 """Users with every right, one for each story: stories run side by side, and each has its own log."""
-LIMITED: Mapping[str, Sequence[str]] = {f"limited-{n}": () for n in range(4)}
+LIMITED: Mapping[str, Sequence[str]] = {f"limited-{n}": () for n in range(29)}
 """Users with no right at all."""
 
 READY = {"apps": "deployments/status", "apiextensions.k8s.io": "customresourcedefinitions/status"}
