@@ -214,8 +214,12 @@ def _newest(heads: Iterable[str]) -> int:
 def _lease(evidence: Evidence) -> Iterator[str]:
     """I9: who ends well gives the lock up; at the end nobody holds it but a dead run whose time is over."""
     for run in evidence.runs:
-        mine = [w for w in evidence.writes if w.role == run.role and w.is_lease and w.succeeded]
-        if run.code in (OK, ROLLED_BACK) and mine and _holder(max(mine, key=lambda w: w.done)):
+        leases = [w for w in evidence.writes if w.is_lease and w.succeeded]
+        mine = max((w for w in leases if w.role == run.role), key=lambda w: w.done, default=None)
+        if run.code not in (OK, ROLLED_BACK) or mine is None or not _holder(mine):
+            continue
+        # Who was stopped for longer than the Lease lasts has nothing to give up any more.
+        if not any(w.role != run.role and _holder(w) and w.done > mine.done for w in leases):
             yield f"I9 {run.role} ended with {run.code} and did not give the lock up"
     spec = evidence.lease["spec"] if evidence.lease else {}
     if not spec.get("holderIdentity"):

@@ -80,6 +80,10 @@ def _endings(failpoint: str, normal: int) -> frozenset[int]:
         return frozenset({normal, -signal.SIGKILL})
     if action == "stop" and point in BEFORE_LOCK:
         return frozenset({normal})  # it finds what the other one did, and goes on from there
+    if action == "stop" and point == "lock-post":
+        return frozenset(
+            {normal, INTERRUPTED}
+        )  # all is planned anew, and the other may have left nothing to do
     if action in ("stop", "term") and point in WITHIN_LOCK:
         return frozenset({INTERRUPTED})
     return frozenset({normal, INTERRUPTED})
