@@ -28,7 +28,7 @@ from tests.fault.witness import USERS, AuditLog
 
 FILE = "environments/dev/manifests/all.yaml"
 STUCK_S = 120.0  # after that a run is killed; the checker says that it took too long
-BEFORE_LOCK = ("plan-post", "lock-pre")
+BEFORE_LOCK = ("lock-pre",)  # a takeover is planned within it
 WITHIN_LOCK = ("lock-post", "intent-pre", "intent-post", "apply-pre", "rollback-start")
 GOES_BACK = 0.3  # how often the next run deploys the commit before, where there is a choice
 KINDS = {
@@ -81,9 +81,8 @@ def _endings(failpoint: str, normal: int) -> frozenset[int]:
     if action == "stop" and point in BEFORE_LOCK:
         return frozenset({normal})  # it finds what the other one did, and goes on from there
     if action == "stop" and point == "lock-post":
-        return frozenset(
-            {normal, INTERRUPTED}
-        )  # all is planned anew, and the other may have left nothing to do
+        # All is planned anew, and the other run may have left nothing to do.
+        return frozenset({normal, INTERRUPTED})
     if action in ("stop", "term") and point in WITHIN_LOCK:
         return frozenset({INTERRUPTED})
     return frozenset({normal, INTERRUPTED})
