@@ -66,7 +66,8 @@ def noted(kind: str, name: str, *notes: str, mode: str = "") -> str:
     lines += [
         f"spec:\n  selector: {{matchLabels: {{app: {name}}}}}",
         f"  template:\n    metadata: {pod}",
-        "    spec: {containers: [{name: main, image: 'nginx:1.21'}]}",
+        "    spec:\n      containers:",
+        "        - {name: main, image: 'nginx:1.21', readinessProbe: {tcpSocket: {port: 80}}}",
     ]
     return "\n".join(["apiVersion: apps/v1", *lines, ""])
 
