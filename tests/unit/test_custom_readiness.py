@@ -571,6 +571,37 @@ SAMPLES: Samples = {
         ["FAILED", "SUBMISSION_FAILED", "FAILING"],
         "applicationState.state",
     ),
+    "flink.apache.org/FlinkDeployment": by_phase(
+        ["STABLE"],
+        ["CREATED", "UPGRADING", "DEPLOYED", "ROLLING_BACK"],
+        ["FAILED", "ROLLED_BACK"],
+        "lifecycleState",
+    ),
+    "ray.io/RayCluster": by_phase(["ready"], [""], ["failed"], "state"),
+    "jobset.x-k8s.io/JobSet": (
+        [conds(cond("Completed", "True", "AllJobsCompleted"))],
+        [conds(cond("StartupPolicyCompleted"))],
+        [conds(cond("Failed", "True", "ReachedMaxRestarts", "jobset failed"))],
+    ),
+    "kueue.x-k8s.io/ClusterQueue": (
+        [conds(cond("Active", "True", "Ready"))],
+        [conds(cond("Active", "True", observedGeneration=1))],
+        [conds(cond("Active", "False", "FlavorNotFound", "references a missing ResourceFlavor"))],
+    ),
+    "kueue.x-k8s.io/ResourceFlavor": EXISTS,
+    "argoproj.io/EventBus": (
+        [conds(cond("Deployed"), cond("Configured"))],
+        [conds(cond("Configured")), conds(cond("Deployed", "Unknown"))],
+        [
+            conds(cond("Deployed", "False", "CreateDeploymentFailed", "no")),
+            conds(cond("Deployed"), cond("TriggersProvided", "False", "InvalidTriggers", "no such trigger")),
+        ],
+    ),
+    "operator.victoriametrics.com/VMAgent": by_phase(
+        ["operational"], ["expanding"], ["failed"], "updateStatus"
+    ),
+    "operator.victoriametrics.com/VMServiceScrape": EXISTS,
+    "generators.external-secrets.io/*": EXISTS,
     "k8s.keycloak.org/Keycloak": (
         [
             conds(
@@ -603,6 +634,7 @@ SAMPLES: Samples = {
 
 # What stands for an entry of all kinds of a group, or of the groups below one.
 STANDS_FOR = {
+    ("generators.external-secrets.io", "*"): ("generators.external-secrets.io", "ECRAuthorizationToken"),
     ("*.services.k8s.aws", "*"): ("s3.services.k8s.aws", "Bucket"),
     ("*.aws.crossplane.io", "*"): ("rds.aws.crossplane.io", "DBInstance"),
     ("*.aws.upbound.io", "*"): ("s3.aws.upbound.io", "Bucket"),

@@ -12,13 +12,23 @@ from pipeline.core.readiness import generic
 from pipeline.core.readiness.custom import KindRule, judge
 from pipeline.core.readiness.custom_rules_apps import DATA, MESSAGING, OPERATIONS
 from pipeline.core.readiness.custom_rules_cloud import CLOUD, TRAFFIC
+from pipeline.core.readiness.custom_rules_compute import COMPUTE
 from pipeline.core.readiness.custom_rules_delivery import DELIVERY, SECRETS
 from pipeline.core.readiness.verdicts import Facts
 from pipeline.core.reading import text
 from pipeline.model.objects import Object
 from pipeline.model.status import ObjectStatus
 
-TABLE: tuple[KindRule, ...] = (*DELIVERY, *SECRETS, *CLOUD, *DATA, *MESSAGING, *TRAFFIC, *OPERATIONS)
+TABLE: tuple[KindRule, ...] = (
+    *DELIVERY,
+    *SECRETS,
+    *CLOUD,
+    *DATA,
+    *MESSAGING,
+    *COMPUTE,
+    *TRAFFIC,
+    *OPERATIONS,
+)
 
 _BY_KIND: Mapping[tuple[str, str], KindRule] = {
     (rule.group, name): rule for rule in TABLE for name in rule.kinds

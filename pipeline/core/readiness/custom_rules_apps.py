@@ -319,16 +319,6 @@ OPERATIONS = (
         says="{.status.byPod[*].errors[*].message}",
     ),
     kind(
-        "sparkoperator.k8s.io",
-        "SparkApplication",
-        "Spark Operator: SparkApplicationStatus.applicationState",
-        current=field("{.status.applicationState.state}", "RUNNING", "COMPLETED"),
-        failed=field("{.status.applicationState.state}", "FAILED"),
-        trouble=field("{.status.applicationState.state}", "SUBMISSION_FAILED", "FAILING"),
-        says="{.status.applicationState.errorMessage}",
-        note="one that streams never completes; to wait for the end of a batch, write a rule",
-    ),
-    kind(
         "k8s.keycloak.org",
         "Keycloak",
         "Keycloak Operator: status.conditions, types Ready, HasErrors, RollingUpdate",

@@ -220,6 +220,7 @@ SECRETS = (
         current=READY,
         trouble=(NOT_READY, "condition=NotReady", "condition=PartiallyReady"),
     ),
+    kind("generators.external-secrets.io", "*", f"External Secrets Operator: {EXISTS}"),
     kind(
         "bitnami.com",
         "SealedSecret",
