@@ -15,6 +15,7 @@ from pipeline.core.hints import HINTS
 from pipeline.core.readiness import assess
 from pipeline.core.readiness.nodes import excused
 from pipeline.core.readiness.services import NO_ENDPOINTS
+from pipeline.core.readiness.storage import waits_for_consumer
 from pipeline.core.readiness.verdicts import failed, unknown
 from pipeline.core.reading import items, owner_uid, ref_of, seconds, text, uid
 from pipeline.core.rollout import WORKLOADS
@@ -24,7 +25,6 @@ from pipeline.model.objects import Json, Manifest, Object, ObjectRef, get_path
 from pipeline.model.status import Evidence, ObjectStatus, Status
 from pipeline.model.views import SavedObject
 
-_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _TIMES = frozenset(
     {
         "lastTransitionTime",
@@ -87,7 +87,8 @@ class _Look:
                 rules=self._policy.rules,
                 endpoints=self._services.endpoints(ref, obj),
                 has_status_subresource=self._has_status.get((group, version, ref.kind)),
-                wait_for_first_consumer=self._waits_for_consumer(ref, obj),
+                wait_for_first_consumer=ref.group_kind == ("", "PersistentVolumeClaim")
+                and waits_for_consumer(obj, self._all("storage.k8s.io", "StorageClass")),
                 excused_nodes=self._excused(ref, obj),
             )
         except ValueError as error:
@@ -123,16 +124,6 @@ class _Look:
         if not nodes or ref.group_kind != ("apps", "DaemonSet"):
             return 0
         return excused(obj, self._owned.get(uid(obj), []), nodes, None)
-
-    def _waits_for_consumer(self, ref: ObjectRef, obj: Object) -> bool:
-        if ref.group_kind != ("", "PersistentVolumeClaim"):
-            return False
-        wanted = get_path(obj, "spec", "storageClassName")
-        for one in self._all("storage.k8s.io", "StorageClass"):
-            by_default = text(one, "metadata", "annotations", _DEFAULT_CLASS) == "true"
-            if text(one, "metadata", "name") == wanted or (wanted is None and by_default):
-                return text(one, "volumeBindingMode") == "WaitForFirstConsumer"
-        return False
 
     def _all(self, group: str, kind: str) -> list[Object]:
         return self._of_kind.get((group, kind), [])

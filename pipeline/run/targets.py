@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.core import rollout
 from pipeline.core.readiness import BUILT_IN_GROUPS
+from pipeline.core.readiness.storage import class_of, waits_for_consumer
 from pipeline.core.rollout import WORKLOADS
 from pipeline.model.errors import PipelineError
 from pipeline.model.objects import Json, Manifest, Object, ObjectRef, ResourceType, get_path
@@ -32,18 +33,8 @@ _BETWEEN = {
 _CLAIM = ("", "PersistentVolumeClaim")
 _INGRESS = ("networking.k8s.io", "Ingress")
 _AUTOSCALER = ("autoscaling", "HorizontalPodAutoscaler")
-_CLASSES = {
-    _CLAIM: (
-        ResourceType("storage.k8s.io", "v1", "StorageClass", "storageclasses", False),
-        "storageClassName",
-    ),
-    _INGRESS: (
-        ResourceType("networking.k8s.io", "v1", "IngressClass", "ingressclasses", False),
-        "ingressClassName",
-    ),
-}
-"""Kinds that name a class, with the field that does."""
-_DEFAULT = "storageclass.kubernetes.io/is-default-class"
+_STORAGE_CLASSES = ResourceType("storage.k8s.io", "v1", "StorageClass", "storageclasses", False)
+_INGRESS_CLASSES = ResourceType("networking.k8s.io", "v1", "IngressClass", "ingressclasses", False)
 
 _CRD = ("apiextensions.k8s.io", "CustomResourceDefinition")
 
@@ -84,8 +75,7 @@ class Facts:
             generation=int(get_path(target.live, "metadata", "generation", default=0)) if written else 0,
             uid=str(get_path(target.live, "metadata", "uid", default="")) if written else "",
             has_status_subresource=self._has_status(target.manifest),
-            wait_for_first_consumer=target.ref.group_kind == _CLAIM
-            and self._waits_for_consumer(target.manifest),
+            wait_for_first_consumer=self._waits_for_consumer(target.manifest),
             class_exists=self._class_exists(target.manifest),
             target_exists=self._target_exists(target.manifest),
         )
@@ -113,28 +103,32 @@ class Facts:
 
     def _waits_for_consumer(self, manifest: Manifest) -> bool:
         """Whether the claim's storage class binds only once a pod uses it (WaitForFirstConsumer)."""
-        return bool(get_path(self._class_of(manifest), "volumeBindingMode") == "WaitForFirstConsumer")
+        if manifest.ref.group_kind != _CLAIM:
+            return False
+        return waits_for_consumer(manifest.body, self._claim_classes(manifest))
 
     def _class_exists(self, manifest: Manifest) -> bool | None:
         """Whether the class that a claim or an Ingress names, or the default one of claims, is there; None
         where that cannot be told, or none is asked for."""
-        kind = manifest.ref.group_kind
-        if kind not in _CLASSES or self._listed(_CLASSES[kind][0]) is None:
+        kind, body = manifest.ref.group_kind, manifest.body
+        if kind == _CLAIM and get_path(body, "spec", "storageClassName") != "":
+            classes = self._claim_classes(manifest)
+            return None if self._listed(_STORAGE_CLASSES) is None else class_of(body, classes) is not None
+        wanted = get_path(body, "spec", "ingressClassName") if kind == _INGRESS else None
+        if not wanted:
             return None
-        wanted = get_path(manifest.body, "spec", _CLASSES[kind][1])
-        if wanted == "" or (wanted is None and kind == _INGRESS):
-            return None
-        return self._class_of(manifest) is not None
+        classes = self._classes(_INGRESS_CLASSES, str(wanted))
+        return None if self._listed(_INGRESS_CLASSES) is None else any(map(_named(wanted), classes))
 
-    def _class_of(self, manifest: Manifest) -> Object | None:
-        """The class that it names, or the default one. One that nobody knew may be new in this plan."""
-        resource, field_name = _CLASSES[manifest.ref.group_kind]
-        wanted = get_path(manifest.body, "spec", field_name)
-        found = _class_among(self._listed(resource), wanted)
-        if found is None and wanted:
+    def _claim_classes(self, manifest: Manifest) -> Sequence[Object]:
+        wanted = get_path(manifest.body, "spec", "storageClassName")
+        return self._classes(_STORAGE_CLASSES, str(wanted or ""))
+
+    def _classes(self, resource: ResourceType, wanted: str) -> Sequence[Object]:
+        """All classes; asked once more where the wanted one is not among them: it may be new in this plan."""
+        if wanted and not any(map(_named(wanted), self._listed(resource) or ())):
             del self._lists[resource]
-            found = _class_among(self._listed(resource), wanted)
-        return found
+        return self._listed(resource) or ()
 
     def _target_exists(self, manifest: Manifest) -> bool | None:
         """Whether what an autoscaler scales is there; None where that cannot be told."""
@@ -158,12 +152,8 @@ class Facts:
         return self._lists[resource]
 
 
-def _class_among(classes: Sequence[Object] | None, wanted: Json) -> Object | None:
-    for item in classes or ():
-        notes = get_path(item, "metadata", "annotations", default={})
-        if item["metadata"]["name"] == wanted or (wanted is None and notes.get(_DEFAULT) == "true"):
-            return item
-    return None
+def _named(name: Json) -> Callable[[Object], bool]:
+    return lambda one: bool(one["metadata"]["name"] == name)
 
 
 def explained_by(ref: ObjectRef) -> Sequence[ResourceType]:

@@ -93,7 +93,10 @@ class TestTheClassOfAnIngress:
     def test_is_not_asked_for_where_none_is_named(self) -> None:
         ingress = simple("networking.k8s.io/v1", "Ingress", spec={})
 
-        assert asked(ingress, FakeCluster()).class_exists is None
+        cluster = FakeCluster()
+
+        assert asked(ingress, cluster).class_exists is None
+        assert cluster.lists == []
 
 
 class TestTheTargetOfAnAutoscaler:

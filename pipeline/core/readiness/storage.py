@@ -5,12 +5,16 @@ Phases and conditions are those of core/v1 (k8s.io/api/core/v1/types.go).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pipeline.core.predict import quantity
 from pipeline.core.readiness.deleting import terminating
 from pipeline.core.readiness.verdicts import Facts, current, failed, waiting
 from pipeline.core.reading import condition, condition_is, text
 from pipeline.model.objects import Object, get_path
 from pipeline.model.status import ObjectStatus
+
+_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 # "resizing has failed … with a terminal unrecoverable error" (core/v1 ClaimResourceStatus)
 _CANNOT_GROW = frozenset({"ControllerResizeInfeasible", "NodeResizeInfeasible"})
@@ -23,6 +27,21 @@ _CHANGES = {
     "Resizing": "its volume is being resized",
     "ModifyingVolume": "its volume is being modified",
 }
+
+
+def class_of(obj: Object, classes: Iterable[Object]) -> Object | None:
+    """The storage class that a claim names; without a name the default one."""
+    wanted = get_path(obj, "spec", "storageClassName")
+    for one in classes:
+        by_default = text(one, "metadata", "annotations", _DEFAULT_CLASS) == "true"
+        if text(one, "metadata", "name") == wanted or (wanted is None and by_default):
+            return one
+    return None
+
+
+def waits_for_consumer(obj: Object, classes: Iterable[Object]) -> bool:
+    """Whether the claim is bound only once a pod uses it (StorageClass.volumeBindingMode)."""
+    return text(class_of(obj, classes), "volumeBindingMode") == "WaitForFirstConsumer"
 
 
 def claim(obj: Object, facts: Facts) -> ObjectStatus:
