@@ -104,7 +104,10 @@ class App:
 
         Connections are kept where all went well; of an environment that moved the old one goes, too.
         """
+        from pipeline.adapters import compose
+
         log.forget()
+        compose.forget()
         if reconnect or len(self._connections) > 1:
             for cluster in self._connections.values():
                 cluster.http.connection.close()

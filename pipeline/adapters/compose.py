@@ -94,6 +94,12 @@ def _shared_lines(lines: dict[FieldPath, int]) -> dict[FieldPath, int]:
     return _LINES.setdefault(key, lines)
 
 
+def forget() -> None:
+    """Drop what files have in common: for a process that stays, and reads ever other ones."""
+    _PATHS.clear()
+    _LINES.clear()
+
+
 @dataclass(slots=True)
 class _Frame:
     """A mapping or sequence that is still open."""
