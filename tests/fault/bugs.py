@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.e2e.workspace import ROOT
 from tests.fault.matrix import Case, Matrix, Verdict
-from tests.fault.stage import World, opened
+from tests.fault.stage import World, end_with_us, opened
 
 AT_ONCE = 8
 
@@ -327,6 +327,7 @@ def main() -> int:
     """Exit 1 where a bug is not found, or where a case finds one in the product as it is."""
     only = _arguments().only or [""]
     bugs = {name: bug for name, bug in BUGS.items() if any(word in name for word in only)}
+    end_with_us()
     sound = sorted({bug.found_by for bug in bugs.values()})
     with (
         tempfile.TemporaryDirectory() as text,

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from tests.fault.checker import KEPT
 from tests.fault.scenarios import SCENARIOS
-from tests.fault.stage import Stage, World, opened
+from tests.fault.stage import Stage, World, end_with_us, opened
 
 TRIM = "trim-mid"  # passed only where there are more releases than are kept
 ACTIONS = ("kill", "term", "stop")
@@ -204,6 +204,7 @@ def main() -> int:
     arguments = _arguments()
     seed = arguments.seed if arguments.seed is not None else random.randrange(1_000_000)
     started = time.monotonic()
+    end_with_us()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         matrix = Matrix(stack.enter_context(opened(folder)))

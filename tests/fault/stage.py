@@ -88,6 +88,21 @@ def _endings(failpoint: str, normal: int) -> frozenset[int]:
     return frozenset({normal, INTERRUPTED})
 
 
+_RUNNING: set[subprocess.Popen[bytes]] = set()
+
+
+def end_with_us() -> None:
+    """A plain kill of this process ends its runs, too: one that stopped itself would stand still for ever."""
+
+    def end(signum: int, frame: object) -> None:
+        for process in list(_RUNNING):
+            process.kill()
+        os._exit(128 + signum)
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, end)
+
+
 @dataclass(slots=True)
 class _Process:
     """A run under way, whose output goes into files: nobody has to read it meanwhile."""
@@ -121,6 +136,7 @@ class _Process:
 
     def ended(self, live: Sequence[Object] | None = None) -> Run:
         self.process.wait()
+        _RUNNING.discard(self.process)
         return Run(
             role=self.role,
             code=self.process.returncode,
@@ -280,6 +296,7 @@ class Stage:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+        _RUNNING.add(process)
         return _Process(role, process, file, started)
 
     def _run(self, role: str, revision: str) -> Run:
