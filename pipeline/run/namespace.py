@@ -11,6 +11,9 @@ from pipeline.model.events import Note
 from pipeline.model.objects import ObjectRef, get_path
 from pipeline.run.session import Session
 
+_GOES_WITHIN_S = 30.0  # an empty one takes about five
+_POLL_S = 0.2
+
 _LOOKED_AT = (
     ("v1", "ConfigMap"),
     ("v1", "Secret"),
@@ -32,6 +35,7 @@ def ensure(session: Session, *, dry_run: bool, first: Callable[[], None] = lambd
 
     Raises:
         PreflightError: it is missing or being deleted, and that stays so.
+        InterruptedRunError: a signal arrived while it was waited for.
     """
     environment = session.environment
     ref = ObjectRef("", "Namespace", "", environment.namespace)
@@ -42,11 +46,13 @@ def ensure(session: Session, *, dry_run: bool, first: Callable[[], None] = lambd
             return False  # may not look; if it is missing, the lock will say so
         raise
     if live is not None:
-        if get_path(live, "metadata", "deletionTimestamp"):
+        if not get_path(live, "metadata", "deletionTimestamp"):
+            return False
+        may_return = environment.create_namespace and not dry_run
+        if not may_return or session.releases.history() or not _goes(session, ref):
             raise PreflightError(
                 f"namespace {ref.name} is being deleted", hint="wait until it is gone, then deploy again"
             )
-        return False
     if dry_run:
         return False
     if not environment.create_namespace:
@@ -59,6 +65,17 @@ def ensure(session: Session, *, dry_run: bool, first: Callable[[], None] = lambd
     meta = {"name": ref.name, "labels": labels}
     session.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
     session.tell(Note(f"created namespace {ref.name}"))
+    return True
+
+
+def _goes(session: Session, ref: ObjectRef) -> bool:
+    """Whether it is soon gone. Without a release in it, it is most likely what an earlier run made and,
+    refused or stopped, took away again: whoever follows at once must not have to come a second time."""
+    until = session.clock.monotonic() + _GOES_WITHIN_S
+    while session.cluster.get(ref, "v1") is not None:
+        if session.clock.monotonic() > until:
+            return False
+        session.clock.sleep(_POLL_S)
     return True
 
 
