@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+import urllib3
 
 from pipeline.adapters.cluster import KubeCluster
 from pipeline.core.kinds import builtin
@@ -84,6 +85,29 @@ def test_nothing_is_written_any_more_once_the_lock_is_lost(kube: KubeCluster, sc
     assert script.requests == []
 
 
+def test_nothing_is_written_where_the_lock_was_lost_while_it_connected(
+    kube: KubeCluster, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.says(RESET, Reply(body=POD))
+    lost: list[bool] = []
+    connect = urllib3.connection.HTTPConnection.connect
+
+    def slowly(connection: urllib3.connection.HTTPConnection) -> None:
+        connect(connection)
+        lost.append(True)
+
+    def check() -> None:
+        if lost:
+            _lost()
+
+    monkeypatch.setattr(urllib3.connection.HTTPConnection, "connect", slowly)
+    kube.fence(check)
+    with pytest.raises(InterruptedRunError):
+        kube.apply(POD)
+    assert lost
+    assert len(script.requests) == 1  # the one before, whose connection was reset
+
+
 def test_what_changes_no_object_needs_no_lock(kube: KubeCluster, script: Script) -> None:
     script.says(Reply(body={**POD, "apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}))
     kube.fence(_lost)
@@ -95,14 +119,12 @@ def test_what_changes_no_object_needs_no_lock(kube: KubeCluster, script: Script)
 
 def test_a_write_is_not_repeated_once_the_lock_is_lost(kube: KubeCluster, script: Script) -> None:
     script.says(RESET, Reply(body=POD))
-    asked: list[int] = []
 
-    def once() -> None:
-        asked.append(1)
-        if len(asked) > 1:
+    def check() -> None:
+        if script.requests:
             _lost()
 
-    kube.fence(once)
+    kube.fence(check)
     with pytest.raises(InterruptedRunError):
         kube.apply(POD)
     assert len(script.requests) == 1

@@ -52,6 +52,8 @@ ASLEEP = "change/apply-pre:stop:2/s2"
 HALF_APPLIED = "change/apply-post:kill:5/s1"  # the next run deploys the commit before
 
 ACQUIRED = "    session.lock.acquire(request.wait_lock_s)\n"
+FENCE = "        self._sending.fence = self.fence if call.fenced else _nothing\n"
+UNFENCED = "        self._sending.fence = _nothing\n"
 RENEWAL = '        lease = {**self._lease, "spec": {**self._lease["spec"], "renewTime": self._now()}}\n'
 UNVERSIONED = """\
         lease["metadata"] = {k: v for k, v in lease["metadata"].items() if k != "resourceVersion"}
@@ -87,9 +89,7 @@ BUGS: Mapping[str, Bug] = {
                 file="pipeline/adapters/records.py",
                 old='            head["metadata"]["resourceVersion"] = known\n',
             ),
-            Edit(
-                file="pipeline/adapters/http.py", old="            self.fence()\n", new="            pass\n"
-            ),
+            Edit(file="pipeline/adapters/http.py", old=FENCE, new=UNFENCED),
             Edit(
                 file="pipeline/run/attempt.py",
                 old="            self.session.lock.check()\n",
@@ -119,9 +119,7 @@ BUGS: Mapping[str, Bug] = {
         ASLEEP,
         "I4 first sent",
     ),
-    "no write is fenced": _bug(
-        "adapters/http.py", "            self.fence()\n", "            pass\n", ASLEEP, "I4 first sent"
-    ),
+    "no write is fenced": _bug("adapters/http.py", FENCE, UNFENCED, ASLEEP, "I4 first sent"),
     "a dead holder is not told from a live one": _bug(
         "adapters/lease.py",
         "            or self._left_s(lease) < 0\n",

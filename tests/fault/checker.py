@@ -85,16 +85,17 @@ def _intent_first(evidence: Evidence) -> Iterator[str]:
 
 
 def _one_holder(evidence: Evidence) -> Iterator[str]:
-    """I4: who writes holds the lock at that moment, by the server's own record of it."""
+    """I4: who writes holds the lock at that moment, by the server's own record of it. What the server refused
+    is no write."""
     turns = sorted((w.done, w) for w in evidence.writes if w.is_lease and w.succeeded)
     for write in evidence.writes:
-        if write.is_lease or write.resource == "namespaces" or not (write.succeeded or write.is_users):
+        if write.is_lease or write.resource == "namespaces" or not write.succeeded:
             continue
         before = [turn for done, turn in turns if done <= write.received]
         holder = before[-1] if before and _holder(before[-1]) else None
         if holder is None or holder.role != write.role:
             whose = f"{holder.role} held the lock" if holder else "nobody held the lock"
-            yield f"I4 {write.role} sent {write.verb} {write.what} while {whose}"
+            yield f"I4 {write.role} sent {write.verb} {write.what} while {whose} ({write.code})"
 
 
 def _one_turn(evidence: Evidence) -> Iterator[str]:
@@ -120,6 +121,8 @@ def _holder(write: Request) -> str:
 def _uids(evidence: Evidence) -> Iterator[str]:
     """I10: what is deleted is deleted as the very object that was meant."""
     for write in evidence.writes:
+        if not write.succeeded:
+            continue  # half of a request, whose sender lost the lock before the other half
         if write.is_users and write.verb == "delete" and not write.body.get("preconditions", {}).get("uid"):
             yield f"I10 {write.role} deleted {write.what} whatever object that was"
 
