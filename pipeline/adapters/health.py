@@ -1,6 +1,6 @@
 """Answers ``GET /healthz`` and ``POST /hook`` while a process stays.
 
-Who calls the hook only makes us look sooner than we would: what it sends is not even read. The
+Who calls the hook only makes us look sooner than we would: what it sends is taken and thrown away. The
 number of callers at once is bounded, as is the time that each is given.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,9 @@ from pipeline.model.errors import UnreachableError
 CALLERS = 16
 PATIENCE_S = 5.0
 HOOKS = 10
+BODY = 25 * 1024 * 1024
+"""Bytes of a hook that are taken before it is answered: the most that GitHub sends. A sender whose bytes
+nobody takes sees a broken connection in place of the answer."""
 HOOK_S = 1.0
 """So many calls of the hook at once, and one more after each such time."""
 
@@ -130,10 +134,22 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, _NOTHING_HERE)
             return
         self.server.ring()
+        self._drain()
         if self.server.bucket.take():
             self._answer(202, {"looks": "now"})
         else:
             self._answer(429, {"looks": "soon"})
+
+    def _drain(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        left = min(int(length), BODY) if length.isascii() and length.isdigit() else 0
+        until = time.monotonic() + PATIENCE_S
+        with suppress(OSError):
+            while left > 0 and time.monotonic() < until:
+                taken = len(self.rfile.read1(min(left, 65536)))
+                if not taken:
+                    return
+                left -= taken
 
     def _path(self) -> str:
         return self.path.partition("?")[0]
