@@ -65,7 +65,6 @@ class Endpoints:
         if not services:
             return {}
         found = {}
-        by_service = self._sight.endpoint_slices()
         for ref, service in services.items():
             backends = self._expected(ref, service, statuses, all_sent=all_sent)
             if not backends or self._may_not_look(ref):
@@ -77,7 +76,7 @@ class Endpoints:
             found[ref] = Serving(
                 workloads={w.ref: statuses.get(w.ref, _UNSEEN) for w in backends},
                 port_names=names,
-                slices=by_service.get(ref, []) if known else None,
+                slices=self._sight.slices_of(ref) if known else None,
             )
         return found
 

@@ -18,6 +18,9 @@ from pipeline.run.targets import SERVICE, SLICES, Target, companions
 _WIDE = 3
 """In more namespaces than this a kind is followed in all of them at once, where that is allowed."""
 
+_Place = tuple[str, str]
+"""(namespace, name)."""
+
 
 class Sight:
     """``expected`` are all objects that may be looked for: they decide how wide to look. ``put`` hears what
@@ -29,6 +32,7 @@ class Sight:
         self._followed: dict[Key, Followed] = {}
         self._followers: list[Follower] = []
         self._done: set[str] = set()  # uids of what is forgotten
+        self._slices = SliceIndex()
         self._wide, self._labelled = _scopes(expected)
 
     def follow(self, resource: ResourceType, namespace: str, *, ours: bool) -> None:
@@ -50,6 +54,8 @@ class Sight:
         """What a follower saw. Where it may not look into all namespaces, those of ``refs`` are tried."""
         followed = self._followed[update.key]
         take_in(followed, update)
+        if update.key[:2] == (SLICES.group, SLICES.kind):
+            self._slices.take_in(followed, update)
         if update.forbidden and followed.resource.namespaced and not update.key[2]:
             self._narrow(followed.resource, refs)
 
@@ -64,6 +70,7 @@ class Sight:
             follower.stop()
         for followed in self._followed.values():
             followed.objects.clear()
+        self._slices = SliceIndex()
 
     def is_followed_by(self, key: Key, ref: ObjectRef) -> bool:
         """Whether the lists and watches of ``key`` tell of the object."""
@@ -106,12 +113,9 @@ class Sight:
             nodes=self._all("", "Node"),
         )
 
-    def endpoint_slices(self) -> dict[ObjectRef, list[Object]]:
-        """By the Service that they are of."""
-        found: dict[ObjectRef, list[Object]] = {}
-        for endpoint_slice in self._all(SLICES.group, SLICES.kind):
-            found.setdefault(service_of(endpoint_slice), []).append(endpoint_slice)
-        return found
+    def slices_of(self, service: ObjectRef) -> list[Object]:
+        """The EndpointSlices of a Service."""
+        return self._slices.of(service)
 
     def is_listed(self, resource: ResourceType, namespace: str) -> bool:
         """Whether the kind is followed there, and was listed once."""
@@ -168,6 +172,37 @@ class Sight:
 
     def _of_kind(self, group: str, kind: str) -> list[Followed]:
         return [followed for key, followed in self._followed.items() if key[:2] == (group, kind)]
+
+
+class SliceIndex:
+    """EndpointSlices by the Service that they are of: a thousand of them ask all the time."""
+
+    def __init__(self) -> None:
+        self._of: dict[ObjectRef, dict[_Place, Object]] = {}
+        self._service: dict[_Place, ObjectRef] = {}
+
+    def of(self, service: ObjectRef) -> list[Object]:
+        return list(self._of.get(service, {}).values())
+
+    def take_in(self, followed: Followed, update: Update) -> None:
+        """As ``followed`` has them now: news that are stale have changed nothing there."""
+        if update.replace:
+            gone = [
+                p for p in self._service if p not in followed.objects and followed.namespace in ("", p[0])
+            ]
+            for place in gone:
+                self._put(place, None)
+        for obj in update.objects:
+            place = (text(obj, "metadata", "namespace"), text(obj, "metadata", "name"))
+            self._put(place, followed.objects.get(place))
+
+    def _put(self, place: _Place, endpoint_slice: Object | None) -> None:
+        before = self._service.pop(place, None)
+        if before is not None:
+            del self._of[before][place]
+        if endpoint_slice is not None:
+            service = self._service[place] = service_of(endpoint_slice)
+            self._of.setdefault(service, {})[place] = endpoint_slice
 
 
 def _scopes(expected: Iterable[Target]) -> tuple[frozenset[tuple[str, str]], bool]:

@@ -11,13 +11,17 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.readiness.endpoints import service_of
 from pipeline.model.errors import ApiError, UnreachableError
-from pipeline.model.objects import Object, ResourceType
+from pipeline.model.objects import Object, ObjectRef, ResourceType
 from pipeline.run import follow
 from pipeline.run.follow import Followed, Follower, Update, take_in
+from pipeline.run.sight import SliceIndex
+from pipeline.run.targets import SLICES
 
 KIND = ResourceType("", "v1", "ConfigMap", "configmaps", True)
 KEY = ("", "ConfigMap", "demo")
+SLICE_KEY = (SLICES.group, SLICES.kind, "demo")
 
 
 def config_map(name: str, version: int, uid: str) -> Object:
@@ -157,3 +161,32 @@ class _Clock:
         import time
 
         return time.monotonic()
+
+
+def endpoint_slice(name: str, service: str, version: int) -> Object:
+    labels = {"kubernetes.io/service-name": service}
+    meta = {"name": name, "namespace": "demo", "resourceVersion": str(version), "labels": labels}
+    return {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": meta}
+
+
+UPDATES = st.lists(
+    st.tuples(
+        st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy"), st.integers(1, 30)), max_size=3),
+        st.sampled_from(["list", "seen", "deleted"]),
+    ),
+    max_size=12,
+)
+
+
+@given(UPDATES)
+def test_slices_are_found_by_their_service_as_a_search_of_all_would(updates: Any) -> None:
+    followed, index = Followed(SLICES, "demo"), SliceIndex()
+    for told, how in updates:
+        objects = tuple(endpoint_slice(*one) for one in told)
+        update = Update(SLICE_KEY, objects=objects, replace=how == "list", deleted=how == "deleted")
+        take_in(followed, update)
+        index.take_in(followed, update)
+    for service in "xy":
+        wanted = [one for one in followed.objects.values() if service_of(one).name == service]
+        found = index.of(ObjectRef("", "Service", "demo", service))
+        assert sorted(map(str, found)) == sorted(map(str, wanted))

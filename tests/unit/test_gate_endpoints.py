@@ -347,7 +347,7 @@ def test_endpoints_of_before_the_write_are_not_taken_for_those_of_a_port_that_no
     assert not run.is_current()  # the slice has a port: the controller has not come to it yet
 
     run.server.put(endpoint_slice(True, ports=None))
-    run.until(lambda: run.gate._sight.endpoint_slices()[SERVICE][0]["ports"] is None)
+    run.until(lambda: run.gate._sight.slices_of(SERVICE)[0]["ports"] is None)
     run.clock.ahead = 3.0
     run.until(lambda: "the name of no port" in run.gate.statuses[SERVICE].message)
 
