@@ -47,11 +47,21 @@ class LeaseLock:
         self._clock = clock
         self._renewed = float("-inf")
         self._lease: Object | None = None
+        self._seen: Object | None = None
         self._lost = ""
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     def acquire(self, wait_s: float) -> None:
+        # What ``holder`` saw is as good as a new look where it is free: its version is a precondition.
+        seen, self._seen = self._seen, None
+        if seen is None or not (self._free(seen) and self._take(seen)):
+            self._await(wait_s)
+        self._ended.clear()
+        self._thread = threading.Thread(target=self._renew_loop, name="lease", daemon=True)
+        self._thread.start()
+
+    def _await(self, wait_s: float) -> None:
         started = self._clock.monotonic()
         first_seen: str | None = None
         while True:
@@ -64,9 +74,6 @@ class LeaseLock:
             if lease is not None and waited >= wait_s and (seen != first_seen or not self._dies_soon(lease)):
                 raise self._locked(lease)
             self._clock.sleep(_POLL_S)
-        self._ended.clear()
-        self._thread = threading.Thread(target=self._renew_loop, name="lease", daemon=True)
-        self._thread.start()
 
     def check(self) -> None:
         if self._lost:
@@ -108,7 +115,7 @@ class LeaseLock:
         return live if get_path(live, "spec", "holderIdentity") == self._holder else None
 
     def holder(self) -> Mapping[str, str] | None:
-        lease = self._cluster.get(self._ref, _API)
+        self._seen = lease = self._cluster.get(self._ref, _API)
         return None if lease is None or self._free(lease) else self._told(lease)
 
     def _told(self, lease: Object) -> Mapping[str, str]:

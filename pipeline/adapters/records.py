@@ -48,6 +48,7 @@ class SecretReleases:
         self._saved: dict[tuple[int, str], tuple[Any, ...]] = {}
         self._head_version: dict[int, str] = {}
         self._ahead: _Ahead | None = None
+        self._numbers: set[int] = set()  # of the releases that are there, as of the last look at all
 
     def read_ahead(self) -> None:
         """Fetch the newest record on a thread, while others do something else: ``history`` and the next
@@ -78,7 +79,7 @@ class SecretReleases:
 
     def save(self, release: Release) -> None:
         stale = [name for part in codec.BODY_FIELDS for name in self._shards_of(release.number, part)]
-        shards = {part: self._save_part(release, part) for part in codec.BODY_FIELDS}
+        shards = self._save_parts(release)
         failpoint.passing(Point.RECORD_MID)
         document = base64.b64encode(codec.head_document(release, shards)).decode()
         head = self._secret(self._name(release.number), "release", release.number, {"head": document})
@@ -97,12 +98,15 @@ class SecretReleases:
                 hint="see `pipeline status`; this run stops without touching anything more",
             ) from error
         self._head_version[release.number] = saved["metadata"]["resourceVersion"]
+        self._numbers |= {release.number} if self._numbers else set()
         for name in set(stale).difference(*shards.values()):
             with suppress(PipelineError):  # nobody reads it any more; it goes with the release at the latest
                 self._cluster.delete(self._ref(name), "v1")
 
     def trim(self, keep: int = 10) -> None:
         """Delete all but the newest ``keep`` releases and the last verified one."""
+        if 0 < len(self._numbers) <= keep:
+            return  # as far as we have seen: what came after that is counted next time
         releases = self.history()
         verified = next((r.number for r in releases if r.phase is Phase.SUCCEEDED), None)
         for release in releases[keep:]:
@@ -137,27 +141,36 @@ class SecretReleases:
         """The Secrets that this part consists of as far as we know."""
         return self._written[number, part][1] if (number, part) in self._written else []
 
-    def _save_part(self, release: Release, part: str) -> list[str]:
-        values = tuple(getattr(release, name) for name in codec.BODY_FIELDS[part])
+    def _save_parts(self, release: Release) -> dict[str, list[str]]:
+        """At once: none of them counts before the head that names it."""
+        changed = [part for part in codec.BODY_FIELDS if not self._is_saved(release, part)]
+        with ThreadPoolExecutor(max(len(changed), 1), thread_name_prefix="records") as pool:
+            list(pool.map(lambda part: self._save_part(release, part), changed))
+        return {part: self._shards_of(release.number, part) for part in codec.BODY_FIELDS}
+
+    def _is_saved(self, release: Release, part: str) -> bool:
+        """The very same values, as in most saves of a run: a thousand objects need no digest for that."""
+        values = _values(release, part)
         written = self._written.get((release.number, part))
         last = self._saved.get((release.number, part))
-        # The very same values, as in most saves of a run: a thousand objects need no digest for that.
-        if written and last and all(a is b for a, b in zip(last, values, strict=True)):
-            return written[1]
-        self._saved[release.number, part] = values
+        return bool(written and last and all(a is b for a, b in zip(last, values, strict=True)))
+
+    def _save_part(self, release: Release, part: str) -> None:
+        written = self._written.get((release.number, part))
+        self._saved[release.number, part] = _values(release, part)
         document = codec.body_document(release, part)
         if document is None:
-            return []
+            self._written.pop((release.number, part), None)
+            return
         content = digest(document)
         if written and written[0] == content:
-            return written[1]
+            return
         pieces = codec.pack(document)
         stem = f"{self._name(release.number)}.{part}.{content[7:17]}"
         names = [f"{stem}.{k}" for k in range(len(pieces))]
         for name, piece in zip(names, pieces, strict=True):
             self._put(self._secret(name, "release-data", release.number, {"shard": piece}))
         self._written[release.number, part] = content, names
-        return names
 
     def _put(self, secret: Object) -> None:
         try:
@@ -208,6 +221,7 @@ class SecretReleases:
             for head in found
             if (number := head["metadata"]["name"].removeprefix(stem)).isdecimal()
         }
+        self._numbers = set(heads)
         return [heads[number] for number in sorted(heads, reverse=True)]
 
     def _read_all(self, names: Sequence[str]) -> Iterator[Object | None]:
@@ -240,6 +254,10 @@ class SecretReleases:
                 value = codec.unpack([s["data"]["shard"] for s in secrets if s])
                 body |= codec.parse_body(part, value)
         return replace(release, **body)
+
+
+def _values(release: Release, part: str) -> tuple[Any, ...]:
+    return tuple(getattr(release, name) for name in codec.BODY_FIELDS[part])
 
 
 class _Ahead:

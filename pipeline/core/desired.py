@@ -84,6 +84,9 @@ def is_scaled(live: Object | None) -> bool:
     and not by a person's ``kubectl scale``."""
     if live is None or get_path(live, "spec", "replicas") is None:
         return False
+    entries = get_path(live, "metadata", "managedFields", default=[])
+    if not any(get_path(entry, "subresource") == "scale" for entry in entries):
+        return False  # as nearly all are: a thousand objects need not be looked at any closer
     owners = fields.owning(live, ("spec", "replicas"))
     return any(who.subresource == "scale" and not who.name.startswith("kubectl") for who in owners)
 

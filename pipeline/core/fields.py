@@ -152,8 +152,9 @@ def owning(obj: Object, path: FieldPath) -> tuple[Manager, ...]:
 
     ``path`` counts list items as ``obj`` has them.
     """
-    everyone = _union(found for _, found in managers(obj))
-    return tuple(sorted({who for who, fields in managers(obj) if _owns(obj, path, fields, everyone)}))
+    found = managers(obj)
+    everyone = _union(fields for _, fields in found)
+    return tuple(sorted({who for who, fields in found if _owns(obj, path, fields, everyone)}))
 
 
 def owners(obj: Object, path: FieldPath) -> list[str]:

@@ -30,8 +30,27 @@ _TIMINGS = ("plan", "apply", "rollout", "rollback", "total")
 
 
 def to_json(document: Mapping[str, Any]) -> str:
-    """One document as text for stdout. ASCII, and no line that a CI runner takes for a command."""
-    return defuse_json(json.dumps(document, indent=2, ensure_ascii=True, default=str)) + "\n"
+    """One document as text for stdout. ASCII, and no line that a CI runner takes for a command.
+
+    One line for each entry of its lists: a thousand changes can be read, and searched by line.
+    """
+    return defuse_json(_laid_out(document, "\n")) + "\n"
+
+
+_OPEN = 3
+"""Levels that are laid out; what lies deeper stands on one line."""
+
+
+def _laid_out(value: Any, newline: str, level: int = 0) -> str:
+    # json writes indented text in Python, fifteen times slower than on one line.
+    if level == _OPEN or not value or not isinstance(value, (Mapping, list, tuple)):
+        return json.dumps(value, ensure_ascii=True, default=str)
+    inner = newline + "  "
+    if isinstance(value, Mapping):
+        parts = [f"{json.dumps(str(k))}: {_laid_out(v, inner, level + 1)}" for k, v in value.items()]
+        return "{" + inner + f",{inner}".join(parts) + newline + "}"
+    depth = _OPEN if level else level + 1
+    return "[" + inner + f",{inner}".join(_laid_out(v, inner, depth) for v in value) + newline + "]"
 
 
 def result_of(exit_code: int) -> str:

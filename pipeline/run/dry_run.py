@@ -69,6 +69,9 @@ class DryRunner:
         of those that a list by our labels did not show, some may be there without them."""
         own = ObjectRef("", "Namespace", "", self._session.environment.namespace)
         names = {own, *(ref for ref in self._unsure if ref.group_kind == ("", "Namespace"))}
+        if self._session.has_own_namespace():
+            names.discard(own)
+            self._new_namespaces.discard(own.name)
         for ref in sorted(names):
             try:
                 exists = self._session.cluster.get(ref, "v1") is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -114,11 +115,15 @@ def _scrutinised(session: Session, world: World, plan: Plan | None, problems: tu
     from pipeline.run.predict import predictions
 
     written = [d for d in world.desired if d.manifest.ref in world.dry_runs]
-    missing = _permissions(session, world, plan)
+    # Each is a few questions to the server, and none rests on another's answers.
+    with ThreadPoolExecutor(2, thread_name_prefix="scrutiny") as pool:
+        rights = pool.submit(_permissions, session, world, plan)
+        dangling = pool.submit(missing_references, session, world.desired, written)
+        foreseen = predictions(session, world.desired, written, world.live)
+        missing, unmet = rights.result(), tuple(dangling.result())
     problems = tuple(p for p in problems if not _is_told_by(missing, p))
-    foreseen = predictions(session, world.desired, written, world.live)
     problems = _once(problems, tuple(p for p in foreseen if not p.warning))
-    problems += missing.problems + tuple(missing_references(session, world.desired, written))
+    problems += missing.problems + unmet
     if plan is not None and not problems:
         problems += tuple(_refused_deletions(session, plan.changes))
     if plan is None or problems:

@@ -58,6 +58,11 @@ class Session:
             return self._namespace.result()
         return self.cluster.get(ObjectRef("", "Namespace", "", self.environment.namespace), "v1")
 
+    def has_own_namespace(self) -> bool:
+        """Whether it was there when we looked ahead; False where we did not look. Should it have gone since,
+        the server will say so."""
+        return self._namespace is not None and self._namespace.result() is not None
+
     def holder(self) -> Mapping[str, str] | None:
         """Who holds the lock; as of when we looked ahead."""
         if self._holder is not None:
