@@ -10,7 +10,7 @@ import re
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
@@ -30,6 +30,7 @@ from .pace import Pace
 from .retry import FIRST_CONTACT_S, TOTAL_S, Again, Retrier, attempts_worth, retry_after
 
 CONNECT_S = 10.0
+OPENS_S = 10.0  # until the head of a stream
 READ_S = 60.0  # the API server itself gives up on a request after 60 s
 _NEVER = urllib3.Retry.from_int(False, redirect=False)  # retries are ours
 
@@ -137,11 +138,19 @@ class Http:
             ) from exc
 
     def stream(self, call: Call) -> urllib3.BaseHTTPResponse:
-        """The answer with its body unread; the caller closes it. Retried like any other until it starts."""
+        """The answer with its body unread; the caller closes it. Retried like any other until it starts.
+
+        It has to start within ``OPENS_S``, as the API server does it at once; later silence is bounded by the
+        call's own ``read_s``.
+        """
+        opening = replace(call, read_s=OPENS_S)
 
         def attempt() -> urllib3.BaseHTTPResponse:
-            response = self._exchange(call, preload=False)
+            response = self._exchange(opening, preload=False)
             if response.status == 200:
+                sock = getattr(getattr(response, "connection", None), "sock", None)
+                if sock is not None:
+                    sock.settimeout(call.read_s)
                 return response
             answer = Answer(response.status, response.headers, self._read_all(call, response))
             raise self._refusal(call, answer)

@@ -171,7 +171,23 @@ class ResetAfter:
     """The reply is lost: the server has done it."""
 
     def answer(self, exchange: Exchange) -> None:
-        exchange.ask().read()
+        answer = exchange.ask()
+        if exchange.is_watch:
+            shut(answer)
+            exchange.server.close()
+        else:
+            answer.read()
+        exchange.reset()
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """Nothing comes back, not even an end; the server never saw it."""
+
+    seconds: float = 300.0
+
+    def answer(self, exchange: Exchange) -> None:
+        exchange.ended.wait(self.seconds)
         exchange.reset()
 
 

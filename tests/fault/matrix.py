@@ -4,7 +4,8 @@
     python -m tests.fault.matrix --name change/apply-post:kill:3/s7
 
 A case is SCENARIO/POINT:ACTION:N/sSEED, and its name is all that it takes to play it again: the seed decides
-what the next run does. Each case is the disturbed run, the next one, which must
+what the next run does. Of ``change/replies:lost:10/s7`` 10 % of the answers to the first run are lost on the
+way back (``--lost 10`` plays many of those). Each case is the disturbed run, the next one, which must
 converge without anybody's help, and a last one that must find nothing to do. ``checker`` decides.
 """
 
@@ -22,15 +23,20 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.fault.checker import KEPT
+from tests.fault.faults import ResetAfter
+from tests.fault.proxy import FaultyServer, Sometimes
 from tests.fault.scenarios import SCENARIOS
-from tests.fault.stage import Stage, World, end_with_us, opened
+from tests.fault.stage import Stage, Told, World, end_with_us, opened
+from tests.fault.witness import USER
 
 TRIM = "trim-mid"  # passed only where there are more releases than are kept
 ACTIONS = ("kill", "term", "stop")
+LOST = "lost"  # not done to the run itself: a share of the answers to it, in percent
+LOSING = ("change", "failing", "recreate", "first", "first-failing", "definition")
 AT_ONCE = 10  # most of the time a case waits for a dead run's lock
 MOST_PASSINGS = 12  # of one point in one run: the later ones are much like these
 
@@ -69,6 +75,7 @@ class Verdict:
     violations: Sequence[str]
     codes: Mapping[str, int]
     recovery_s: float | None
+    lost: int = 0
 
 
 @dataclass(slots=True)
@@ -87,7 +94,7 @@ class Matrix:
     def one(self, case: Case) -> Verdict:
         try:
             stage = self._stage(case)
-            told = stage.play(case.failpoint, random.Random(case.seed))
+            told = self._played(stage, case)
         except Exception as error:
             # A product that cannot even be asked is broken, too; and hundreds of other cases go on.
             found = [f"not played to its end: {type(error).__name__}: {error}"]
@@ -103,7 +110,20 @@ class Matrix:
             violations=told.violations,
             codes=told.codes,
             recovery_s=told.recovery_s,
+            lost=told.lost,
         )
+
+    def _played(self, stage: Stage, case: Case) -> Told:
+        chance = random.Random(case.seed)
+        if case.action != LOST:
+            return stage.play(case.failpoint, chance)
+        folder = Path(tempfile.mkdtemp(prefix="proxy-", dir=self.world.folder))
+        with FaultyServer(self.world.cluster, folder) as faulty:
+            rule = Sometimes(fault=ResetAfter(), share=case.nth / 100, chance=random.Random(case.seed))
+            faulty.rules.append(rule)
+            way = faulty.kubeconfig(self.world.cluster.token_of(f"{USER}first"))
+            told = stage.play("", chance, through=way)
+        return replace(told, is_met=rule.met > 0, lost=rule.met)
 
     def survey(self, scenario: str) -> Counter[str]:
         """How often an undisturbed run of the scenario passes each point."""
@@ -138,6 +158,15 @@ def chosen(passings: Mapping[str, Counter[str]], count: int, seed: int) -> list[
     return found
 
 
+def losing(percent: int, count: int, seed: int) -> list[Case]:
+    """So many runs that lose this share of their answers, of every scenario in turn."""
+    chance = random.Random(seed)
+    return [
+        Case(LOSING[number % len(LOSING)], "replies", LOST, percent, chance.randrange(1_000_000))
+        for number in range(count)
+    ]
+
+
 def surveyed(matrix: Matrix) -> dict[str, Counter[str]]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return dict(zip(SCENARIOS, pool.map(matrix.survey, SCENARIOS), strict=True))
@@ -153,6 +182,7 @@ class Score:
     points: set[str] = field(default_factory=set)
     broken: list[Verdict] = field(default_factory=list)
     recovery: list[float] = field(default_factory=list)
+    lost: int = 0
 
     def add(self, verdict: Verdict) -> None:
         self.played += 1
@@ -160,6 +190,7 @@ class Score:
             self.met += 1
             self.by_action[verdict.case.action] += 1
             self.points.add(verdict.case.point)
+        self.lost += verdict.lost
         if verdict.violations:
             self.broken.append(verdict)
         if verdict.case.action == "kill" and verdict.is_met and verdict.recovery_s is not None:
@@ -168,6 +199,8 @@ class Score:
     def lines(self) -> Iterator[str]:
         actions = ", ".join(f"{self.by_action[a]} {a}" for a in ACTIONS)
         yield f"{self.played} cases, {self.met} met their point ({actions}), at {len(self.points)} points"
+        if self.lost:
+            yield f"{self.lost} answers were lost"
         yield f"{len(self.broken)} with violations"
         if self.recovery:
             median, most = statistics.median(self.recovery), max(self.recovery)
@@ -193,10 +226,19 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.fault.matrix", description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=300, help="how many cases (default %(default)s)")
     parser.add_argument("--seed", type=int, help="what chooses them; printed where it is not given")
+    parser.add_argument("--lost", type=int, metavar="PERCENT", help="lose so many answers instead")
     parser.add_argument("--name", type=Case.parse, action="append", help="play this case; may be repeated")
     parser.add_argument("--scenario", action="append", choices=sorted(SCENARIOS), help="only these")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="side by side (default %(default)s)")
     return parser.parse_args()
+
+
+def _cases(matrix: Matrix, arguments: argparse.Namespace, seed: int) -> list[Case]:
+    if arguments.lost:
+        return losing(arguments.lost, arguments.runs, seed)
+    passings = surveyed(matrix)
+    wanted = arguments.scenario or SCENARIOS
+    return chosen({name: passings[name] for name in wanted}, arguments.runs, seed)
 
 
 def main() -> int:
@@ -211,9 +253,7 @@ def main() -> int:
         cases = arguments.name
         if not cases:
             print(f"seed {seed}", flush=True)
-            passings = surveyed(matrix)
-            wanted = arguments.scenario or SCENARIOS
-            cases = chosen({name: passings[name] for name in wanted}, arguments.runs, seed)
+            cases = _cases(matrix, arguments, seed)
         score = told(matrix.play(cases, arguments.at_once))
     for line in score.lines():
         print(line)

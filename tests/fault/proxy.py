@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import random
 import socket
 import ssl
 import threading
@@ -96,6 +97,19 @@ class Rule:
             return False
         self.met += 1
         return True
+
+
+@dataclass(slots=True, kw_only=True)
+class Sometimes(Rule):
+    """Meets a share of all requests, as chance decides."""
+
+    share: float
+    chance: random.Random
+
+    def meets(self, asked: Asked) -> bool:
+        is_met = self.chance.random() < self.share
+        self.met += is_met
+        return is_met
 
 
 @dataclass(slots=True)

@@ -71,6 +71,7 @@ class Told:
     violations: Sequence[str]
     codes: Mapping[str, int]
     recovery_s: float | None
+    lost: int = 0
 
 
 def _endings(failpoint: str, normal: int) -> frozenset[int]:
@@ -196,8 +197,12 @@ class Stage:
         process.wait()
         return Counter(re.findall(r"^failpoint (\S+)$", process.ended().output, re.MULTILINE))
 
-    def play(self, failpoint: str, chance: random.Random) -> Told:
-        """Disturb a run, let the next one put it right, and judge."""
+    def play(self, failpoint: str, chance: random.Random, through: Path | None = None) -> Told:
+        """Disturb a run, let the next one put it right, and judge.
+
+        ``through``: the disturbed run's kubeconfig, where its way to the server is what disturbs it. It has
+        to end as if nothing had been.
+        """
         since, others = time.time(), self._others()
         old = self.good
         new = self._commit(self.scenario.written)
@@ -207,7 +212,7 @@ class Stage:
             zeroth = self._start("zeroth", "apply-post:kill:2")
             zeroth.wait()
             runs.append(zeroth.ended())
-        first = self._start("first", failpoint)
+        first = self._start("first", failpoint, through=through)
         is_stopped = first.wait()
         if not is_stopped:
             runs.append(first.ended(self._live()))
@@ -236,7 +241,7 @@ class Stage:
             new=new[1],
             leads_to=self._meanings(is_bad, goes_back),
             must_end={
-                "first": _endings(failpoint, normal),
+                "first": _endings(failpoint, normal) if failpoint else frozenset({normal}),
                 "next": frozenset({OK if goes_back else normal}),
                 "last": frozenset({OK}),
             },
@@ -279,11 +284,13 @@ class Stage:
         self.repo.write(FILE, text(found))
         return self.repo.commit(f"version {self.version}"), found
 
-    def _start(self, role: str, failpoint: str = "", revision: str = "HEAD") -> _Process:
+    def _start(
+        self, role: str, failpoint: str = "", revision: str = "HEAD", through: Path | None = None
+    ) -> _Process:
         arguments = ("deploy", "-e", "dev", "--revision", revision, "--allow-older", "-v")
         file = self.repo.folder.parent / f"{role}-{self.version}.out"
         more = {
-            "KUBECONFIG": str(self.world.cluster.folder / f"kubeconfig-fault-{role}"),
+            "KUBECONFIG": str(through or self.world.cluster.folder / f"kubeconfig-fault-{role}"),
             "PIPELINE_FAILPOINT": failpoint,
         }
         started = time.time()

@@ -13,7 +13,7 @@ from tests.e2e.conftest import make_repo as make_repo
 from tests.e2e.live import until
 from tests.e2e.stories import tell
 from tests.e2e.workspace import Result
-from tests.fault.faults import Again, EndAfter, Fault, Gone, Noise, Refuse, ResetBefore, Stall, Swapped
+from tests.fault.faults import Again, EndAfter, Fault, Gone, Hang, Noise, Refuse, ResetBefore, Stall, Swapped
 from tests.fault.proxy import FaultyServer
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
@@ -30,6 +30,7 @@ FAULTS: dict[str, tuple[Fault | None, dict[str, int]]] = {
     "too old, repeatedly": (TOO_OLD, {"times": 9}),
     "too old after an event": (Gone(1), {"times": 6}),
     "too old after each list": (Gone(0), {"times": 9}),
+    "a watch that never starts": (Hang(), {"times": 3}),
     "silence from the start": (Stall(0), {"times": 6}),
     "silence after an event": (Stall(1), {"times": 6}),
     "a line that is cut": (Noise(1), {"times": 6}),

@@ -17,7 +17,8 @@ from typing import Any
 ROLES = ("zeroth", "first", "next", "last")
 """The runs of a case, each with a login of its own: so the log tells them apart."""
 
-USERS: Mapping[str, Sequence[str]] = {f"fault-{role}": ("system:masters",) for role in ROLES}
+USER = "fault-"
+USERS: Mapping[str, Sequence[str]] = {f"{USER}{role}": ("system:masters",) for role in ROLES}
 _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 _QUESTIONS = frozenset({"selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews"})
 
@@ -88,7 +89,7 @@ class Request:
         if is_trial or not is_told or target.get("resource") in _QUESTIONS:
             return None
         return cls(
-            role=event["user"]["username"].removeprefix("fault-"),
+            role=event["user"]["username"].removeprefix(USER),
             verb=event["verb"],
             resource="/".join(p for p in (target.get("resource"), target.get("subresource")) if p),
             namespace=target.get("namespace", ""),
