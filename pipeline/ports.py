@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.core.access import Access
-from pipeline.model.environment import HttpCheck, TcpCheck
+from pipeline.model.environment import Environment, HttpCheck, Source, TcpCheck, Used
 from pipeline.model.events import Event
 from pipeline.model.objects import Json, Manifest, Object, ObjectRef, ResourceType
 from pipeline.model.release import Release
@@ -71,11 +71,31 @@ class Repository(Protocol):
     def read(self, revision: str, paths: Sequence[str]) -> Mapping[str, bytes]:
         """File contents from the commit's tree, never from the work tree."""
 
+    def links(self, revision: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """(file at or below ``paths``, a symbolic link on the way to it or the file that it leads to), for
+        those others that are not at or below ``paths`` themselves; what changes there changes the file."""
+
     def describe(self, revision: str) -> tuple[str, str]:
         """(author name, first line of the message)."""
 
     def name(self) -> str:
         """The repository's name: of its origin, else of its folder."""
+
+
+class Renderer(Protocol):
+    """The program that makes manifests of one kind of source. What it reads is the commit's tree."""
+
+    def version(self) -> str:
+        """The program's name and version. UnreachableError where there is none that can be used."""
+
+    def uses(self, revision: str, source: Source) -> Sequence[Used]:
+        """All of the repository that the rendering depends on, links apart; also where it will fail."""
+
+    def render(self, revision: str, source: Source, environment: Environment) -> Sequence[Manifest]:
+        """The objects of a source, in its order. Equal files, version and environment: equal objects.
+
+        InvalidError with located problems; UnreachableError where the program cannot be run.
+        """
 
 
 class WatchStream(Iterator[WatchEvent], Protocol):

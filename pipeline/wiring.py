@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import signal
@@ -21,14 +22,17 @@ from pipeline import log
 from pipeline.adapters.clock import SystemClock
 from pipeline.core.holder import holder_name
 from pipeline.model.environment import Cluster, Environment
+from pipeline.model.errors import InvalidError
 from pipeline.model.events import Event
 from pipeline.model.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from pipeline.adapters.cluster import KubeCluster
+    from pipeline.adapters.git import GitRepository
     from pipeline.adapters.github import GithubFiles
     from pipeline.adapters.github_runs import GithubRuns
     from pipeline.adapters.plans import PlanFiles
+    from pipeline.ports import Renderer
     from pipeline.run.session import Session
     from pipeline.run.workspace import Workspace
 
@@ -64,13 +68,19 @@ class App:
         from pipeline.adapters.git import GitRepository
         from pipeline.run.workspace import Workspace
 
+        repository = GitRepository(Path(self.repo))
         return Workspace(
-            repository=GitRepository(Path(self.repo)),
+            repository=repository,
             documents=lambda path, data: [
                 (d.value, d.origin, d.lines) for d in yaml.load_documents(path, data)
             ],
             manifests=yaml.load_manifests,
+            renderer=functools.cache(lambda kind: self._renderer(kind, repository)),
         )
+
+    def _renderer(self, kind: str, repository: GitRepository) -> Renderer:
+        """Who renders a kind of source: built where there is one, as few repositories have all."""
+        raise InvalidError(f"{kind} sources are not rendered by this version")
 
     def cluster(self, environment: Environment) -> KubeCluster:
         """The API server of an environment; environments of one cluster share connections."""

@@ -114,7 +114,7 @@ class GitRepository:
         Raises:
             InvalidError: a link leads out of the repository or nowhere, a path is no UTF-8.
         """
-        tree = self._tree(revision_)
+        tree = self.tree(revision_)
         problems = [
             _not_utf8(path) for path in tree.strange if _is_below(path.decode(errors="replace"), folder)
         ]
@@ -129,9 +129,29 @@ class GitRepository:
         Raises:
             InvalidError: as ``files``.
         """
-        tree = self._tree(revision_)
+        tree = self.tree(revision_)
         found = {file for path in paths for file in self.files(revision_, path)}
         return [(file, entry.oid) for file in sorted(found) if (entry := tree.file(file)) is not None]
+
+    def links(self, revision_: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """(file at or below ``paths``, link on the way to it or file that it leads to), only for others that
+        are not at or below ``paths`` themselves.
+
+        Raises:
+            InvalidError: as ``files``.
+        """
+        tree = self.tree(revision_)
+        if not tree.links:
+            return ()
+        found: dict[tuple[str, str], None] = {}
+        for path in paths:
+            for file in self.files(revision_, path):
+                passed: list[str] = []
+                passed.append(tree.resolve(file, passed))
+                for other in passed:
+                    if not any(_is_below(other, known) for known in paths):
+                        found[file, other] = None
+        return tuple(found)
 
     def read(self, revision_: str, paths: Sequence[str]) -> Mapping[str, bytes]:
         """File contents from the commit's tree, in one process.
@@ -139,7 +159,7 @@ class GitRepository:
         Raises:
             InvalidError: a file is not there, is too large or a pointer of Git LFS.
         """
-        tree = self._tree(revision_)
+        tree = self.tree(revision_)
         problems: list[Problem] = []
         entries: dict[str, Entry] = {}
         for path in paths:
@@ -195,7 +215,8 @@ class GitRepository:
             why, hint = "no such commit here", "check the spelling, or fetch it from the remote"
         return InvalidError(f"resolve revision {shown(name)}: {why}", hint=hint)
 
-    def _tree(self, commit: str) -> Tree:
+    def tree(self, commit: str) -> Tree:
+        """All entries of a commit, read once. InvalidError where it is not here."""
         tree = self._trees.get(object_id(commit))
         if tree is None:
             self._require(commit)

@@ -62,8 +62,8 @@ class Tree:
                 found.setdefault(path, [])
         return {folder: tuple(sorted(names)) for folder, names in found.items()}
 
-    def resolve(self, path: str) -> str:
-        """Where ``path`` leads once every link on the way is followed.
+    def resolve(self, path: str, passed: list[str] | None = None) -> str:
+        """Where ``path`` leads once every link on the way is followed; they are added to ``passed``.
 
         Raises:
             LinkError: a link cannot be followed within the tree.
@@ -85,6 +85,8 @@ class Tree:
             hops += 1
             if hops > _HOPS:
                 raise LinkError(here, "symlink-loop", "leads round in a circle")
+            if passed is not None:
+                passed.append(here)
             target = self.links[here]
             if target.startswith("/"):
                 raise LinkError(here, "symlink-outside", "leads out of the repository")

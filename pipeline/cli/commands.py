@@ -194,17 +194,10 @@ def _validate(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
 
 def _problems_of(workspace: Workspace, environment: Environment, revision: str, target: str) -> list[Problem]:
     """Of one environment. What was read is judged by itself, too, though the set may be refused."""
-    manifests: list[Manifest] = []
-
-    def read(path: str, content: bytes) -> Sequence[Manifest]:
-        loaded = workspace.manifests(path, content)
-        manifests.extend(loaded)
-        return loaded
-
-    problems: list[Problem] = []
+    manifests, problems = workspace.read(environment, revision, lambda *_: None)
     try:
-        rendered = replace(workspace, manifests=read).render(environment, revision, lambda *_: None)
-        problems += offline_plan(environment, rendered, revision).warnings
+        if not problems:
+            problems += offline_plan(environment, manifests, revision).warnings
     except InvalidError as error:
         problems += document.error_problems(error)
     warnings = [p for m in manifests for p in size_problems(m) if p.warning]

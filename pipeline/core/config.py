@@ -98,31 +98,40 @@ def _check_name(reading: Reading, read: dict[str, Any], path: str) -> None:
 
 
 def _sources(reading: Reading, spec: dict[str, Any], path: str) -> tuple[Source, ...]:
-    found: dict[str, Source] = {}
+    found: dict[tuple[str, str], Source] = {}
     for index, source in enumerate(spec.get("sources", ())):
-        written = (source or {}).get("manifests")
-        at: FieldPath = ("spec", "sources", index, "manifests")
-        if written is None:
+        kind = next((kind for kind in ("manifests", "kustomize") if kind in (source or {})), "")
+        if not kind:
             continue
-        folder = _within(posixpath.dirname(path), written)
+        at: FieldPath = ("spec", "sources", index, kind)
+        folder = _path(reading, at, path, source[kind], root=kind == "kustomize")
         if folder is None:
-            message = f"{written!r} is not a folder or file within the repository"
-            reading.tell(at, "outside-repository", message, "paths are relative to this file")
-        elif folder in found:
+            continue
+        if (kind, folder) in found:
             reading.tell(at, "duplicate-source", f"{folder} is a source already")
         else:
-            found[folder] = Source(kind="manifests", path=folder, origin=reading.origin(at))
+            found[kind, folder] = Source(kind=kind, path=folder, origin=reading.origin(at))
     if "sources" in spec and not spec["sources"]:
         reading.tell(("spec", "sources"), "missing-key", "spec.sources is empty", "- manifests: manifests")
     return tuple(found.values())
 
 
+def _path(reading: Reading, at: FieldPath, file: str, written: str, *, root: bool = False) -> str | None:
+    """The path from the repository's root of what ``file`` names; None, and told, where it is not within."""
+    folder = _within(posixpath.dirname(file), written)
+    if folder is None or (folder == "." and not root):
+        message = f"{written!r} is not a folder or file within the repository"
+        reading.tell(at, "outside-repository", message, "paths are relative to this file")
+        return None
+    return folder
+
+
 def _within(folder: str, written: str) -> str | None:
-    """The path from the repository's root, or None where it leaves the repository or is its root."""
+    """The path from the repository's root, which is ``.``, or None where it leaves the repository."""
     if written.startswith("/") or "\\" in written or not written.isprintable() or "://" in written:
         return None
     path = posixpath.normpath(posixpath.join(folder, written))
-    return None if path in (".", "..", "") or path.startswith(("../", "/")) else path
+    return None if path in ("..", "") or path.startswith(("../", "/")) else path
 
 
 def _check_checks(reading: Reading, spec: dict[str, Any]) -> None:

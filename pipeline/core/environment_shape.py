@@ -175,6 +175,10 @@ _ALLOW = Keys(
             shape=Many(Text(rule=_reference)),
             about="Objects, as group/Kind/namespace/name, that something else creates later.",
         ),
+        remote=Field(
+            shape=Many(Text(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", words="no host's name")),
+            about="Git hosts, over https, of which kustomizations may use repositories at a full commit id.",
+        ),
     )
 )
 

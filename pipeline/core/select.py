@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.model.environment import Environment
+from pipeline.model.environment import Environment, Used
 from pipeline.model.errors import InvalidError, Problem
 from pipeline.model.objects import Origin
 
@@ -30,11 +30,11 @@ def affected(
     changed: Sequence[FileChange] | None,
     *,
     unknown: str = "",
-    also: Mapping[str, Sequence[str]] | None = None,
+    also: Mapping[str, Sequence[Used]] | None = None,
 ) -> dict[str, Selection]:
     """``selection`` of each environment, by name, where all have the same base.
 
-    ``also`` holds by environment what its sources use outside their own folders.
+    ``also`` holds by environment what its sources use.
     """
     return {
         environment.name: selection(
@@ -49,12 +49,13 @@ def selection(
     changed: Sequence[FileChange] | None,
     *,
     unknown: str = "",
-    also: Sequence[str] = (),
+    also: Sequence[Used] = (),
 ) -> Selection:
     """Whether files changed that the environment depends on: its own file, its sources, and ``also``.
 
-    ``changed`` is None where the base is not known: then the environment is affected, never passed
-    over, and ``unknown`` is the sentence that says why.
+    Of plain manifests the whole source counts, of what is rendered only what ``also`` names: a folder that
+    holds a kustomization may hold much else. ``changed`` is None where the base is not known: then the
+    environment is affected, never passed over, and ``unknown`` is the sentence that says why.
     """
     name = environment.name
     if changed is None:
@@ -63,8 +64,8 @@ def selection(
             because=(unknown or f"it is not known what {name} runs, so everything counts as changed",),
         )
     roles = [(environment.path, f"configures {name}")]
-    roles += [(source.path, f"is a source of {name}") for source in environment.sources]
-    roles += [(path, f"is used by a source of {name}") for path in also]
+    roles += [(s.path, f"is a source of {name}") for s in environment.sources if s.kind == "manifests"]
+    roles += [(used.path, f"is used by {name}: {' ← '.join(used.chain)}") for used in also]
     found = [(file, role) for file in sorted(changed) if (role := _role(file[0], roles))]
     sentences = [f"{path} was {change}, and {role}" for (path, change), role in found]
     if len(sentences) > _TOLD:

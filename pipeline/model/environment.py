@@ -33,12 +33,37 @@ Cluster = EksCluster | KubeconfigCluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HelmChart:
+    """How a chart is rendered. ``values`` are files, as paths within the repository; the last one wins.
+
+    An empty ``namespace`` is the environment's.
+    """
+
+    release: str
+    namespace: str = ""
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where manifests come from. ``path`` is relative to the repository's root, as git writes it."""
+    """Where manifests come from. ``path`` is relative to the repository's root, as git writes it:
+    a file or folder of manifests, the folder of a kustomization, a chart."""
 
     kind: str  # manifests | kustomize | helm
     path: str
     origin: Origin
+    helm: HelmChart | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A file or folder that the rendering of a source depends on; it need not exist: it may be added.
+
+    ``chain`` leads there: the source, what it uses, what that uses, …, the path itself.
+    """
+
+    path: str
+    chain: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,13 +171,14 @@ class Allow:
     """What manifests may touch beyond namespaced objects of the environment's own namespace.
 
     ``cluster_scoped`` holds ``Kind``, ``Kind.group`` or ``*``; ``missing`` holds written object
-    references that something else creates later.
+    references that something else creates later; ``remote`` the hosts of what sources may fetch.
     """
 
     cluster_scoped: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
     conflicts: str = "refuse"  # or take
     missing: tuple[str, ...] = ()
+    remote: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

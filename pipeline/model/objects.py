@@ -82,13 +82,14 @@ class Manifest:
     """One object as the repository wants it.
 
     ``lines`` gives the line of every field, so that a cause can point at the image that could not
-    be pulled rather than at the file.
+    be pulled rather than at the file; ``elsewhere`` has the fields that another file has set.
     """
 
     ref: ObjectRef
     body: Object
     origin: Origin
     lines: Mapping[FieldPath, int] = field(default_factory=dict, repr=False, compare=False)
+    elsewhere: Mapping[FieldPath, Origin] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def api_version(self) -> str:
@@ -97,6 +98,9 @@ class Manifest:
     def origin_of(self, path: FieldPath) -> Origin:
         """Where the field stands; the nearest enclosing field where it is not written itself."""
         for end in range(len(path), 0, -1):
+            place = self.elsewhere.get(path[:end]) if self.elsewhere else None
+            if place is not None:
+                return place
             line = self.lines.get(path[:end])
             if line is not None:
                 return Origin(self.origin.path, line)

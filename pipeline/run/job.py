@@ -186,7 +186,15 @@ def compare(
         return EnvironmentChanges(
             name=environment.name, base="", revision=revision, affected=True, because=(why,)
         )
-    selection = select.affected([environment], repository.changed(start, revision))[environment.name]
+    try:
+        # A file that was used at the base counts, too, though it may be used no more.
+        also = workspace.uses(environment, revision, start)
+    except InvalidError as error:
+        why = f"what {environment.name} depends on cannot be read: {(error.problems or (error,))[0]}"
+        return EnvironmentChanges(
+            name=environment.name, base=start, revision=revision, affected=True, because=(why,)
+        )
+    selection = select.selection(environment, repository.changed(start, revision), also=also)
     return EnvironmentChanges(
         name=environment.name,
         base=start,
@@ -200,11 +208,11 @@ def compare(
 def with_objects(
     workspace: Workspace, environment: Environment, changes: EnvironmentChanges
 ) -> EnvironmentChanges:
-    """``changes`` with the objects that are written in the changed files; none where they cannot be read."""
+    """``changes`` with the objects that the changed files make; none where they cannot be read."""
     paths = {path for path, change in changes.files if change != "deleted"}
     try:
         if changes.base:
-            manifests = workspace.written_in(environment, changes.revision, paths)
+            manifests = workspace.touched(environment, changes.revision, changes.base, paths)
         else:
             manifests = workspace.render(environment, changes.revision, lambda *_: None)
     except InvalidError:

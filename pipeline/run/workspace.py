@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from pipeline import __version__
 from pipeline.core import config, validate
-from pipeline.model.environment import Environment, Source
+from pipeline.model.environment import Environment, Source, Used
 from pipeline.model.errors import InvalidError, Problem
 from pipeline.model.objects import FieldPath, Json, Manifest, Origin, digest
-from pipeline.ports import Repository
+from pipeline.ports import Renderer, Repository
 
 FOLDER = "environments"
 FILE = "environment.yaml"
+
+_KEPT = 8
+"""Renderings that are kept: those of one commit and its base, of a few sources."""
 
 Parsed = tuple[Json, Origin, Mapping[FieldPath, int]]
 Documents = Callable[[str, bytes], Sequence[Parsed]]
@@ -25,11 +28,16 @@ Scope = Callable[[str, str], bool | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """``documents`` and ``manifests`` read a file's content; both raise InvalidError."""
+    """``documents`` and ``manifests`` read a file's content; both raise InvalidError.
+
+    ``renderer`` gives the one for a kind of source; it is asked only where there is such a source.
+    """
 
     repository: Repository
     documents: Documents
     manifests: Manifests
+    renderer: Callable[[str], Renderer]
+    _rendered: dict[tuple[object, ...], tuple[Manifest, ...]] = field(default_factory=dict)
 
     def environments(self, revision: str) -> tuple[Environment, ...]:
         """All environments of a commit, by name.
@@ -73,14 +81,37 @@ class Workspace:
         raise InvalidError(f"no environment {name!r} in {revision[:12]}: {known}", hint=hint)
 
     def inputs(self, environment: Environment, revision: str) -> str:
-        """A digest of all that rendering depends on: this program, the environment's file, its sources.
+        """A digest of all that rendering depends on: this program and those that render, the environment's
+        file, its sources and what they use.
 
         Raises:
             InvalidError: as ``render``.
         """
-        paths = [environment.path, *(source.path for source in environment.sources)]
-        files = self.repository.fingerprint(revision, paths)
-        return digest([__version__, environment.application, environment.path, *map(list, files)])
+        used = [environment.path, *(u.path for s in environment.sources for u in self._uses(s, revision))]
+        files = self.repository.fingerprint(revision, used)
+        kinds = sorted({source.kind for source in environment.sources} - {"manifests"})
+        versions = [self.renderer(kind).version() for kind in kinds]
+        told = [__version__, *versions, environment.application, environment.path]
+        return digest([*told, *map(list, files)])
+
+    def uses(self, environment: Environment, *revisions: str) -> tuple[Used, ...]:
+        """All files that the environment's sources depend on at any of these commits, but for those that
+        lie in a source of plain manifests.
+
+        Raises:
+            InvalidError: it cannot be known.
+        """
+        found: dict[str, Used] = {}
+        for revision in revisions:
+            for source in environment.sources:
+                used = self._uses(source, revision)
+                chains = {one.path: one.chain for one in used}
+                for one in used if source.kind != "manifests" else ():
+                    found.setdefault(one.path, one)
+                for file, other in self.repository.links(revision, list(chains)):
+                    chain = chains.get(file, (source.path, file))
+                    found.setdefault(other, Used(other, (*chain, other)))
+        return tuple(found.values())
 
     def render(self, environment: Environment, revision: str, scope: Scope) -> tuple[Manifest, ...]:
         """The manifests of an environment, validated offline, in the order of files and documents.
@@ -88,57 +119,108 @@ class Workspace:
         Raises:
             InvalidError: with every problem of every file.
         """
-        found, problems = self._read(environment, revision)
-        manifests = validate.with_namespaces(found, environment, scope)
-        if not problems or manifests:
-            problems += [p for p in validate.check(manifests, environment) if not p.warning]
+        manifests, problems = self.read(environment, revision, scope)
         if problems:
             noun = "problem" if len(problems) == 1 else "problems"
             raise InvalidError(
                 f"{environment.name}: {len(problems)} {noun} in its manifests, nothing was written",
                 problems=problems,
             )
-        return tuple(manifests)
+        return manifests
 
-    def written_in(
-        self, environment: Environment, revision: str, paths: Collection[str]
+    def read(
+        self, environment: Environment, revision: str, scope: Scope
+    ) -> tuple[tuple[Manifest, ...], list[Problem]]:
+        """The manifests that can be read, and what is wrong with them and the others."""
+        found, problems = self._read(environment, revision)
+        manifests = validate.with_namespaces(found, environment, scope)
+        if not problems or manifests:
+            problems += [p for p in validate.check(manifests, environment) if not p.warning]
+        return tuple(manifests), problems
+
+    def touched(
+        self, environment: Environment, revision: str, base: str, paths: Collection[str]
     ) -> tuple[Manifest, ...]:
-        """The manifests of an environment that stand in these files; the rest is not even read.
+        """The manifests of an environment that these changes made: those written in ``paths``, of which the
+        rest is not even read, and those rendered otherwise than at ``base``.
 
         Raises:
             InvalidError: with every problem of these files.
         """
-        found, problems = self._read(environment, revision, paths)
+        found: list[Manifest] = []
+        problems: list[Problem] = []
+        for source in environment.sources:
+            try:
+                if source.kind == "manifests":
+                    written = [p for p in sorted(paths) if _is_below(p, source.path) and _is_manifest(p)]
+                    found += self._load(written, revision, problems)
+                else:
+                    found += self._rendered_otherwise(source, environment, revision, base)
+            except InvalidError as error:
+                problems += _problems_of(error, source)
         if problems:
             raise InvalidError(f"{environment.name}: {len(problems)} problems", problems=problems)
         return tuple(validate.with_namespaces(found, environment, lambda *_: None))
 
-    def _read(
-        self, environment: Environment, revision: str, only: Collection[str] | None = None
-    ) -> tuple[list[Manifest], list[Problem]]:
+    def _rendered_otherwise(
+        self, source: Source, environment: Environment, revision: str, base: str
+    ) -> list[Manifest]:
+        now = self._render(source, environment, revision)
+        try:
+            then = {m.ref: m.body for m in self._render(source, environment, base)}
+        except InvalidError:
+            then = {}
+        return [manifest for manifest in now if then.get(manifest.ref) != manifest.body]
+
+    def _read(self, environment: Environment, revision: str) -> tuple[list[Manifest], list[Problem]]:
         manifests: list[Manifest] = []
         problems: list[Problem] = []
         for source in environment.sources:
-            if only is not None:
-                paths = [p for p in sorted(only) if _is_below(p, source.path) and _is_manifest(p)]
-                if not paths:
-                    continue
-            else:
-                paths = self._paths(source, revision)
-            if not paths:
+            try:
+                if source.kind == "manifests":
+                    paths = [p for p in self.repository.files(revision, source.path) if _is_manifest(p)]
+                    found: Sequence[Manifest] = self._load(paths, revision, problems)
+                    empty = not paths
+                else:
+                    found = self._render(source, environment, revision)
+                    empty = not found
+            except InvalidError as error:
+                problems += _problems_of(error, source)
+                continue
+            manifests += found
+            if empty:
                 problems.append(_empty(source))
-            contents = self.repository.read(revision, paths)
-            for path in paths:
-                try:
-                    manifests += self.manifests(path, contents[path])
-                except InvalidError as error:
-                    problems += error.problems or [
-                        Problem(code="invalid", message=error.message, hint=error.hint, origin=Origin(path))
-                    ]
         return manifests, problems
 
-    def _paths(self, source: Source, revision: str) -> list[str]:
-        return [p for p in self.repository.files(revision, source.path) if _is_manifest(p)]
+    def _load(self, paths: Sequence[str], revision: str, problems: list[Problem]) -> list[Manifest]:
+        """The manifests of files; what is wrong is added to ``problems``."""
+        manifests: list[Manifest] = []
+        contents = self.repository.read(revision, paths) if paths else {}
+        for path in paths:
+            try:
+                manifests += self.manifests(path, contents[path])
+            except InvalidError as error:
+                problems += error.problems or [
+                    Problem(code="invalid", message=error.message, hint=error.hint, origin=Origin(path))
+                ]
+        return manifests
+
+    def _render(self, source: Source, environment: Environment, revision: str) -> tuple[Manifest, ...]:
+        """Once for equal files, program and environment."""
+        renderer = self.renderer(source.kind)
+        used = [used.path for used in renderer.uses(revision, source)]
+        files = tuple(self.repository.fingerprint(revision, used))
+        key = (source, environment, renderer.version(), files)
+        if key not in self._rendered:
+            while len(self._rendered) >= _KEPT:
+                self._rendered.pop(next(iter(self._rendered)))
+            self._rendered[key] = tuple(renderer.render(revision, source, environment))
+        return self._rendered[key]
+
+    def _uses(self, source: Source, revision: str) -> Sequence[Used]:
+        if source.kind == "manifests":
+            return [Used(source.path, (source.path,))]
+        return self.renderer(source.kind).uses(revision, source)
 
     def _environment(self, path: str, content: bytes) -> Environment:
         documents = self.documents(path, content)
@@ -167,7 +249,20 @@ def _is_environment_file(path: str) -> bool:
     return len(parts) == 3 and parts[0] == FOLDER and parts[2] == FILE
 
 
+def _problems_of(error: InvalidError, source: Source) -> Sequence[Problem]:
+    return error.problems or [
+        Problem(code="invalid", message=error.message, hint=error.hint, origin=source.origin)
+    ]
+
+
 def _empty(source: Source) -> Problem:
+    if source.kind != "manifests":
+        return Problem(
+            code="empty-source",
+            message=f"{source.kind} makes no objects of {source.path}",
+            hint="correct it, or remove the source",
+            origin=source.origin,
+        )
     return Problem(
         code="empty-source",
         message=f"no manifests in {source.path}",

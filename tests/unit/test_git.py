@@ -605,6 +605,13 @@ def test_a_repository_of_another_owner_is_read_where_it_was_named(
     assert "-C" in caught.value.hint
 
 
+def test_nothing_but_two_wrappers_starts_programs() -> None:
+    package = Path(git_command.__file__).parents[1]
+    word = re.compile(r"\bsubprocess\b|os\.(system|popen|spawn|exec|posix_spawn)|\bpty\.|shell=True")
+    starting = {path.name for path in package.rglob("*.py") if word.search(path.read_text())}
+    assert starting == {"git_command.py", "child.py"}
+
+
 def test_nothing_but_the_wrapper_runs_git() -> None:
     package = Path(git_command.__file__).parents[1]
     for path in package.rglob("*.py"):
