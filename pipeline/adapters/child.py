@@ -14,6 +14,7 @@ import selectors
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -60,8 +61,12 @@ def run(
     environ: Mapping[str, str] | None = None,
     limits: Limits | None = None,
     stopped: Callable[[], bool] = never,
+    stdin: bytes = b"",
+    alone: bool = True,
 ) -> Ended:
     """Run a program in ``folder`` to its end. ``argv[0]`` is a path; ``environ`` comes on top of very little.
+
+    ``alone``: without a network. The others have one: for a key that a cloud's service holds.
 
     Raises:
         UnreachableError: it cannot be started.
@@ -70,16 +75,20 @@ def run(
     """
     limits = limits or Limits()
     name = Path(argv[0]).name
+    variables = {**_environment(folder), **(environ or {})}
+    if not alone:
+        variables = {key: value for key, value in variables.items() if value != _DEAD_PROXY}
     try:
-        process = subprocess.Popen(  # noqa: S603 - a list of arguments, the first one found by us
-            [*_isolation(), *argv],
-            cwd=folder,
-            env={**_environment(folder), **(environ or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        with _input(stdin) as given:
+            process = subprocess.Popen(  # noqa: S603 - a list of arguments, the first one found by us
+                [*(_isolation() if alone else ()), *argv],
+                cwd=folder,
+                env=variables,
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
     except OSError as error:
         raise UnreachableError(f"run {name}: {error.strerror or error}") from error
     try:
@@ -87,6 +96,15 @@ def run(
         return _converse(process, name, limits, stopped)
     finally:
         _end(process)
+
+
+def _input(stdin: bytes) -> IO[bytes]:
+    """A file without a name, in memory where the system has such: nobody has to feed it, no disk sees it."""
+    memory = getattr(os, "memfd_create", None)
+    file: IO[bytes] = os.fdopen(memory("stdin"), "w+b") if memory else tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    file.write(stdin)
+    file.seek(0)
+    return file
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,14 +22,23 @@ def private_folder(repository: GitRepository, revision: str, paths: Iterable[str
     tree = repository.tree(revision)
     files = sorted({file for path in paths for file in repository.files(revision, path)})
     contents = repository.read(revision, files)
-    with tempfile.TemporaryDirectory(prefix="pipeline-", ignore_cleanup_errors=True) as name:
-        root = Path(name).resolve()
+    with folder_of({}) as root:
         for file in files:
             passed: list[str] = []
             real = tree.resolve(file, passed)
             for link in passed:
                 _link(root / link, tree.links[link])
             _write(root / real, contents[file])
+        yield root
+
+
+@contextmanager
+def folder_of(contents: Mapping[str, bytes]) -> Iterator[Path]:
+    """Contents at their paths, which must not lead out of it, in a folder that only this user can enter."""
+    with tempfile.TemporaryDirectory(prefix="pipeline-", ignore_cleanup_errors=True) as name:
+        root = Path(name).resolve()
+        for path, content in contents.items():
+            _write(root / path, content)
         yield root
 
 
