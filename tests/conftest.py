@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import tools
 from tests.cluster.build import cluster_binary
 from tests.cluster.local import LocalCluster
 from tests.e2e.audit import Audit
@@ -22,10 +23,16 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build the cluster before the first test, whose time limit knows nothing of it."""
-    wanted = any("cluster" in getattr(item, "fixturenames", ()) for item in session.items)
-    if wanted and not session.config.option.collectonly:
+    """Build what tests ask for before the first one, whose time limit knows nothing of it."""
+    if session.config.option.collectonly:
+        return
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if "cluster" in wanted:
         cluster_binary()
+    for fixture, programs in tools.FIXTURES.items():
+        if fixture in wanted:
+            for program in programs:
+                tools.path(program)
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +55,9 @@ def namespace(cluster: LocalCluster) -> Iterator[str]:
     cluster.create_namespace(name)
     yield name
     cluster.api.call("DELETE", f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture(scope="session")
+def helm() -> str:
+    """Helm, which was built before the first test where it was missing."""
+    return tools.path(tools.HELM)

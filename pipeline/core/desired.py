@@ -22,10 +22,10 @@ def body_of(manifest: Manifest, environment: Environment) -> Object:
     owner = {APPLICATION_LABEL: environment.application, ENVIRONMENT_LABEL: environment.name}
     owned = {**meta, "labels": {**(labels if isinstance(labels, dict) else {}), **owner}}
     body = {**manifest.body, "metadata": owned}
-    return _encoded(body) if manifest.ref.group_kind == ("", "Secret") else body
+    return encoded(body) if manifest.ref.group_kind == ("", "Secret") else body
 
 
-def _encoded(secret: Object) -> Object:
+def encoded(secret: Object) -> Object:
     """The Secret with ``stringData`` moved into ``data``, as the server does.
 
     It is never stored, so whoever owns it owns nothing: its keys could neither be taken away again nor put

@@ -36,12 +36,15 @@ Cluster = EksCluster | KubeconfigCluster
 class HelmChart:
     """How a chart is rendered. ``values`` are files, as paths within the repository; the last one wins.
 
-    An empty ``namespace`` is the environment's.
+    An empty ``namespace`` is the environment's. ``kube_version`` and ``api_versions`` are what templates are
+    told of the cluster; empty where none is at hand.
     """
 
     release: str
     namespace: str = ""
     values: tuple[str, ...] = ()
+    kube_version: str = ""
+    api_versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,7 +82,8 @@ class Manifest:
     """One object as the repository wants it.
 
     ``lines`` gives the line of every field, so that a cause can point at the image that could not
-    be pulled rather than at the file; ``elsewhere`` has the fields that another file has set.
+    be pulled rather than at the file; ``elsewhere`` has the fields that another file has set. ``generated``
+    are those that a chart makes up at each rendering.
     """
 
     ref: ObjectRef
@@ -90,6 +91,7 @@ class Manifest:
     origin: Origin
     lines: Mapping[FieldPath, int] = field(default_factory=dict, repr=False, compare=False)
     elsewhere: Mapping[FieldPath, Origin] = field(default_factory=dict, repr=False, compare=False)
+    generated: tuple[FieldPath, ...] = ()
 
     @property
     def api_version(self) -> str:

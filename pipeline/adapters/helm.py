@@ -1,0 +1,281 @@
+"""Helm charts, rendered by Helm itself: ``helm template`` in a private folder, with nothing of the machine's.
+
+What Helm would do beyond making text of files is taken away from it: no plugin, no repository, no registry
+login, no post-renderer, no ``--set``, no cluster (``lookup`` finds nothing), no name look-up, no network.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+import posixpath
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from pipeline.adapters import chart_files, child, yaml
+from pipeline.adapters.chart_files import ChartFiles
+from pipeline.adapters.git import GitRepository
+from pipeline.adapters.private_folder import folder_of
+from pipeline.core import charts, generated, helm_errors, template_lines
+from pipeline.core.schema import kind_of
+from pipeline.model.environment import Environment, HelmChart, Source, Used
+from pipeline.model.errors import InvalidError, Problem, UnreachableError
+from pipeline.model.objects import FieldPath, Manifest, Origin
+
+VARIABLE: Final = "PIPELINE_HELM"
+_MAJOR: Final = 4
+_LIMITS: Final = child.Limits(seconds=60, memory_bytes=1024 * child.MIB, output_bytes=64 * child.MIB)
+_VERSION: Final = re.compile(r"v(\d+)\.\d+\S*")
+_HINT: Final = f"install Helm {_MAJOR}, helm.sh/docs/intro/install, or name it with {VARIABLE}"
+
+Lines = Mapping[FieldPath, int]
+Reveal = Callable[[str, bytes], bytes]
+"""(path, content) → the content in clear text, where it is encrypted."""
+
+
+@dataclass(frozen=True)
+class HelmRenderer:
+    """``ports.Renderer`` for charts. ``program`` is Helm's path; empty: found when it is first needed."""
+
+    repository: GitRepository
+    program: str = ""
+    stopped: Callable[[], bool] = child.never
+
+    def version(self) -> str:
+        return f"helm {self._found[1]}"
+
+    def uses(self, revision: str, source: Source) -> Sequence[Used]:
+        """The chart, its values files, and the charts elsewhere that it names as its parts."""
+        chart = _chart(source)
+        found = chart_files.gather(self.repository, revision, source.path, source.origin)
+        used = [Used(source.path, (source.path,))]
+        used += [Used(path, (source.path, path)) for path in chart.values]
+        used += [Used(chain[-1], chain) for chain in found.local]
+        return used
+
+    def render(self, revision: str, source: Source, environment: Environment) -> Sequence[Manifest]:
+        values, problems = self._values(revision, source)
+        try:
+            files = chart_files.read(self.repository, revision, source.path, source.origin)
+        except InvalidError as error:
+            raise _refused(source, [*error.problems, *problems]) from error
+        if problems:
+            raise _refused(source, problems)
+        work = _Work(self, source, environment, files, values)
+        manifests = work.manifests()
+        texts = [*files.texts(), *(v.text for v in values)]
+        if any(charts.is_random(text) for text in texts):
+            return generated.marked(manifests, work.manifests())
+        return manifests
+
+    def _values(self, revision: str, source: Source) -> tuple[list[_Values], list[Problem]]:
+        chart = _chart(source)
+        found: list[_Values] = []
+        problems: list[Problem] = []
+        for path in chart.values:
+            try:
+                if not self.repository.files(revision, path):
+                    message = f"there is no values file {path}"
+                    raise InvalidError(
+                        message, hint="correct the path: it is relative to the environment's file"
+                    )
+                found.append(_read_values(path, self.repository.read(revision, [path])[path]))
+            except InvalidError as error:
+                problems += error.problems or [
+                    Problem(
+                        code="values-missing", message=error.message, hint=error.hint, origin=source.origin
+                    )
+                ]
+        return found, problems
+
+    @cached_property
+    def _found(self) -> tuple[str, str]:
+        """(path, version) of Helm. UnreachableError where there is none, or not of this major version."""
+        named = self.program or os.environ.get(VARIABLE, "")
+        path = shutil.which(named or "helm")
+        if path is None:
+            what = (
+                f"{VARIABLE} names {named}, which is no program" if named else "there is no helm on the PATH"
+            )
+            raise UnreachableError(f"render with Helm: {what}", hint=_HINT)
+        with folder_of({}) as folder:
+            ended = child.run([path, "version", "--short"], folder=folder, environ=_environ(folder))
+        match = _VERSION.search(ended.output.decode(errors="replace"))
+        if ended.code or match is None:
+            raise UnreachableError(f"render with Helm: {path} does not tell its version", hint=_HINT)
+        if int(match[1]) != _MAJOR:
+            raise UnreachableError(
+                f"render with Helm: {path} is {match[0]}, not version {_MAJOR}", hint=_HINT
+            )
+        return path, match[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """A values file: its documents, which Helm merges, and where each value stands."""
+
+    path: str
+    documents: tuple[object, ...]
+    lines: Lines
+    text: str
+
+
+def _read_values(path: str, content: bytes) -> _Values:
+    documents = yaml.load_documents(path, content)
+    lines: dict[FieldPath, int] = {}
+    for document in documents:
+        if not isinstance(document.value, dict):
+            problem = Problem(
+                code="values-malformed",
+                message=f"{kind_of(document.value)}, values are a mapping",
+                origin=document.origin,
+                hint="write key: value",
+            )
+            raise InvalidError(f"read {path}: {problem}", problems=[problem])
+        lines |= document.lines
+    return _Values(path, tuple(d.value for d in documents), lines, content.decode(errors="replace"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One rendering of one chart."""
+
+    renderer: HelmRenderer
+    source: Source
+    environment: Environment
+    files: ChartFiles
+    values: Sequence[_Values]
+
+    def manifests(self) -> list[Manifest]:
+        output = self._run()
+        places = _Places(self.files, template_lines.sources(output))
+        try:
+            found = yaml.load_manifests(self.source.path, output.encode())
+        except InvalidError as error:
+            raise _refused(self.source, [places.problem(p) for p in error.problems]) from error
+        return [places.manifest(manifest) for manifest in found]
+
+    def _run(self) -> str:
+        """What Helm prints. Its values come by a pipe, so that no clear text is on a disk."""
+        root = "chart.tgz" if self.files.is_archive else "chart"
+        laid = {
+            posixpath.join("" if self.files.is_archive else root, n): c for n, c in self.files.laid.items()
+        }
+        if self.files.is_archive:
+            laid = {root: next(iter(laid.values()))}
+        values = yaml.dump([d for v in self.values for d in v.documents]) if self.values else ""
+        with folder_of(laid) as folder:
+            program, _ = self.renderer._found
+            ended = child.run(
+                [program, *self._arguments(str(folder / root))],
+                folder=folder,
+                environ=_environ(folder),
+                stdin=values.encode(),
+                limits=_LIMITS,
+                stopped=self.renderer.stopped,
+            )
+            told = ended.errors.replace(f"{folder}/", "")
+        if ended.code:
+            raise _refused(self.source, self._problems(ended.code, told))
+        return ended.output.decode(errors="replace")
+
+    def _arguments(self, path: str) -> list[str]:
+        chart = _chart(self.source)
+        namespace = chart.namespace or self.environment.namespace
+        versions = ("--api-versions", ",".join(chart.api_versions)) if chart.api_versions else ()
+        return [
+            *("template", chart.release, path, "--namespace", namespace),
+            *("--kube-version", chart.kube_version or charts.KUBE_VERSION, *versions),
+            "--include-crds",
+            *(("--values", "-") if self.values else ()),
+        ]
+
+    def _problems(self, code: int, told: str) -> Sequence[Problem]:
+        if code < 0 or "out of memory" in told or "cannot allocate memory" in told:
+            limit = f"{_LIMITS.memory_bytes // child.MIB} MiB"
+            message = f"helm: rendering {self.source.path} takes more than {limit} of memory"
+            return [Problem(code="helm-failed", message=message, origin=self.source.origin)]
+        archived = self.files.is_archive
+        context = helm_errors.Context(
+            name=next((c.name for c in self.files.charts if not c.folder), ""),
+            chart=Origin(self.files.chart_file),
+            place=lambda template: part.path if (part := self.files.part(template)) else None,
+            values=[(v.path, v.lines) for v in self.values],
+            fallback="" if archived else posixpath.join(self.source.path, "values.yaml"),
+        )
+        return helm_errors.problems_of(told, context)
+
+
+class _Places:
+    """From lines of Helm's output to files and lines of the chart."""
+
+    def __init__(self, files: ChartFiles, sources: Sequence[tuple[int, str]]) -> None:
+        self._files = files
+        self._starts = [line for line, _ in sources]
+        self._templates = [template for _, template in sources]
+        self._chunks: dict[str, list[template_lines.Chunk]] = {}
+
+    def manifest(self, manifest: Manifest) -> Manifest:
+        """The same with its origin, and those of the fields that can be found in the template."""
+        template, offset = self._at(manifest.origin.line)
+        part = self._files.part(template)
+        if part is None:
+            return replace(manifest, origin=Origin(self._files.chart_file), lines={})
+        if part.archived:
+            return replace(manifest, origin=Origin(part.path), lines={})
+        if _is_verbatim(template):
+            lines = {path: line - offset for path, line in manifest.lines.items()}
+            return replace(manifest, origin=Origin(part.path, manifest.origin.line - offset), lines=lines)
+        if template not in self._chunks:
+            self._chunks[template] = template_lines.chunks(part.content.decode(errors="replace"))
+        chunk = template_lines.chunk_of(self._chunks[template], manifest.body)
+        if chunk is None:
+            return replace(manifest, origin=Origin(part.path), lines={})
+        lines = template_lines.lines_of(chunk, list(manifest.lines))
+        return replace(manifest, origin=Origin(part.path, chunk.line), lines=lines)
+
+    def problem(self, problem: Problem) -> Problem:
+        """A problem with the output, told of the template that printed it."""
+        line = problem.origin.line if problem.origin else 1
+        template, offset = self._at(line)
+        part = self._files.part(template)
+        if part is None:
+            return replace(problem, origin=Origin(self._files.chart_file))
+        if _is_verbatim(template) and not part.archived:
+            return replace(problem, origin=Origin(part.path, line - offset))
+        message = f"{problem.message} (in line {line - offset} of what it prints)"
+        return replace(problem, origin=Origin(part.path), message=message)
+
+    def _at(self, line: int) -> tuple[str, int]:
+        """(template, the line of the output before its first) that a line of the output came from."""
+        index = bisect.bisect_right(self._starts, line) - 1
+        return (self._templates[index], self._starts[index]) if index >= 0 else ("", 0)
+
+
+def _is_verbatim(template: str) -> bool:
+    """Whether Helm prints the file as it is: definitions in ``crds/`` are no templates."""
+    parts = template.split("/")
+    return "crds" in parts and "templates" not in parts
+
+
+def _environ(folder: Path) -> dict[str, str]:
+    """Homes that are not there, so that no plugin, repository or login is found; no kubeconfig."""
+    nowhere = str(folder / "nowhere")
+    homes = ("CACHE_HOME", "CONFIG_HOME", "DATA_HOME", "PLUGINS", "REGISTRY_CONFIG", "CONTENT_CACHE")
+    repositories = ("REPOSITORY_CACHE", "REPOSITORY_CONFIG")
+    named = {f"HELM_{name}": f"{nowhere}/{name.lower()}" for name in (*homes, *repositories)}
+    return {**named, "HELM_COLOR": "never", "KUBECONFIG": os.devnull}
+
+
+def _chart(source: Source) -> HelmChart:
+    assert source.helm is not None  # noqa: S101 - sources of this kind have one
+    return source.helm
+
+
+def _refused(source: Source, problems: Sequence[Problem]) -> InvalidError:
+    return InvalidError(f"render the chart {source.path}: {problems[0]}", problems=problems)
