@@ -129,6 +129,9 @@ class Cluster(Protocol):
     def refresh(self) -> None:
         """Forget what discovery said: a CRD was applied."""
 
+    def api_versions(self) -> Sequence[str]:
+        """``group/version`` and ``group/version/Kind`` of all that is served, sorted."""
+
     def namespaced_kinds(self) -> Sequence[ResourceType]:
         """Every kind that can be listed in a namespace, once. ApiError where the server does not tell all."""
 

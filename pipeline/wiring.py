@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.adapters.github import GithubFiles
     from pipeline.adapters.github_runs import GithubRuns
     from pipeline.adapters.plans import PlanFiles
+    from pipeline.adapters.sops import Sops
     from pipeline.ports import Renderer
     from pipeline.run.session import Session
     from pipeline.run.workspace import Workspace
@@ -74,13 +75,23 @@ class App:
             documents=lambda path, data: [
                 (d.value, d.origin, d.lines) for d in yaml.load_documents(path, data)
             ],
-            manifests=yaml.load_manifests,
+            manifests=self._sops().manifests,
             renderer=functools.cache(lambda kind: self._renderer(kind, repository)),
         )
 
     def _renderer(self, kind: str, repository: GitRepository) -> Renderer:
         """Who renders a kind of source: built where there is one, as few repositories have all."""
+        if kind == "helm":
+            from pipeline.adapters.helm import HelmRenderer
+
+            return HelmRenderer(repository, read=self._sops().documents, stopped=self.stop.is_set)
         raise InvalidError(f"{kind} sources are not rendered by this version")
+
+    def _sops(self) -> Sops:
+        """Who reads files that may be encrypted; their clear text is shown nowhere."""
+        from pipeline.adapters.sops import Sops
+
+        return Sops(log.redact, stopped=self.stop.is_set)
 
     def cluster(self, environment: Environment) -> KubeCluster:
         """The API server of an environment; environments of one cluster share connections."""

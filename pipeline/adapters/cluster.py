@@ -103,6 +103,9 @@ class KubeCluster:
     def refresh(self) -> None:
         self._discovery.refresh()
 
+    def api_versions(self) -> Sequence[str]:
+        return self._discovery.versions()
+
     def namespaced_kinds(self) -> Sequence[ResourceType]:
         return self._discovery.namespaced()
 

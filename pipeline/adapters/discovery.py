@@ -74,6 +74,19 @@ class Discovery:
                 kinds.setdefault((resource.group, resource.kind), resource)
         return tuple(kinds.values())
 
+    def versions(self) -> tuple[str, ...]:
+        """``group/version`` and ``group/version/Kind`` of all that is served, sorted.
+
+        A group whose own server does not answer is named all the same. Servers that are older than aggregated
+        discovery name no kinds.
+        """
+        found: set[str] = set()
+        for root in ("/api", "/apis"):
+            document = self._http.json(_everything(root))
+            found |= set(named_versions(document))
+            found |= {f"{r.api_version}/{r.kind}" for r in aggregated(document)}
+        return tuple(sorted(found))
+
     def _ask_all(self, api_version: str) -> None:
         root = "/apis" if "/" in api_version else "/api"
         if root in self._asked:
@@ -113,6 +126,17 @@ def _missing(document: Any) -> str:
         if version.get("freshness") == "Stale"
     ]
     return f"{', '.join(stale)} did not answer" if stale else ""
+
+
+def named_versions(document: Any) -> Iterator[str]:
+    """``group/version`` of what an answer names, in each of its forms."""
+    for group in document.get("items") or []:
+        name = group.get("metadata", {}).get("name") or ""
+        yield from (f"{name}/{v['version']}" if name else v["version"] for v in group.get("versions") or [])
+    for group in document.get("groups") or []:  # APIGroupList
+        yield from (version["groupVersion"] for version in group.get("versions") or [])
+    if document.get("kind") == "APIVersions":
+        yield from document.get("versions") or []
 
 
 def aggregated(document: Any, *, listable: bool = False) -> Iterator[ResourceType]:

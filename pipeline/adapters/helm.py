@@ -34,8 +34,8 @@ _VERSION: Final = re.compile(r"v(\d+)\.\d+\S*")
 _HINT: Final = f"install Helm {_MAJOR}, helm.sh/docs/intro/install, or name it with {VARIABLE}"
 
 Lines = Mapping[FieldPath, int]
-Reveal = Callable[[str, bytes], bytes]
-"""(path, content) → the content in clear text, where it is encrypted."""
+Read = Callable[[str, bytes], Sequence[yaml.Document]]
+"""(path, content) → the documents of a values file, in clear text where it is encrypted."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class HelmRenderer:
 
     repository: GitRepository
     program: str = ""
+    read: Read = yaml.load_documents
     stopped: Callable[[], bool] = child.never
 
     def version(self) -> str:
@@ -84,7 +85,7 @@ class HelmRenderer:
                     raise InvalidError(
                         message, hint="correct the path: it is relative to the environment's file"
                     )
-                found.append(_read_values(path, self.repository.read(revision, [path])[path]))
+                found.append(_read_values(path, self.repository.read(revision, [path])[path], self.read))
             except InvalidError as error:
                 problems += error.problems or [
                     Problem(
@@ -125,8 +126,8 @@ class _Values:
     text: str
 
 
-def _read_values(path: str, content: bytes) -> _Values:
-    documents = yaml.load_documents(path, content)
+def _read_values(path: str, content: bytes, read: Read) -> _Values:
+    documents = read(path, content)
     lines: dict[FieldPath, int] = {}
     for document in documents:
         if not isinstance(document.value, dict):
@@ -158,7 +159,8 @@ class _Work:
             found = yaml.load_manifests(self.source.path, output.encode())
         except InvalidError as error:
             raise _refused(self.source, [places.problem(p) for p in error.problems]) from error
-        return [places.manifest(manifest) for manifest in found]
+        namespace = _chart(self.source).namespace
+        return [_placed(places.manifest(manifest), namespace) for manifest in found]
 
     def _run(self) -> str:
         """What Helm prints. Its values come by a pipe, so that no clear text is on a disk."""
@@ -255,6 +257,14 @@ class _Places:
         """(template, the line of the output before its first) that a line of the output came from."""
         index = bisect.bisect_right(self._starts, line) - 1
         return (self._templates[index], self._starts[index]) if index >= 0 else ("", 0)
+
+
+def _placed(manifest: Manifest, namespace: str) -> Manifest:
+    """An object that names no namespace is in the release's; one of no namespace at all loses it again."""
+    if not namespace or manifest.ref.namespace:
+        return manifest
+    body = {**manifest.body, "metadata": {**manifest.body["metadata"], "namespace": namespace}}
+    return replace(manifest, body=body, ref=manifest.ref._replace(namespace=namespace))
 
 
 def _is_verbatim(template: str) -> bool:

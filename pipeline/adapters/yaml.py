@@ -17,6 +17,7 @@ import yaml
 from yaml.error import MarkedYAMLError
 from yaml.reader import ReaderError
 
+from pipeline.core.encrypted import is_encrypted
 from pipeline.core.scalars import needs_quotes
 from pipeline.core.schema import kind_of
 from pipeline.model.errors import InvalidError, Problem
@@ -24,7 +25,7 @@ from pipeline.model.objects import FieldPath, Json, Manifest, Object, ObjectRef,
 
 from .compose import Composer, Document, StopError
 
-__all__ = ["MAX_BYTES", "Document", "dump", "load_documents", "load_manifests"]
+__all__ = ["MAX_BYTES", "Document", "dump", "load_documents", "load_manifests", "manifests_of"]
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 """A single file; the API server takes no object of more than 3 MiB."""
@@ -68,9 +69,14 @@ def load_manifests(path: str, data: bytes) -> list[Manifest]:
     Raises:
         InvalidError: with every problem that was found, each located in ``path``.
     """
+    return manifests_of(path, load_documents(path, data))
+
+
+def manifests_of(path: str, documents: Sequence[Document]) -> list[Manifest]:
+    """The same of documents that were read already."""
     manifests: list[Manifest] = []
     problems: list[Problem] = []
-    for document in load_documents(path, data):
+    for document in documents:
         for value, origin, lines in _flatten(document):
             found = _identity_problems(value, origin, lines)
             problems += found
@@ -167,6 +173,7 @@ _HINTS = {
     "duplicate-key": "keep one of them",
     "missing-field": "every object needs apiVersion, kind and metadata.name",
     "not-an-object": "write one object a document, separated by ---",
+    "encrypted": "name its file as a source of manifests, or as values of a chart: there it is decrypted",
 }
 
 
@@ -243,6 +250,10 @@ def _identity_problems(value: Json, origin: Origin, lines: dict[FieldPath, int])
         return [
             Problem(code="not-an-object", message="a kustomization, not an object", origin=origin, hint=hint)
         ]
+    if is_encrypted(value):
+        place = Origin(origin.path, lines.get(("sops",), origin.line))
+        message = "encrypted by SOPS, not an object"
+        return [Problem(code="encrypted", message=message, origin=place)]
     problems = []
     meta = value.get("metadata")
     for name, holder, path in (

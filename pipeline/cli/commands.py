@@ -29,6 +29,7 @@ from pipeline.report.secrets import Masker
 from pipeline.run import job, reads
 from pipeline.run.attempt import Attempt
 from pipeline.run.planning import make_plan, offline_plan
+from pipeline.run.render import rendered
 from pipeline.run.workspace import Workspace
 from pipeline.wiring import App, github_runs, plan_files
 
@@ -126,7 +127,7 @@ def _plan_of_cluster(
     app: App, workspace: Workspace, environment: Environment, revision: str, target: str
 ) -> Plan:
     session = app.session(environment)
-    manifests = workspace.render(environment, revision, job.scope_of(session))
+    manifests = rendered(workspace, session, environment, revision)
     session.learn_secrets(secret_values(m.body for m in manifests))
     # What the server itself has against the set, make_plan tells.
     warnings = _of_target(environment, manifests, target, session.cluster.version()) if target else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pipeline.core.environment_shape import ENVIRONMENT, LABEL
@@ -17,6 +18,7 @@ from pipeline.model.environment import (
     EksCluster,
     Environment,
     Grace,
+    HelmChart,
     HttpCheck,
     KubeconfigCluster,
     Promotion,
@@ -56,14 +58,15 @@ def parse_environment(
         noun = "problem" if len(problems) == 1 else "problems"
         raise InvalidError(f"{path}: {len(problems)} {noun}", problems=problems)
     name = read["metadata"]["name"]
+    application = spec.get("application") or _as_name(repository_name) or name
     return Environment(
         name=name,
-        application=spec.get("application") or _as_name(repository_name) or name,
+        application=application,
         namespace=spec["namespace"],
         path=path,
         create_namespace=spec.get("createNamespace", True),
         cluster=_cluster(spec.get("cluster")),
-        sources=sources,
+        sources=_named(sources, application),
         deploy=Deploy(**_renamed(spec.get("deploy"))),
         prune=Prune(**_renamed(spec.get("prune"))),
         rollout=_rollout(spec.get("rollout", {})),
@@ -98,22 +101,49 @@ def _check_name(reading: Reading, read: dict[str, Any], path: str) -> None:
 
 
 def _sources(reading: Reading, spec: dict[str, Any], path: str) -> tuple[Source, ...]:
-    found: dict[tuple[str, str], Source] = {}
+    found: dict[tuple[str, str, str], Source] = {}
     for index, source in enumerate(spec.get("sources", ())):
-        kind = next((kind for kind in ("manifests", "kustomize") if kind in (source or {})), "")
+        kind = next((kind for kind in ("manifests", "kustomize", "helm") if kind in (source or {})), "")
         if not kind:
             continue
         at: FieldPath = ("spec", "sources", index, kind)
-        folder = _path(reading, at, path, source[kind], root=kind == "kustomize")
+        chart = _chart(reading, at, path, source[kind]) if kind == "helm" else None
+        at = (*at, "chart") if chart else at
+        written = (source[kind] or {}).get("chart") if chart else source[kind]
+        folder = _path(reading, at, path, written, root=kind == "kustomize") if written else None
         if folder is None:
             continue
-        if (kind, folder) in found:
+        key = kind, folder, chart.release if chart else ""
+        if key in found:
             reading.tell(at, "duplicate-source", f"{folder} is a source already")
         else:
-            found[kind, folder] = Source(kind=kind, path=folder, origin=reading.origin(at))
+            found[key] = Source(kind=kind, path=folder, origin=reading.origin(at), helm=chart)
     if "sources" in spec and not spec["sources"]:
         reading.tell(("spec", "sources"), "missing-key", "spec.sources is empty", "- manifests: manifests")
     return tuple(found.values())
+
+
+def _chart(reading: Reading, at: FieldPath, file: str, given: Mapping[str, Any] | None) -> HelmChart:
+    """How a chart is rendered. An empty release is named after the application, once that is known."""
+    given = given or {}
+    values = [
+        _path(reading, (*at, "values", index), file, written)
+        for index, written in enumerate(given.get("values") or ())
+        if written
+    ]
+    rest = {key: value for key, value in given.items() if key not in ("chart", "values")}
+    return HelmChart(values=tuple(path for path in values if path), **{"release": "", **_renamed(rest)})
+
+
+def _named(sources: tuple[Source, ...], application: str) -> tuple[Source, ...]:
+    """The sources with a release's name for every chart, within Helm's limit."""
+    release = application[:53].rstrip("-")
+    return tuple(
+        replace(source, helm=replace(source.helm, release=release))
+        if source.helm and not source.helm.release
+        else source
+        for source in sources
+    )
 
 
 def _path(reading: Reading, at: FieldPath, file: str, written: str, *, root: bool = False) -> str | None:

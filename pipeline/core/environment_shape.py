@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pipeline.core.charts import KUBE_VERSION
 from pipeline.core.ready_rules import parse_rule
 from pipeline.core.schema import Duration, Either, Field, Flag, Keys, Many, Text, Whole
 from pipeline.model.objects import ObjectRef
 
 LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 """DNS-1123 label (RFC 1123): names of namespaces and, by our records' names, of environments."""
+
+RELEASE = r"^[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?$"
+"""Helm's own limit for a release's name: objects append to it."""
 
 
 def _reference(text: str) -> None:
@@ -51,9 +55,21 @@ _CLUSTER = Keys(
 
 _HELM = Keys(
     fields=_keys(
-        chart=Field(shape=_ANY, required=True),
-        release=Field(shape=_NAME),
-        values=Field(shape=Many(_ANY)),
+        chart=Field(shape=_ANY, required=True, about="Folder or archive of a chart."),
+        release=Field(
+            shape=Text(pattern=RELEASE, words="lower-case letters, digits and -, at most 53"),
+            about="Default: the application.",
+        ),
+        namespace=Field(shape=_NAME, about="For objects that name none; default: the environment's."),
+        values=Field(shape=Many(_ANY), about="Files, of which the last wins; SOPS may have encrypted them."),
+        kubeVersion=Field(
+            shape=Text(pattern=r"^v?[0-9]+\.[0-9]+(\.[0-9]+)?$", words="write it like 1.36.0, in quotes"),
+            about=f"What templates are told where no cluster is at hand; default: {KUBE_VERSION}.",
+        ),
+        apiVersions=Field(
+            shape=Many(Text(pattern=r"^[A-Za-z0-9./-]+$", words="write group/version or group/version/Kind")),
+            about="Beyond those that Helm knows, what templates are told where no cluster is at hand.",
+        ),
     )
 )
 
@@ -61,7 +77,7 @@ _SOURCE = Keys(
     fields=_keys(
         manifests=Field(shape=_ANY, about="File or folder, recursive: *.yaml, *.yml, *.json."),
         kustomize=Field(shape=_ANY, later="kustomize sources are not rendered by this version"),
-        helm=Field(shape=_HELM, later="helm sources are not rendered by this version"),
+        helm=Field(shape=_HELM),
     ),
     one_of=("manifests", "kustomize", "helm"),
 )

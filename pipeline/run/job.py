@@ -18,8 +18,9 @@ from pipeline.model.release import Outcome, Phase, Release
 from pipeline.model.views import EnvironmentChanges
 from pipeline.run.deploy import Request, deploy, last_known
 from pipeline.run.recorded import recorded_manifests
+from pipeline.run.render import facing, rendered
 from pipeline.run.session import Session
-from pipeline.run.workspace import Scope, Workspace
+from pipeline.run.workspace import Workspace
 
 OpenSession = Callable[[Environment], Session]
 
@@ -221,16 +222,6 @@ def with_objects(
     return replace(changes, objects=touched)
 
 
-def scope_of(session: Session) -> Scope:
-    """Whether the server serves a kind with a namespace; None where it does not know the kind."""
-
-    def namespaced(api_version: str, kind: str) -> bool | None:
-        resource = session.cluster.resource(api_version, kind)
-        return resource.namespaced if resource else None
-
-    return namespaced
-
-
 @dataclass(frozen=True, slots=True)
 class _Source:
     """An environment at a commit, rendered only where that is needed."""
@@ -241,12 +232,12 @@ class _Source:
     revision: str
 
     def render(self) -> Sequence[Manifest]:
-        return self.workspace.render(self.environment, self.revision, scope_of(self.session))
+        return rendered(self.workspace, self.session, self.environment, self.revision)
 
     def inputs(self) -> str:
         """Empty where the files cannot even be listed: rendering will say why."""
         try:
-            return self.workspace.inputs(self.environment, self.revision)
+            return self.workspace.inputs(facing(self.session, self.environment), self.revision)
         except InvalidError:
             return ""
 

@@ -92,7 +92,9 @@ class Workspace:
         kinds = sorted({source.kind for source in environment.sources} - {"manifests"})
         versions = [self.renderer(kind).version() for kind in kinds]
         told = [__version__, *versions, environment.application, environment.path]
-        return digest([*told, *map(list, files)])
+        charts = [source.helm for source in environment.sources if source.helm]
+        of_cluster = [[chart.kube_version, *chart.api_versions] for chart in charts]
+        return digest([*told, *of_cluster, *map(list, files)])
 
     def uses(self, environment: Environment, *revisions: str) -> tuple[Used, ...]:
         """All files that the environment's sources depend on at any of these commits, but for those that

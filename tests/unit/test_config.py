@@ -16,6 +16,7 @@ from pipeline.model.environment import (
     EksCluster,
     Environment,
     Grace,
+    HelmChart,
     HttpCheck,
     KubeconfigCluster,
     Prune,
@@ -220,9 +221,7 @@ def test_a_policy_that_is_not_enforced_yet_is_refused_not_ignored(setting: str, 
     assert told in problem
 
 
-@pytest.mark.parametrize(
-    "source", ["kustomize: overlay", "helm: {chart: ../../charts/web, release: web, values: [v.yaml]}"]
-)
+@pytest.mark.parametrize("source", ["kustomize: overlay"])
 def test_a_source_that_is_not_rendered_yet_is_refused_not_ignored(source: str) -> None:
     (problem,) = _problems(SMALL.replace("manifests: manifests", source))
     assert "not rendered by this version" in problem
@@ -234,6 +233,68 @@ def test_a_source_that_is_not_rendered_yet_is_refused_not_ignored(source: str) -
 def test_a_source_outside_of_the_repository_is_refused(path: str) -> None:
     (problem,) = _problems(SMALL.replace("manifests: manifests", f"manifests: '{path}'"))
     assert "is not a folder or file within the repository" in problem
+
+
+def chart(written: str) -> str:
+    return SMALL.replace("manifests: manifests", f"helm: {{{written}}}")
+
+
+def test_a_chart_is_read_with_its_values_and_what_it_is_told() -> None:
+    text = chart(
+        "chart: ../../charts/web, release: shop, namespace: other, values: [v.yaml, ../w.yaml], "
+        "kubeVersion: '1.34', apiVersions: [example.com/v1, example.com/v1/Widget]"
+    )
+    (source,) = _parse(text).sources
+    assert (source.kind, source.path) == ("helm", "charts/web")
+    assert source.helm == HelmChart(
+        release="shop",
+        namespace="other",
+        values=("environments/staging/v.yaml", "environments/w.yaml"),
+        kube_version="1.34",
+        api_versions=("example.com/v1", "example.com/v1/Widget"),
+    )
+
+
+def test_a_release_without_a_name_has_that_of_the_application() -> None:
+    (source,) = _parse(chart("chart: ../../charts/web")).sources
+    assert source.helm == HelmChart(release="shop")
+
+
+def test_a_release_s_name_is_never_longer_than_helm_allows() -> None:
+    text = chart("chart: ../../charts/web").replace(
+        "spec:", "spec:\n  application: " + "a" * 52 + "-" + "b" * 9
+    )
+    (source,) = _parse(text).sources
+    assert source.helm == HelmChart(release="a" * 52)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("release: web", "spec.sources[0].helm.chart is missing"),
+        ("chart: ../../../x", "'../../../x' is not a folder or file within the repository"),
+        ("chart: ../../charts/web, values: [/etc/passwd]", "'/etc/passwd' is not a folder or file"),
+        ("chart: ../../charts/web, values: ['https://x/y']", "'https://x/y' is not a folder or file"),
+        ("chart: 'oci://x/y'", "'oci://x/y' is not a folder or file"),
+        ("chart: ../../charts/web, release: " + "x" * 54, "at most 53"),
+        ("chart: ../../charts/web, release: --set", "at most 53"),
+        ("chart: ../../charts/web, kubeVersion: --x", "1.36.0"),
+        ("chart: ../../charts/web, apiVersions: ['a,b']", "group/version"),
+        ("chart: ../../charts/web, set: [a=b]", "unknown key"),
+    ],
+)
+def test_a_chart_that_is_written_wrongly_is_refused(written: str, told: str) -> None:
+    (problem,) = _problems(chart(written))
+    assert told in problem
+
+
+def test_two_releases_of_a_chart_are_two_sources_but_not_one_twice() -> None:
+    two = SMALL.replace(
+        "{manifests: manifests}", "{helm: {chart: c, release: a}}, {helm: {chart: c, release: b}}"
+    )
+    assert [s.helm.release for s in _parse(two).sources if s.helm] == ["a", "b"]
+    (problem,) = _problems(two.replace("release: b", "release: a"))
+    assert "is a source already" in problem
 
 
 def test_a_source_may_be_anywhere_within_the_repository() -> None:
