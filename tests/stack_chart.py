@@ -29,7 +29,7 @@ DEFINITIONS = {
 }
 RULES = 30
 DASHBOARDS = 25
-TARGETS = ("api-server", "coredns", "etcd", "kubelet", "proxy", "scheduler", "controller-manager", "operator")
+TARGETS = ("api-server", "coredns", "etcd", "kubelet", "proxy", "scheduler", "controller-manager", "dns")
 _FIELDS = 150
 """Properties of each definition: the real ones have thousands of lines."""
 
