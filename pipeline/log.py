@@ -113,6 +113,11 @@ def redact(*values: str) -> None:
         _state.known = Known(_state.secrets)
 
 
+def hide(text: str) -> str:
+    """``text`` without registered values, and else as it is: what looks like a credential may be none."""
+    return _state.known.remove(text)
+
+
 def scrub(text: str) -> str:
     """``text`` without registered values and without what looks like a credential."""
     return scrub_patterns(_state.known.remove(text))

@@ -13,6 +13,7 @@ from tests import tools
 from tests.cluster.build import cluster_binary
 from tests.cluster.local import LocalCluster
 from tests.e2e.audit import Audit
+from tests.encryption import Encryption
 
 # A machine that does something else besides makes an example slow, and nothing wrong.
 settings.register_profile("pipeline", deadline=None)
@@ -55,6 +56,12 @@ def namespace(cluster: LocalCluster) -> Iterator[str]:
     cluster.create_namespace(name)
     yield name
     cluster.api.call("DELETE", f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture(scope="session")
+def sops(tmp_path_factory: pytest.TempPathFactory) -> Encryption:
+    """SOPS with a key of age."""
+    return Encryption.make(tmp_path_factory.mktemp("age"))
 
 
 @pytest.fixture(scope="session")

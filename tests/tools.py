@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 
 from tests.bench import peers
@@ -30,6 +31,7 @@ FIXTURES = {"helm": (HELM,), "sops": (SOPS, AGE_KEYGEN)}
 """What a test needs that asks for a fixture."""
 
 
+@functools.cache
 def path(peer: Peer) -> str:
     """Where it is; built first where it is not here.
 

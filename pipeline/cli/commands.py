@@ -167,11 +167,12 @@ def _render(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     objects = [m.body for m in workspace.render(environment, revision, lambda *_: None)]
     # In a CI log a line of a block scalar could act as a command; JSON has no such lines.
     if args.output == "json" or os.environ.get("GITHUB_ACTIONS") == "true":
-        screen.show(document.to_json(document.render_document(objects, args.show_secrets)))
+        text = document.to_json(document.render_document(objects, args.show_secrets))
     else:
         masker = Masker()
-        shown = objects if args.show_secrets else [masker.object(o) for o in objects]
-        screen.show(yaml.dump(shown))
+        text = yaml.dump(objects if args.show_secrets else [masker.object(o) for o in objects])
+    # What was encrypted is a secret wherever it turns up.
+    screen.show(text if args.show_secrets else log.hide(text))
     return ExitCode.OK
 
 

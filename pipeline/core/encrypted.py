@@ -69,5 +69,5 @@ def secrets(encrypted: Json, clear: Json) -> Iterator[str]:
         for index, value in enumerate(clear):
             inner = encrypted[index] if isinstance(encrypted, list) and index < len(encrypted) else None
             yield from secrets(inner, value)
-    elif isinstance(clear, str) and clear != encrypted:
-        yield clear
+    elif clear != encrypted and not isinstance(clear, bool | None):
+        yield str(clear)

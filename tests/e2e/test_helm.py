@@ -1,4 +1,4 @@
-"""Charts as sources: first deploy, upgrades, hooks, rollback, made-up values, and a stack of a hundred objects."""
+"""Charts as sources: first deploy, upgrades, hooks, rollback, made-up values, a stack of 100 objects."""
 
 from __future__ import annotations
 
