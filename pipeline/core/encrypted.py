@@ -6,13 +6,14 @@ of the document (getsops.io/docs).
 
 from __future__ import annotations
 
+import base64
 import posixpath
-import re
 from collections.abc import Iterator
 
-from pipeline.model.objects import Json
+from pipeline.model.errors import Problem
+from pipeline.model.objects import FieldPath, Json, Manifest, get_path, show_path
 
-VALUE = re.compile(r"ENC\[AES256_GCM,data:")
+_VALUE = "ENC[AES256_GCM,data:"
 _NAMES = (".sops.yaml", ".sops.yml", ".sops.json")
 LOCAL = frozenset({"age", "pgp"})
 """Kinds of keys that are at hand, so that no server is asked."""
@@ -58,6 +59,44 @@ def _name(entry: Json) -> str:
         entry.get(key) for key in ("recipient", "fp", "arn", "resource_id", "vault_url", "vault_address")
     )
     return next((text for text in named if isinstance(text, str)), "?")
+
+
+def left_encrypted(manifest: Manifest) -> Iterator[Problem]:
+    """The values of an object that are still as SOPS encrypted them: their key was lost on the way, or what
+    renders took an encrypted file for any other."""
+    for path in _still_encrypted(manifest):
+        yield Problem(
+            code="encrypted",
+            message=f"{manifest.ref}: {show_path(path)} is still encrypted",
+            origin=manifest.origin_of(path),
+            hint="name the encrypted file as a source of manifests, or as values of a chart",
+            object=manifest.ref,
+        )
+
+
+def _still_encrypted(manifest: Manifest) -> Iterator[FieldPath]:
+    body = manifest.body
+    if _VALUE in repr(body):
+        yield from _places(body, ())
+    data = get_path(body, "data", default={}) if manifest.ref.group_kind == ("", "Secret") else {}
+    for key, value in data.items() if isinstance(data, dict) else ():
+        try:
+            clear = base64.b64decode(value) if isinstance(value, str) else b""
+        except ValueError:
+            continue  # the server will refuse it
+        if _VALUE.encode() in clear:
+            yield "data", key
+
+
+def _places(value: Json, at: FieldPath) -> Iterator[FieldPath]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _places(inner, (*at, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _places(inner, (*at, index))
+    elif isinstance(value, str) and _VALUE in value:
+        yield at
 
 
 def secrets(encrypted: Json, clear: Json) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from pipeline.core.encrypted import left_encrypted
 from pipeline.core.object_rules import problems_of
 from pipeline.core.references import references
 from pipeline.core.schema import nearest
@@ -57,6 +58,7 @@ def check(manifests: Sequence[Manifest], environment: Environment) -> list[Probl
         if first is not manifest:
             problems.append(_duplicate(first, manifest))
         problems += problems_of(manifest)
+        problems += left_encrypted(manifest)
         problems += _not_allowed(manifest, environment)
         problems += _missing_keys(manifest, places, environment)
     return problems
