@@ -123,6 +123,9 @@ class Cluster(Protocol):
     def version(self) -> str:
         """``1.36.3``."""
 
+    def git_version(self) -> str:
+        """``v1.33.4-eks-3025e55``: what the server calls its own build."""
+
     def resource(self, api_version: str, kind: str) -> ResourceType | None:
         """How the kind is served, or None where the server does not know it. Cached."""
 

@@ -91,9 +91,11 @@ class KubeCluster:
             raise
         return str(((review.get("status") or {}).get("userInfo") or {}).get("username") or "")
 
+    def git_version(self) -> str:
+        return str(self.http.json(_read("/version", "ask the cluster's version")).get("gitVersion") or "")
+
     def version(self) -> str:
-        answer = self.http.json(_read("/version", "ask the cluster's version"))
-        text = str(answer.get("gitVersion") or "")
+        text = self.git_version()
         match = re.match(r"v?(\d+\.\d+\.\d+)", text)
         return match.group(1) if match else text
 

@@ -34,7 +34,7 @@ def facing(session: Session, environment: Environment) -> Environment:
     """The environment with what templates of charts may ask of its cluster; that is asked for charts only."""
     if not any(source.helm for source in environment.sources):
         return environment
-    version, versions = session.cluster.version(), tuple(session.cluster.api_versions())
+    version, versions = session.cluster.git_version(), tuple(session.cluster.api_versions())
     sources = [
         replace(source, helm=replace(source.helm, kube_version=version, api_versions=versions))
         if source.helm

@@ -65,6 +65,14 @@ def test_every_kind_in_a_namespace_is_told_once_and_can_be_listed(kube: KubeClus
         kube.list(kind, namespace)  # raises where that is none
 
 
+def test_all_that_is_served_is_named_by_version_and_kind(kube: KubeCluster) -> None:
+    found = kube.api_versions()
+
+    assert list(found) == sorted(set(found))
+    assert {"v1", "v1/ConfigMap", "apps/v1", "apps/v1/Deployment", "autoscaling/v2"} < set(found)
+    assert kube.git_version().startswith(f"v{kube.version()}")
+
+
 def test_what_was_applied_can_be_read_listed_and_deleted(kube: KubeCluster, namespace: str) -> None:
     ref = ObjectRef("", "ConfigMap", namespace, "settings")
 
