@@ -26,6 +26,24 @@ COPY pipeline pipeline
 RUN /opt/tools/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /tmp/wheel . \
  && /opt/tools/bin/pip --python /opt/pipeline/bin/python install --no-index --no-deps /tmp/wheel/*.whl
 
+FROM ${BASE} AS programs
+# Helm renders charts: the release of its makers, by checksum. A mirror is named by HELM_URL.
+ARG HELM_URL=https://get.helm.sh
+ARG HELM_VERSION=v4.3.0
+ARG HELM_SHA256_AMD64=86584a54def73570558f66f5111cc53dfed56689637ae32c1201205d494f54fb
+ARG HELM_SHA256_ARM64=31c5794dd55c66a51e6b7d2e2ac7a114ae8b1de41ff1d9ba51748ac973b06a08
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates curl
+RUN case "$(dpkg --print-architecture)" in \
+      amd64) architecture=amd64 sum=${HELM_SHA256_AMD64} ;; \
+      arm64) architecture=arm64 sum=${HELM_SHA256_ARM64} ;; \
+      *) echo "no Helm for this architecture" >&2; exit 1 ;; \
+    esac \
+ && curl -fsSL --retry 3 -o /tmp/helm.tgz "${HELM_URL}/helm-${HELM_VERSION}-linux-${architecture}.tar.gz" \
+ && echo "${sum}  /tmp/helm.tgz" | sha256sum --check --status \
+ && mkdir /programs \
+ && tar -xzf /tmp/helm.tgz -C /programs --strip-components=1 "linux-${architecture}/helm"
+
 FROM ${BASE}
 # git runs at run time and reads what others wrote: its security updates come with every build. The home
 # is everybody's, so that whoever --user names has one. No program may raise anybody's rights.
@@ -38,6 +56,7 @@ RUN apt-get update \
  && install -d -m 1777 /home/pipeline \
  && find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 COPY --from=build /opt/pipeline /opt/pipeline
+COPY --from=programs --chown=0:0 --chmod=755 /programs /usr/local/bin
 ENV PATH=/opt/pipeline/bin:$PATH HOME=/home/pipeline LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 
 ARG SOURCE=""

@@ -119,15 +119,15 @@ def hook_of(manifest: Manifest) -> Hook | None:
     if not isinstance(annotations, dict) or not (ARGO_HOOK in annotations or HELM_HOOK in annotations):
         return None
     if ARGO_HOOK in annotations:
-        names, moments, annotation = _words(annotations.get(ARGO_HOOK)), _ARGO_MOMENTS, ARGO_HOOK
+        moments, annotation = _ARGO_MOMENTS, ARGO_HOOK
         policies, deletion, weight = _ARGO_POLICIES, ARGO_DELETE, SYNC_WAVE
     else:
-        names, moments, annotation = _words(annotations.get(HELM_HOOK)), _HELM_MOMENTS, HELM_HOOK
+        moments, annotation = _HELM_MOMENTS, HELM_HOOK
         policies, deletion, weight = _HELM_POLICIES, HELM_DELETE, HELM_WEIGHT
-    known = [moments[name] for name in names if name in moments]
+    known = [moments[name] for name in _words(annotation, annotations) if name in moments]
     if not known:
         return None
-    delete = [policies[word] for word in _words(annotations.get(deletion)) if word in policies]
+    delete = [policies[word] for word in _words(deletion, annotations) if word in policies]
     return Hook(
         moments=frozenset().union(*known),
         weight=integer(annotations.get(weight)) or 0,
@@ -152,7 +152,7 @@ def hook_problems(manifest: Manifest) -> Iterator[Problem]:
         return
     for annotation, known in _VALUES.items():
         if annotation in annotations:
-            yield from _unknown_words(manifest, annotation, annotations[annotation], known)
+            yield from _unknown_words(manifest, annotation, annotations, known)
     weighed = HELM_HOOK in annotations and HELM_WEIGHT in annotations
     if weighed and integer(annotations[HELM_WEIGHT]) is None:
         yield not_an_integer(manifest, HELM_WEIGHT, "hook-weight-malformed")
@@ -167,10 +167,10 @@ _VALUES: Mapping[str, Iterable[str]] = {
 
 
 def _unknown_words(
-    manifest: Manifest, annotation: str, value: object, known: Iterable[str]
+    manifest: Manifest, annotation: str, annotations: Mapping[str, object], known: Iterable[str]
 ) -> Iterator[Problem]:
-    words = _words(value)
-    for word in [word for word in words if word not in known] if words else [str(value)]:
+    words = _words(annotation, annotations)
+    for word in [word for word in words if word not in known] if words else [str(annotations[annotation])]:
         near = nearest(word, known)
         yield Problem(
             code="hook-unknown",
@@ -200,8 +200,13 @@ def integer(value: object) -> int | None:
     return int(text) if digits.isascii() and digits.isdigit() and len(digits) < 19 else None
 
 
-def _words(value: object) -> list[str]:
-    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else []
+def _words(annotation: str, annotations: Mapping[str, object]) -> list[str]:
+    """The words of an annotation; Helm reads its own in any case of letters."""
+    value = annotations.get(annotation)
+    if not isinstance(value, str):
+        return []
+    text = value.lower() if annotation in (HELM_HOOK, HELM_DELETE) else value
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _path(annotation: str) -> FieldPath:

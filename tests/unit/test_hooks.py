@@ -65,6 +65,7 @@ def test_an_object_without_the_annotations_is_no_hook() -> None:
         ("pre-upgrade,post-upgrade", None, HookPhase.PRE, None),
         ("test", None, None, None),
         ("pre-delete", None, None, None),
+        ("Pre-Install,POST-UPGRADE", HookPhase.PRE, HookPhase.POST, None),
     ],
 )
 def test_a_helm_hook_runs_at_its_events_only(

@@ -69,8 +69,16 @@ class TestImage:
 
     def test_its_base_is_an_argument_without_a_digest_that_ages(self) -> None:
         bases = [line for line in instructions(DOCKERFILE) if line.startswith("FROM ")]
-        assert bases == ["FROM ${BASE} AS build", "FROM ${BASE}"]
+        assert bases == ["FROM ${BASE} AS build", "FROM ${BASE} AS programs", "FROM ${BASE}"]
         assert not re.search(r"sha256:[0-9a-f]{64}", DOCKERFILE)
+
+    def test_helm_is_of_the_version_that_is_supported_and_checked_by_its_sum(self) -> None:
+        arguments = dict(re.findall(r"^ARG (HELM_\w+)=(.+)$", DOCKERFILE, re.MULTILINE))
+        assert re.fullmatch(r"v4\.\d+\.\d+", arguments["HELM_VERSION"])
+        assert arguments["HELM_URL"].startswith("https://")
+        for architecture in ("AMD64", "ARM64"):
+            assert re.fullmatch(r"[0-9a-f]{64}", arguments[f"HELM_SHA256_{architecture}"])
+        assert "| sha256sum --check --status && " in " ".join(instructions(DOCKERFILE))
 
     def test_its_last_stage_installs_no_tool_that_builds(self) -> None:
         installed = " ".join(final_stage())
