@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 RUNS ?= 3000
 NAME ?=
 
-.PHONY: help demo test quick lint cluster faults fault bench format docs clean
+.PHONY: help demo test quick lint cluster faults fault bench format docs schemas clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ format: $(STAMP) ## put the code into the house's form
 
 docs: $(STAMP) ## renew the parts of the documentation that are made from the code
 	@$(BIN)/python -m tests.docs
+
+schemas: $(STAMP) ## renew the schemas of Kubernetes' own kinds, for each version in tests/schemas.py
+	@$(BIN)/python -m tests.schemas
 
 clean: ## remove what was made in this folder
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

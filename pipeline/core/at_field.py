@@ -16,6 +16,7 @@ def error(manifest: Manifest, path: FieldPath, code: str, message: str, hint: st
         origin=manifest.origin_of(path),
         hint=hint,
         object=manifest.ref,
+        path=path,
     )
 
 

@@ -105,11 +105,18 @@ def _is_date_time(text: str) -> bool:
     return _is_date(date) and _TIME.fullmatch(time) is not None
 
 
-def _is_base64(text: str) -> bool:
+def is_base64(text: str) -> bool:
+    """As Go's decoder reads it: line breaks are passed over, an empty text is one."""
     try:
-        return bool(binascii.a2b_base64(text, strict_mode=True))
+        binascii.a2b_base64(text.replace("\n", "").replace("\r", ""), strict_mode=True)
     except ValueError:
         return False
+    return True
+
+
+def _is_byte(text: str) -> bool:
+    """The format of a definition's field: not empty, and on one line."""
+    return text != "" and not set("\r\n") & set(text) and is_base64(text)
 
 
 def _reads(read: Callable[[str], object]) -> Callable[[str], bool]:
@@ -132,7 +139,7 @@ def _network(text: str) -> object:
 _FORMATS: Final[Mapping[str, Callable[[str], bool]]] = {
     "date": _is_date,
     "datetime": _is_date_time,
-    "byte": _is_base64,
+    "byte": _is_byte,
     "uuid": lambda text: _UUID.fullmatch(text) is not None,
     "ipv4": _reads(ipaddress.IPv4Address),
     "ipv6": _reads(ipaddress.IPv6Address),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Iterator
 from typing import Final
 
 from pipeline.core.at_field import error
+from pipeline.core.formats import is_base64
 from pipeline.core.predict.size import size_problems
 from pipeline.core.ready_rules import FAILED, READY, parse_rules
 from pipeline.core.references import pod_spec_path
@@ -164,17 +164,9 @@ def _datum(manifest: Manifest, path: FieldPath, value: Json, *, encoded: bool) -
     if not isinstance(value, str):
         message = f"{show_path(path)} is {kind_of(value)}, not a string"
         yield error(manifest, path, "wrong-type", message, "quote it")
-    elif encoded and not _is_base64(value):
+    elif encoded and not is_base64(value):
         hint = "write plain text under stringData" if manifest.ref.kind == "Secret" else "encode it"
         yield error(manifest, path, "not-base64", f"{show_path(path)} is not base64", hint)
-
-
-def _is_base64(text: str) -> bool:
-    try:
-        binascii.a2b_base64(text.replace("\n", "").replace("\r", ""), strict_mode=True)
-    except ValueError:
-        return False
-    return True
 
 
 # --- workloads

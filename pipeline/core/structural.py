@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final, NamedTuple
 
-from pipeline.core.formats import fits, matches
+from pipeline.core.at_field import error
+from pipeline.core.formats import fits, is_base64, matches
+from pipeline.core.predict import quantity
 from pipeline.core.schema import kind_of, nearest, shown
 from pipeline.model.errors import Problem
 from pipeline.model.objects import FieldPath, Json, Manifest, Object, canonical, get_path, show_path
@@ -33,6 +35,9 @@ _JSON_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "boolean": (bool,),
     "integer": (int,),
     "number": _NUMBER,
+    # Of Kubernetes' own schemas only: no definition may use them.
+    "quantity": (str, *_NUMBER),
+    "base64": (str,),
 }
 _WORDS: Final = {
     "object": "a mapping",
@@ -41,15 +46,20 @@ _WORDS: Final = {
     "boolean": "true or false",
     "integer": "an integer",
     "number": "a number",
+    "quantity": "a quantity such as 500m or 1Gi",
+    "base64": "base64",
 }
 _HEAD: Final = frozenset({"apiVersion", "kind", "metadata"})
 
 
-class _Finding(NamedTuple):
+class Finding(NamedTuple):
+    """One rule that a value breaks; ``meant`` is the field that an unknown one probably is."""
+
     path: FieldPath
     code: str
     text: str
     hint: str = ""
+    meant: str = ""
 
 
 def schema_of(definition: Object, version: str) -> Object | None:
@@ -95,31 +105,28 @@ def violations(manifest: Manifest, schema: Object, body: Object | None = None) -
     """
     obj = {key: value for key, value in (body or manifest.body).items() if key != "status"}
     root = {**schema, "required": [name for name in _list(schema, "required") if name != "status"]}
-    found = _in_order(
-        _unknown(obj, {**root, "x-kubernetes-embedded-resource": True}, (), _DEPTH),
-        _judge(_defaulted(obj, root, _DEPTH), root, (), _DEPTH),
-    )
+    # Of metadata a definition says next to nothing: the server judges it by itself.
+    return told(manifest, findings(obj, {**root, "x-kubernetes-embedded-resource": True}))
+
+
+def findings(value: Json, schema: Object, path: FieldPath = ()) -> Iterator[Finding]:
+    """Every rule of the schema that the value, at ``path`` of its object, breaks."""
+    yield from _unknown(value, schema, path, _DEPTH)
+    yield from _judge(_defaulted(value, schema, _DEPTH), schema, path, _DEPTH)
+
+
+def told(manifest: Manifest, found: Iterable[Finding]) -> list[Problem]:
+    """The first of them as problems of the manifest."""
     return [
-        Problem(
-            code=finding.code,
-            message=f"{manifest.ref.short}: {finding.text}",
-            origin=manifest.origin_of(finding.path),
-            hint=finding.hint,
-            object=manifest.ref,
-        )
+        error(manifest, finding.path, finding.code, finding.text, finding.hint)
         for finding in islice(found, LIMIT)
     ]
-
-
-def _in_order(*findings: Iterator[_Finding]) -> Iterator[_Finding]:
-    for one in findings:
-        yield from one
 
 
 # --- fields that the schema does not know
 
 
-def _unknown(value: Json, schema: Object, path: FieldPath, depth: int) -> Iterator[_Finding]:
+def _unknown(value: Json, schema: Object, path: FieldPath, depth: int) -> Iterator[Finding]:
     # What is below a node that keeps unknown fields, the server may prune but does not report.
     if not depth or schema.get("x-kubernetes-preserve-unknown-fields") is True:
         return
@@ -131,7 +138,7 @@ def _unknown(value: Json, schema: Object, path: FieldPath, depth: int) -> Iterat
         yield from _unknown_keys(value, schema, path, depth)
 
 
-def _unknown_keys(value: Object, schema: Object, path: FieldPath, depth: int) -> Iterator[_Finding]:
+def _unknown_keys(value: Object, schema: Object, path: FieldPath, depth: int) -> Iterator[Finding]:
     known = _map(schema, "properties")
     others = schema.get("additionalProperties")
     head = _HEAD if schema.get("x-kubernetes-embedded-resource") is True else frozenset()
@@ -146,7 +153,7 @@ def _unknown_keys(value: Object, schema: Object, path: FieldPath, depth: int) ->
         elif others is not True:
             near = nearest(key, [name for name in known if name not in value])
             hint = f"did you mean {near}?" if near else "remove it, or add it to the definition's schema"
-            yield _Finding(at, "unknown-field", f"unknown field {show_path(at)}", hint)
+            yield Finding(at, "unknown-field", f"unknown field {show_path(at)}", hint, near)
 
 
 # --- defaults, as the server fills them in
@@ -176,15 +183,13 @@ def _defaulted(value: Json, schema: Object, depth: int) -> Json:
 # --- values
 
 
-def _judge(value: Json, schema: Object, path: FieldPath, depth: int) -> Iterator[_Finding]:
+def _judge(value: Json, schema: Object, path: FieldPath, depth: int) -> Iterator[Finding]:
     """Every rule of the schema that the value breaks; only that of its type where the type is wrong."""
     if not depth or (value is None and (schema.get("nullable") is True or not _is_typed(schema))):
         return
     if not _has_type(value, schema):
         hint = "quote it" if schema.get("type") == "string" and isinstance(value, int | float) else ""
-        yield _Finding(
-            path, "wrong-type", f"{_at(path)} is {_is(value, schema)}, not {_wanted(schema)}", hint
-        )
+        yield Finding(path, "wrong-type", f"{_at(path)} is {_is(value, schema)}, not {_wanted(schema)}", hint)
         return
     allowed = _list(schema, "enum")
     if allowed and not any(_same(value, choice) for choice in allowed):
@@ -227,24 +232,30 @@ def _is(value: Json, schema: Object) -> str:
     return "a fraction" if isinstance(value, float) and schema.get("type") == "integer" else kind_of(value)
 
 
-def _not_among(value: Json, allowed: list[Json], path: FieldPath) -> _Finding:
+def _not_among(value: Json, allowed: list[Json], path: FieldPath) -> Finding:
     texts = [str(choice) for choice in allowed if isinstance(choice, str)]
     near = nearest(value, texts) if isinstance(value, str) else ""
+    # An empty text is as good as none to the server's own kinds: nothing that anybody should write.
+    allowed = [choice for choice in allowed if choice != ""] or allowed
     words = ", ".join(_show(choice) for choice in allowed[:10]) + (", …" if len(allowed) > 10 else "")
     hint = f"did you mean {near}?" if near else f"one of {words}"
-    return _Finding(path, "bad-value", f"{_at(path)} is {_show(value)}, not one of {words}", hint)
+    return Finding(path, "bad-value", f"{_at(path)} is {_show(value)}, not one of {words}", hint)
 
 
-def _judge_text(value: str, schema: Object, path: FieldPath) -> Iterator[_Finding]:
+def _judge_text(value: str, schema: Object, path: FieldPath) -> Iterator[Finding]:
     yield from _count(len(value), schema, path, "Length", "character")
     pattern, form = schema.get("pattern"), schema.get("format")
     if isinstance(pattern, str) and not matches(pattern, value):
         yield _bad(path, f"is {shown(value)}, which does not match {pattern}")
     if isinstance(form, str) and not fits(form, value):
         yield _bad(path, f"is {shown(value)}, which is no {form}")
+    if schema.get("type") == "quantity" and quantity.parse(value) is None:
+        yield _bad(path, f"is {shown(value)}, not {_WORDS['quantity']}")
+    if schema.get("type") == "base64" and not is_base64(value):
+        yield _bad(path, "is not base64")
 
 
-def _judge_number(value: float, schema: Object, path: FieldPath) -> Iterator[_Finding]:
+def _judge_number(value: float, schema: Object, path: FieldPath) -> Iterator[Finding]:
     low, high, step = (_number(schema, key) for key in ("minimum", "maximum", "multipleOf"))
     above = schema.get("exclusiveMinimum") is True
     below = schema.get("exclusiveMaximum") is True
@@ -270,7 +281,7 @@ def _is_multiple(value: float, step: float) -> bool:
         return True
 
 
-def _judge_map(value: Object, schema: Object, path: FieldPath, depth: int) -> Iterator[_Finding]:
+def _judge_map(value: Object, schema: Object, path: FieldPath, depth: int) -> Iterator[Finding]:
     yield from _count(len(value), schema, path, "Properties", "field")
     embedded = ["apiVersion", "kind"] if schema.get("x-kubernetes-embedded-resource") is True else []
     known, others = _map(schema, "properties"), _map(schema, "additionalProperties")
@@ -278,13 +289,13 @@ def _judge_map(value: Object, schema: Object, path: FieldPath, depth: int) -> It
         if isinstance(name, str) and name not in value:
             inner, at = _map(known, name), (*path, name)
             hint = f"give it: {_wanted(inner)}" if _is_typed(inner) else "give it"
-            yield _Finding(at, "missing-field", f"{show_path(at)} is required", hint)
+            yield Finding(at, "missing-field", f"{show_path(at)} is required", hint)
     for key, item in value.items():
         inner = _map(known, key) if key in known else others
         yield from _judge(item, inner, (*path, key), depth - 1)
 
 
-def _judge_list(value: list[Json], schema: Object, path: FieldPath, depth: int) -> Iterator[_Finding]:
+def _judge_list(value: list[Json], schema: Object, path: FieldPath, depth: int) -> Iterator[Finding]:
     yield from _count(len(value), schema, path, "Items", "item")
     yield from _twice(value, schema, path)
     items = _map(schema, "items")
@@ -292,7 +303,7 @@ def _judge_list(value: list[Json], schema: Object, path: FieldPath, depth: int) 
         yield from _judge(item, items, (*path, index), depth - 1)
 
 
-def _twice(value: list[Json], schema: Object, path: FieldPath) -> Iterator[_Finding]:
+def _twice(value: list[Json], schema: Object, path: FieldPath) -> Iterator[Finding]:
     """Items that a set, or a list with keys, may hold only once."""
     kind = schema.get("x-kubernetes-list-type")
     keys = _list(schema, "x-kubernetes-list-map-keys")
@@ -306,10 +317,10 @@ def _twice(value: list[Json], schema: Object, path: FieldPath) -> Iterator[_Find
             called = ", ".join(f"{k}: {_show(v)}" for k, v in named.items()) if kind == "map" else _show(item)
             at = (*path, index)
             text = f"{show_path(at)} is {called} again, as {show_path((*path, first))}"
-            yield _Finding(at, "duplicate-item", text, "keep one of them")
+            yield Finding(at, "duplicate-item", text, "keep one of them")
 
 
-def _count(size: int, schema: Object, path: FieldPath, what: str, unit: str) -> Iterator[_Finding]:
+def _count(size: int, schema: Object, path: FieldPath, what: str, unit: str) -> Iterator[Finding]:
     low, high = _number(schema, f"min{what}"), _number(schema, f"max{what}")
     has = f"has {size} {unit}{'' if size == 1 else 's'}"
     if low is not None and size < low:
@@ -321,7 +332,7 @@ def _count(size: int, schema: Object, path: FieldPath, what: str, unit: str) -> 
 # --- schemas of schemas
 
 
-def _judge_combined(value: Json, schema: Object, path: FieldPath, depth: int) -> Iterator[_Finding]:
+def _judge_combined(value: Json, schema: Object, path: FieldPath, depth: int) -> Iterator[Finding]:
     for inner in _schemas(schema, "allOf"):
         yield from _judge(value, inner, path, depth - 1)
 
@@ -373,8 +384,8 @@ def _same(one: Json, other: Json) -> bool:
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
-def _bad(path: FieldPath, text: str, hint: str = "") -> _Finding:
-    return _Finding(path, "bad-value", f"{_at(path)} {text}", hint)
+def _bad(path: FieldPath, text: str, hint: str = "") -> Finding:
+    return Finding(path, "bad-value", f"{_at(path)} {text}", hint)
 
 
 def _at(path: FieldPath) -> str:

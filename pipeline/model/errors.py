@@ -7,17 +7,18 @@ attributes, never only in the text.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .exit_codes import ExitCode
-from .objects import ObjectRef, Origin
+from .objects import FieldPath, ObjectRef, Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One thing that is wrong with what was given, where, and what to do about it.
 
-    ``code`` is a stable kebab-case word for programs (``unknown-key``, ``duplicate-object``).
+    ``code`` is a stable kebab-case word for programs (``unknown-key``, ``duplicate-object``). ``path`` is
+    the field of the object, where it is known: two who tell of one field tell one thing.
     """
 
     code: str
@@ -26,6 +27,7 @@ class Problem:
     hint: str = ""
     object: ObjectRef | None = None
     warning: bool = False
+    path: FieldPath = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
         place = f"{self.origin.path}:{self.origin.line}: " if self.origin else ""
