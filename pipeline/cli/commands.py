@@ -6,20 +6,17 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from pipeline import failpoint, log
 from pipeline.cli.screen import Screen
 from pipeline.core.plan_changes import ExpectedPlan
 from pipeline.core.predict.apis import api_problems
-from pipeline.core.predict.size import size_problems
 from pipeline.core.secret_values import secret_values
 from pipeline.failpoint import Point
 from pipeline.model.environment import Environment
 from pipeline.model.errors import InvalidError, PipelineError, PreflightError, Problem, UsageError
 from pipeline.model.events import Note
 from pipeline.model.exit_codes import ExitCode
-from pipeline.model.objects import Manifest
 from pipeline.model.plan import Plan
 from pipeline.model.release import Outcome
 from pipeline.model.status import Status
@@ -117,10 +114,13 @@ def _plan(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
 def _plan_offline(
     app: App, workspace: Workspace, environment: Environment, revision: str, target: str
 ) -> Plan:
+    from pipeline.cli.validate import Judge
+
     manifests = workspace.render(environment, revision, lambda *_: None)
     log.redact(*secret_values(m.body for m in manifests))
-    warnings = _of_target(environment, manifests, target, "")
-    return _warned(offline_plan(environment, manifests, revision), warnings)
+    plan = offline_plan(environment, manifests, revision)
+    problems = Judge(target=target).problems(environment, manifests)
+    return _warned(plan, _warnings(environment, problems, InvalidError))
 
 
 def _plan_of_cluster(
@@ -130,7 +130,9 @@ def _plan_of_cluster(
     manifests = rendered(workspace, session, environment, revision)
     session.learn_secrets(secret_values(m.body for m in manifests))
     # What the server itself has against the set, make_plan tells.
-    warnings = _of_target(environment, manifests, target, session.cluster.version()) if target else []
+    server = session.cluster.version() if target else ""
+    problems = list(api_problems(manifests, target=target, server=server)) if target else []
+    warnings = _warnings(environment, problems, PreflightError)
     # As a deploy would: the same hooks, hence the same digest.
     attempt = Attempt(session, "deploy", Outcome(command="plan", environment=environment.name))
     attempt.look_back()
@@ -143,18 +145,13 @@ def _warned(plan: Plan, warnings: Sequence[Problem]) -> Plan:
     return replace(plan, warnings=(*plan.warnings, *(p for p in warnings if p not in plan.warnings)))
 
 
-def _of_target(
-    environment: Environment, manifests: Sequence[Manifest], target: str, server: str
-) -> list[Problem]:
-    """What a version of Kubernetes has against the set: warnings; an error ends the command.
-
-    Without a server it is the manifests that are wrong, else the cluster that refuses.
-    """
-    problems = list(api_problems(manifests, target=target, server=server))
+def _warnings(
+    environment: Environment, problems: Sequence[Problem], refusal: type[PipelineError]
+) -> Sequence[Problem]:
+    """The problems, all of them warnings; an error among them ends the command."""
     if any(not p.warning for p in problems):
         noun = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        message = f"plan {environment.name}: {noun}, nothing was written"
-        raise (PreflightError if server else InvalidError)(message, problems=problems)
+        raise refusal(f"plan {environment.name}: {noun}, nothing was written", problems=problems)
     return problems
 
 
@@ -177,33 +174,15 @@ def _render(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
 
 
 def _validate(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
+    from pipeline.cli.validate import validate
+    from pipeline.report.sarif import sarif_document
+
     workspace, revision = _at_revision(app, args)
-    problems: list[Problem] = []
-    environments: Sequence[Environment] = ()
-    try:
-        if args.environment:
-            environments = [workspace.environment(args.environment, revision)]
-        else:
-            environments = workspace.environments(revision)
-    except InvalidError as error:
-        problems += document.error_problems(error)
-    for environment in environments:
-        found = _problems_of(workspace, environment, revision, args.target_version)
-        problems += [p for p in found if p not in problems]
-    screen.show_problems(problems)
-    return ExitCode.INVALID if any(not p.warning for p in problems) else ExitCode.OK
-
-
-def _problems_of(workspace: Workspace, environment: Environment, revision: str, target: str) -> list[Problem]:
-    """Of one environment. What was read is judged by itself, too, though the set may be refused."""
-    manifests, problems = workspace.read(environment, revision, lambda *_: None)
-    try:
-        if not problems:
-            problems += offline_plan(environment, manifests, revision).warnings
-    except InvalidError as error:
-        problems += document.error_problems(error)
-    warnings = [p for m in manifests for p in size_problems(m) if p.warning]
-    return [*problems, *warnings, *api_problems(manifests, target=target)]
+    problems = validate(workspace, args, revision)
+    if args.sarif:
+        found = log.scrub_document(sarif_document(problems))
+        screen.save(args.sarif, document.to_json(found), "--sarif")
+    return screen.show_problems(problems)
 
 
 def _changes(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
@@ -265,16 +244,10 @@ def _diff(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
 
 
 def _assess(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
-    from pipeline.adapters import yaml
+    from pipeline.adapters import files
     from pipeline.core.saved import assess_saved
 
-    manifests = []
-    for name in args.filename:
-        try:
-            data = Path(name).read_bytes()
-        except OSError as error:
-            raise InvalidError(f"read {name}: {error.strerror}") from error
-        manifests += yaml.load_manifests(name, data)
+    manifests = [m for name in args.filename for m in files.manifests(name)]
     policy = None
     if args.environment:
         workspace, revision = _at_revision(app, args)

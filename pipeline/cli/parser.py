@@ -97,6 +97,13 @@ def flag(parser: argparse.ArgumentParser, *names: str, help: str, suppress: bool
     parser.add_argument(*names, action="store_true", default=argparse.SUPPRESS if suppress else on, help=help)
 
 
+def several(parser: argparse.ArgumentParser, name: str, *, metavar: str, help: str) -> None:
+    """An option that may be repeated; ``PIPELINE_<OPTION>`` has its values as a PATH has them."""
+    variable = "PIPELINE_" + name.lstrip("-").replace("-", "_").upper()
+    given = [value for value in os.environ.get(variable, "").split(os.pathsep) if value]
+    parser.add_argument(name, action="append", default=given, metavar=metavar, help=help)
+
+
 def duration(text: str) -> float:
     """``5m``, ``1h30m``, ``90s`` → seconds. ``0`` needs no unit."""
     if text == "0":
@@ -175,7 +182,9 @@ def _reading(add: _Adder) -> None:
     flag(render, "--show-secrets", help="do not mask Secret values")
     validate = add("validate", "every problem of every environment at once, offline")
     _revision(validate)
-    _target_version(validate, "tell which APIs this version of Kubernetes no longer serves")
+    _target_version(validate, "hold it against this version of Kubernetes (default: the newest known)")
+    several(validate, "--crds", metavar="FILE|DIR", help="definitions of custom resources; repeatable")
+    option(validate, "--sarif", metavar="FILE", help="write the problems for code scanning, too")
     plan = add("plan", "what a deploy would do: order, field diffs, what can be undone, digest")
     _revision(plan)
     flag(plan, "--offline", help="without a cluster, as if it were empty")

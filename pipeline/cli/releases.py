@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from pipeline import log
 from pipeline.cli.screen import Screen
@@ -73,9 +72,4 @@ def _write_page(path: str, outcome: Outcome, release: Release) -> None:
         log.scrub_document(_facts(release)),
         log.scrub_document(document.plan_document(outcome.plan)) if outcome.plan else None,
     )
-    try:
-        Path(path).write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"write the page {path}: {error.strerror}", hint="name a file with --html"
-        ) from error
+    Screen.save(path, page, "--html")

@@ -123,7 +123,8 @@ class Screen(AbstractContextManager["Screen"]):
             lambda: markdown.plan_markdown(plan, source_url=_source_url()),
         )
 
-    def show_problems(self, problems: Sequence[Problem]) -> None:
+    def show_problems(self, problems: Sequence[Problem]) -> ExitCode:
+        """Warnings alone are no reason to fail."""
         match self._args.output:
             case "json":
                 self.show(document.to_json(log.scrub_document(document.problems_document(problems))))
@@ -137,6 +138,15 @@ class Screen(AbstractContextManager["Screen"]):
             lambda: {"result": code.result, "exit-code": str(int(code))},
             lambda: markdown.problems_markdown(problems, source_url=_source_url()),
         )
+        return code
+
+    @staticmethod
+    def save(path: str, text: str, option: str) -> None:
+        """A result, to the file that an option names. UsageError where it cannot be written."""
+        try:
+            Path(path).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"write {path}: {error.strerror}", hint=f"name a file with {option}") from error
 
     def show_error(self, error: PipelineError) -> None:
         """An error before there was anything to report: one line for people, one document for programs."""

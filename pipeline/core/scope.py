@@ -57,12 +57,12 @@ def is_namespaced(manifests: Iterable[Manifest], known: Scope) -> Callable[[str,
 
     A kind that nobody knows is taken for namespaced, as nearly all are.
     """
-    defined = _defined(manifests)
+    own = defined(manifests)
 
     def answer(api_version: str, kind: str) -> bool:
         group = api_version.rpartition("/")[0]
-        if (group, kind) in defined:
-            return defined[group, kind]
+        if (group, kind) in own:
+            return own[group, kind]
         told = known(api_version, kind)
         return told if told is not None else offline(api_version, kind) is not False
 
@@ -79,7 +79,8 @@ def offline(api_version: str, kind: str) -> bool | None:
     return None if resource is None else resource.namespaced
 
 
-def _defined(manifests: Iterable[Manifest]) -> dict[tuple[str, str], bool]:
+def defined(manifests: Iterable[Manifest]) -> dict[tuple[str, str], bool]:
+    """(group, kind) → namespaced or not, by the CustomResourceDefinitions among the manifests."""
     scopes = {}
     for manifest in manifests:
         if manifest.ref.group_kind == _CRD:

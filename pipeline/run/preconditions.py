@@ -6,26 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.core.config import nearest
 from pipeline.core.hints import HINTS
+from pipeline.core.needed import API_VERSIONS, is_needed
 from pipeline.core.planner import Desired
-from pipeline.core.references import Reference, Use, provided_by, references
+from pipeline.core.references import Reference, provided_by, references
 from pipeline.model.errors import ApiError, Problem
 from pipeline.model.objects import Manifest, Object, ObjectRef, get_path
 from pipeline.model.status import CauseCode
 from pipeline.run.session import Session, in_parallel
-
-_API_VERSIONS = {
-    ("", "ConfigMap"): "v1",
-    ("", "Secret"): "v1",
-    ("", "ServiceAccount"): "v1",
-    ("", "PersistentVolumeClaim"): "v1",
-    ("scheduling.k8s.io", "PriorityClass"): "scheduling.k8s.io/v1",
-    ("node.k8s.io", "RuntimeClass"): "node.k8s.io/v1",
-}
-"""Kinds without which a pod does not start. A StorageClass may be missing: static volumes need none."""
-
-_NEEDED = frozenset({Use.CONFIG, Use.IDENTITY, Use.STORAGE, Use.CLASS})
-
-_OF_EVERY_NAMESPACE = frozenset({("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")})
 
 Named = tuple[Manifest, Reference]
 
@@ -44,7 +31,7 @@ def missing_references(
         (d.manifest, reference)
         for d in written
         for reference in references(d.manifest.body)
-        if _counts(reference) and reference.target not in ours and str(reference.target) not in excepted
+        if is_needed(reference) and reference.target not in ours and str(reference.target) not in excepted
     ]
     targets = sorted({reference.target for _, reference in named})
     live = dict(zip(targets, in_parallel(session, lambda ref: _read(session, ref), targets), strict=True))
@@ -52,15 +39,9 @@ def missing_references(
     return [p for one in named if (p := _problem(one, live, names))]
 
 
-def _counts(reference: Reference) -> bool:
-    of_namespace = (reference.target.kind, reference.target.name) in _OF_EVERY_NAMESPACE
-    known = reference.target.group_kind in _API_VERSIONS
-    return known and reference.kind in _NEEDED and not reference.optional and not of_namespace
-
-
 def _read(session: Session, ref: ObjectRef) -> Object | None:
     try:
-        return session.cluster.get(ref, _API_VERSIONS[ref.group_kind])
+        return session.cluster.get(ref, API_VERSIONS[ref.group_kind])
     except ApiError as error:
         if error.status == 403:
             return _UNKNOWN

@@ -121,7 +121,7 @@ class Workspace:
         Raises:
             InvalidError: with every problem of every file.
         """
-        manifests, problems = self.read(environment, revision, scope)
+        manifests, problems = self.examine(environment, revision, scope)
         if problems:
             noun = "problem" if len(problems) == 1 else "problems"
             raise InvalidError(
@@ -130,7 +130,7 @@ class Workspace:
             )
         return manifests
 
-    def read(
+    def examine(
         self, environment: Environment, revision: str, scope: Scope
     ) -> tuple[tuple[Manifest, ...], list[Problem]]:
         """The manifests that can be read, and what is wrong with them and the others."""
