@@ -10,8 +10,12 @@ import argparse
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
+import yaml
+
+from pipeline.adapters.yaml import load_documents
 from pipeline.cli import parser
 from pipeline.core.config import environment_schema
 from pipeline.core.hints import HINTS
@@ -19,14 +23,16 @@ from pipeline.core.lifecycle import TRANSITIONS
 from pipeline.core.readiness.custom import KindRule
 from pipeline.core.readiness.custom_rules import TABLE
 from pipeline.core.ready_rules import Rule
+from pipeline.model.errors import InvalidError
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.release import Phase
 from pipeline.model.status import CauseCode
+from tests.contract.documents import SPELLINGS
 
 ROOT = Path(__file__).parent.parent
 PAGES = (
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("architecture.md", "causes.md", "readiness.md")),
+    *(ROOT / "docs" / name for name in ("architecture.md", "causes.md", "readiness.md", "yaml.md")),
 )
 
 SCHEMA = ROOT / "docs/environment.schema.json"
@@ -96,12 +102,42 @@ def _spelled(rules: Sequence[Rule]) -> list[str]:
     return [f"`{rule.source}`" for rule in rules]
 
 
+def scalars() -> str:
+    """Every spelling of a scalar that PyYAML reads otherwise than we and kubectl do."""
+    rows = []
+    for spelling in SPELLINGS:
+        ours, theirs = _ours(spelling), _of_pyyaml(spelling)
+        if ours != theirs:
+            rows.append((f"`{spelling}`", ours, theirs))
+    return _table(("Written", "Read", "By PyYAML"), rows)
+
+
+def _ours(spelling: str) -> str:
+    try:
+        (document,) = load_documents("f.yaml", f"v: {spelling}\n".encode())
+    except InvalidError:
+        return "refused"
+    return _value(document.value["v"])
+
+
+def _of_pyyaml(spelling: str) -> str:
+    try:
+        return _value(yaml.safe_load(f"v: {spelling}\n")["v"])
+    except (yaml.YAMLError, ValueError, KeyError) as error:
+        return "refused" if isinstance(error, yaml.YAMLError) else f"ends with {type(error).__name__}"
+
+
+def _value(value: object) -> str:
+    return f"`{value!r}`" if isinstance(value, date | bytes) else f"`{json.dumps(value)}`"
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "phases": phases,
     "causes": causes,
     "exit_codes": exit_codes,
     "commands": commands,
     "custom_resources": custom_resources,
+    "scalars": scalars,
 }
 
 

@@ -41,6 +41,9 @@ _INTEGERS: tuple[tuple[re.Pattern[str], int], ...] = (
 )
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
+# Underscores do not count, but for a point at the start: there Go itself wants them between digits.
+_STRAY_UNDERSCORE = re.compile(r"(?<![0-9])_|_(?![0-9])")
+
 # What YAML 1.1 or 1.2 readers other than kubectl's take for something else than a string: times and
 # dates of YAML 1.1 (base 60), numbers with odd signs, and "=" and "<<", which have tags of their own.
 _LOOKS_OTHERWISE = re.compile(
@@ -66,6 +69,8 @@ def _resolve(text: str) -> Json:
         return text
     if text in _NOT_FINITE:
         raise ValueError(f"{text} is no JSON number; quote it if it is meant as text")
+    if text[0] == "." and _STRAY_UNDERSCORE.search(text):
+        return text
     return _number(text.replace("_", ""), text)
 
 
@@ -108,9 +113,10 @@ def _key_text(value: Json) -> str:
         case int():
             return str(value)
         case float():
-            # Go prints keys with the precision of 32 bits; six digits survive that.
+            # Go prints keys with the precision of 32 bits; six digits survive that. To it -0.0 and 0.0 are
+            # one key, spelt as the later one is.
             text = f"{value:.6g}"
-            if "e" not in text and float(text) == value:
+            if "e" not in text and text != "-0" and float(text) == value:
                 return text
             raise ValueError(f"the number {value!r} as a key has no sure spelling; quote it")
         case _:
