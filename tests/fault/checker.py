@@ -26,6 +26,7 @@ ENOUGH_S = 60.0  # for any run beside the waiting for a lock: longer is stuck
 KEPT = 11  # the newest ten, and the last one that was verified
 OPEN = ("PENDING", "PLANNED", "APPLYING", "VERIFYING", "FAILED", "ROLLING_BACK")
 OK, ROLLED_BACK, INTERRUPTED, LOCKED = 0, 10, 50, 30
+NOTHING_WRITTEN = (20, 21, 22, 23, LOCKED, 40)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +66,9 @@ class Evidence:
 def violations(evidence: Evidence) -> list[str]:
     """Every promise that was broken, a line each; empty where all were kept."""
     found: list[str] = []
-    for rule in (_intent_first, _one_holder, _one_turn, _uids, _states, _codes, _others, _canaries, _quiet):
+    for rule in (_intent_first, _one_holder, _one_turn, _uids, _states, _codes, _unwritten, _others):
         found += rule(evidence)
-    for late in (_inventory, _records, _lease, _recovery):
+    for late in (_canaries, _quiet, _inventory, _records, _lease, _recovery):
         found += late(evidence)
     return found
 
@@ -147,6 +148,16 @@ def _codes(evidence: Evidence) -> Iterator[str]:
             yield f"I5 {run.role} took {run.ended - run.started:.0f} s"
         if "Traceback (most recent call last)" in run.output:
             yield f"I6 {run.role} showed a traceback"
+
+
+def _unwritten(evidence: Evidence) -> Iterator[str]:
+    """I6: codes that promise that nothing was written."""
+    for run in evidence.runs:
+        if run.code not in NOTHING_WRITTEN:
+            continue
+        for write in evidence.writes:
+            if write.role == run.role and write.is_users and write.succeeded:
+                yield f"I6 {run.role} ended with {run.code}, though it wrote {write.what}"
 
 
 def _others(evidence: Evidence) -> Iterator[str]:

@@ -197,11 +197,17 @@ class Stage:
         process.wait()
         return Counter(re.findall(r"^failpoint (\S+)$", process.ended().output, re.MULTILINE))
 
-    def play(self, failpoint: str, chance: random.Random, through: Path | None = None) -> Told:
+    def play(
+        self,
+        failpoint: str,
+        chance: random.Random,
+        through: Path | None = None,
+        endings: frozenset[int] = frozenset(),
+    ) -> Told:
         """Disturb a run, let the next one put it right, and judge.
 
         ``through``: the disturbed run's kubeconfig, where its way to the server is what disturbs it. It has
-        to end as if nothing had been.
+        to end as if nothing had been, or by one of ``endings``.
         """
         since, others = time.time(), self._others()
         old = self.good
@@ -241,7 +247,7 @@ class Stage:
             new=new[1],
             leads_to=self._meanings(is_bad, goes_back),
             must_end={
-                "first": _endings(failpoint, normal) if failpoint else frozenset({normal}),
+                "first": _endings(failpoint, normal) if failpoint else endings or frozenset({normal}),
                 "next": frozenset({OK if goes_back else normal}),
                 "last": frozenset({OK}),
             },

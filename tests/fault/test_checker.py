@@ -124,6 +124,10 @@ BROKEN: Mapping[str, tuple[dict[str, Any], str]] = {
         "web is not up",
     ),
     "a code that must not be": ({"runs": [run(code=30)]}, "I6 first ended with 30"),
+    "a code that promises that nothing was written": (
+        {"runs": [run(code=21)], "must_end": {}},
+        "I6 first ended with 21, though it wrote configmaps/settings",
+    ),
     "a traceback": ({"runs": [run(output="Traceback (most recent call last):")]}, "traceback"),
     "a run that took for ever": ({"runs": [run(ended=99.0)]}, "I5"),
     "an object of others that was touched": ({"others_after": {"ConfigMap/theirs": "u 2"}}, "I2"),
