@@ -435,7 +435,7 @@ def _read(path: str, what: str, *, query: Mapping[str, str] | None = None, secre
 
 
 def _object(answer: Answer) -> Object:
-    body: Any = answer.json()
+    body: Any = answer.document
     return dict(body)
 
 

@@ -94,7 +94,7 @@ class Discovery:
         answer = self._http.send(_everything(root), accept_status=_ABSENT)
         self._asked.add(root)
         if answer.status == 200:
-            self._found.update((_key(r), r) for r in aggregated(answer.json()))
+            self._found.update((_key(r), r) for r in aggregated(answer.document))
         failpoint.passing(Point.DISCOVERY_POST)
 
     def _ask_version(self, api_version: str) -> None:
@@ -107,7 +107,7 @@ class Discovery:
         )
         self._asked.add(path)
         if answer.status == 200:
-            self._found.update((_key(r), r) for r in of_version(api_version, answer.json()))
+            self._found.update((_key(r), r) for r in of_version(api_version, answer.document))
 
 
 def _everything(root: str) -> Call:

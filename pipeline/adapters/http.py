@@ -30,6 +30,7 @@ from .pace import Pace
 from .retry import FIRST_CONTACT_S, TOTAL_S, Again, Retrier, attempts_worth, retry_after
 
 CONNECT_S = 10.0
+NONSENSE = 3  # times that an answer that is none is asked for again
 OPENS_S = 10.0  # until the head of a stream
 READ_S = 60.0  # the API server itself gives up on a request after 60 s
 _NEVER = urllib3.Retry.from_int(False, redirect=False)  # retries are ours
@@ -77,14 +78,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, whole."""
+    """What came back, whole. ``document`` is what a success says in JSON, where that was asked for."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
-
-    def json(self) -> Json:
-        return json.loads(self.body)
+    document: Json = field(default=None, repr=False)
 
 
 class Http:
@@ -120,7 +119,9 @@ class Http:
 
         def attempt() -> Answer:
             answer = self._once(call)
-            if answer.status < 300 or answer.status in accept_status:
+            if answer.status < 300:
+                return self._decoded(call, answer)
+            if answer.status in accept_status:
                 return answer
             raise self._refusal(call, answer)
 
@@ -128,14 +129,7 @@ class Http:
 
     def json(self, call: Call) -> Json:
         """The decoded body."""
-        answer = self.send(call)
-        try:
-            return answer.json()
-        except ValueError as exc:
-            raise UnreachableError(
-                f"{call.what}: {self.connection.server} answered something that is not JSON",
-                hint="is this the address of a Kubernetes API server, or of a proxy in front of it?",
-            ) from exc
+        return self.send(call).document
 
     def stream(self, call: Call) -> urllib3.BaseHTTPResponse:
         """The answer with its body unread; the caller closes it. Retried like any other until it starts.
@@ -234,6 +228,25 @@ class Http:
         finally:
             response.release_conn()
 
+    def _decoded(self, call: Call, answer: Answer) -> Answer:
+        """With its document. What else comes with success is somebody's on the way, a proxy's that asks for a
+        login: as good as no answer, for nobody knows what the server has done."""
+        if not call.accept.startswith("application/json"):
+            return answer
+        try:
+            document = json.loads(answer.body)
+            if isinstance(document, dict):
+                return replace(answer, body=b"", document=document)
+        except ValueError:
+            pass
+        error = UnreachableError(
+            f"{call.what}: {self.connection.server} answered something that is not JSON",
+            hint="is this the address of a Kubernetes API server, or of a proxy in front of it?",
+        )
+        if call.idempotent:
+            raise Again(error, limit=NONSENSE)
+        raise _in_doubt(error)
+
     def _lost(self, call: Call, exc: Exception) -> Exception:
         """What becomes of a call that got no answer."""
         error = self.unreachable(call.what, exc)
@@ -242,9 +255,7 @@ class Http:
             return error
         if call.idempotent or was_not_sent(exc):
             return Again(error)
-        error.message += "; whether it was done is not known"
-        error.args = (error.message,)
-        return error
+        return _in_doubt(error)
 
     def _refusal(self, call: Call, answer: Answer) -> Exception:
         """What becomes of a call that was answered with an error."""
@@ -278,6 +289,12 @@ class Http:
 def _encoded(query: tuple[tuple[str, str], ...]) -> str:
     """The same few queries thousands of times."""
     return f"?{urlencode(query)}"
+
+
+def _in_doubt(error: UnreachableError) -> UnreachableError:
+    error.message += "; whether it was done is not known"
+    error.args = (error.message,)
+    return error
 
 
 @lru_cache(64)

@@ -48,6 +48,7 @@ class LeaseLock:
         self._renewed = float("-inf")
         self._lease: Object | None = None
         self._seen: Object | None = None
+        self._refused: ApiError | None = None
         self._lost = ""
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -73,6 +74,8 @@ class LeaseLock:
             first_seen = first_seen or seen
             if lease is not None and waited >= wait_s and (seen != first_seen or not self._dies_soon(lease)):
                 raise self._locked(lease)
+            if lease is None and waited >= max(wait_s, DURATION_S) and self._refused is not None:
+                raise self._refused  # neither there nor to be made: nothing that ends by waiting
             self._clock.sleep(_POLL_S)
 
     def check(self) -> None:
@@ -216,6 +219,7 @@ class LeaseLock:
                 self._lease = self._cluster.replace({**lease, "spec": spec})
         except ApiError as error:
             if error.status == 409:
+                self._refused = error
                 return False
             raise
         except UnreachableError:

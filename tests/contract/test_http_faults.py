@@ -66,6 +66,21 @@ def test_what_can_do_no_harm_twice_is_repeated(kube: KubeCluster, script: Script
         assert len(script.requests) == 3
 
 
+@pytest.mark.parametrize("body", [b"<html>log in</html>", b"", b"[]", b'{"kind": '])
+def test_success_without_an_object_is_no_answer(kube: KubeCluster, script: Script, body: bytes) -> None:
+    """A proxy's log-in page: what can do no harm is asked again, of the rest nobody knows what was done."""
+    nonsense = Reply(body=body)
+    script.says(nonsense, nonsense, Reply(body=POD))
+    assert kube.apply(POD)["kind"] == "Pod"
+
+    for act in (lambda: kube.apply(POD), lambda: kube.get(REF, "v1")):
+        script.requests.clear()
+        script.says(*[nonsense] * 3)
+        with pytest.raises(UnreachableError, match="not JSON"):
+            act()
+        assert len(script.requests) == 3
+
+
 def _lost() -> None:
     raise InterruptedRunError("the lock was taken by another run")
 

@@ -413,6 +413,46 @@ def test_taking_it_with_the_reply_lost_does_not_lock_ourselves_out(memory: Memor
     holder.check()
 
 
+@pytest.mark.usefixtures("still")
+def test_a_lock_that_can_neither_be_seen_nor_made_is_not_tried_for_ever(memory: MemoryCluster) -> None:
+    def conflict(verb: str, name: str) -> None:
+        if verb == "create":
+            raise ApiError("create Lease", status=409, reason="Conflict")
+
+    memory.fault = conflict
+
+    with pytest.raises(ApiError, match="create Lease"):
+        lock_on(memory).acquire(0)
+    assert lease.DURATION_S <= memory.time.passed <= lease.DURATION_S + 2
+
+
+@pytest.mark.usefixtures("still")
+def test_what_was_seen_free_is_taken_without_another_look(memory: MemoryCluster) -> None:
+    memory.put(lease_of(""))
+    holder = lock_on(memory)
+    assert holder.holder() is None
+    looks = []
+    memory.fault = lambda verb, name: looks.append(verb)
+
+    holder.acquire(0)
+
+    assert looks == ["replace"]
+    holder.release()
+
+
+@pytest.mark.usefixtures("still")
+def test_what_was_seen_free_and_taken_since_is_not_taken_from_its_holder(memory: MemoryCluster) -> None:
+    memory.put(lease_of(""))
+    late, quick = lock_on(memory, "late"), lock_on(memory, "quick")
+    assert late.holder() is None
+    quick.acquire(0)
+
+    late.acquire(0)  # the other one died, and that has to be proven first
+
+    assert memory.time.passed >= lease.DURATION_S
+    late.release()
+
+
 def test_waiting_ends_with_a_signal(memory: MemoryCluster) -> None:
     memory.put(lease_of(DEAD))
     stop = threading.Event()
