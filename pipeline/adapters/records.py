@@ -133,9 +133,7 @@ class SecretReleases:
             live = self._cluster.get(self._ref(secret["metadata"]["name"]), "v1")
             if live is not None and live.get("data") == secret["data"]:
                 return live
-            if isinstance(error, ApiError):
-                raise
-        return write(secret)
+            raise  # it was repeated for as long as that makes sense
 
     def _shards_of(self, number: int, part: str) -> list[str]:
         """The Secrets that this part consists of as far as we know."""
