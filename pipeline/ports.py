@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pipeline.core.access import Access
 from pipeline.model.environment import Environment, HttpCheck, Source, TcpCheck, Used
+from pipeline.model.errors import Problem
 from pipeline.model.events import Event
 from pipeline.model.objects import Json, Manifest, Object, ObjectRef, ResourceType
 from pipeline.model.release import Release
@@ -56,14 +57,23 @@ class Repository(Protocol):
         UnreachableError where the git host cannot be asked, and as soon as ``stopped`` is true.
         """
 
+    def obtain(self, commit: str) -> str:
+        """Fetch a commit that is not here; why that cannot be, or empty where it can be read."""
+
     def is_ancestor(self, old: str, new: str) -> bool | None:
-        """Whether ``new`` contains ``old``; None where ``old`` is not here."""
+        """Whether ``new`` contains ``old``; None where that is neither known here nor to the remote."""
 
     def changed(self, base: str, revision: str) -> Sequence[tuple[str, str]]:
         """(path, added | modified | deleted) between two commits; a rename is a deletion and an addition."""
 
     def files(self, revision: str, folder: str) -> Sequence[str]:
         """The paths of regular files below ``folder`` (or ``folder`` itself, a file), sorted."""
+
+    def named(self, revision: str, folder: str, name: str) -> Sequence[str]:
+        """The paths ``folder/*/name``, sorted; what else the folders hold is not looked at."""
+
+    def remarks(self, revision: str, paths: Sequence[str]) -> Sequence[Problem]:
+        """Warnings of what at or below ``paths`` is not read, or not as somebody may think."""
 
     def fingerprint(self, revision: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
         """(path, object id) of every regular file at or below ``paths``; equal where all contents are."""
@@ -72,8 +82,8 @@ class Repository(Protocol):
         """File contents from the commit's tree, never from the work tree."""
 
     def links(self, revision: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
-        """(file at or below ``paths``, a symbolic link on the way to it or the file that it leads to), for
-        those others that are not at or below ``paths`` themselves; what changes there changes the file."""
+        """(symbolic link, path that it leads to) of all links through which ``paths`` are read, for what is
+        not at or below ``paths`` itself; what changes there, or comes to be there, changes what is read."""
 
     def describe(self, revision: str) -> tuple[str, str]:
         """(author name, first line of the message)."""

@@ -69,7 +69,7 @@ class App:
         from pipeline.adapters.git import GitRepository
         from pipeline.run.workspace import Workspace
 
-        repository = GitRepository(Path(self.repo))
+        repository = GitRepository(Path(self.repo), stopped=self.stop.is_set)
         return Workspace(
             repository=repository,
             documents=lambda path, data: [
@@ -183,6 +183,13 @@ def github_files(warn: Callable[[str], None]) -> GithubFiles:
     from pipeline.adapters.github import GithubFiles
 
     return GithubFiles(os.environ, warn)
+
+
+def pushed_from() -> str:
+    """Where the push began that GitHub Actions runs for, or empty."""
+    from pipeline.adapters import github_event
+
+    return github_event.pushed_from(os.environ)
 
 
 def github_runs(warn: Callable[[str], None]) -> GithubRuns:

@@ -22,7 +22,8 @@ class GitHost:
     """Serves the bare repositories below ``folder`` from ``with`` on, or from ``up`` to ``down``.
 
     ``answer`` is the status that every request gets instead, 0 for what git says; ``hang`` none for a
-    minute; ``location`` where 30x leads. ``logins`` are the Authorization headers that came.
+    minute; ``location`` where 30x leads. ``logins`` are the Authorization headers that came, ``paths`` what
+    was asked for.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,6 +32,7 @@ class GitHost:
         self.hang = False
         self.location = ""
         self.logins: list[str] = []
+        self.paths: list[str] = []
         self.asked = 0
         self._port = 0
         self._server: ThreadingHTTPServer | None = None
@@ -84,6 +86,7 @@ def _handler(host: GitHost) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             host.asked += 1
+            host.paths.append(self.path)
             if login := self.headers.get("Authorization"):
                 host.logins.append(login)
             if host.hang:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pipeline.adapters.git_clone import Clone
 from pipeline.adapters.git_command import OBJECT_ID, TIMEOUT_S, Git, object_id, revision, shown
-from pipeline.adapters.git_tree import LINK, SUBMODULE, Entry, LinkError, Tree, normal, parse
-from pipeline.model.errors import InvalidError, Problem, UnreachableError
+from pipeline.adapters.git_tree import LINK, SUBMODULE, Entry, LinkError, Tree, is_below, parse
+from pipeline.model.errors import InvalidError, PipelineError, Problem, UnreachableError
 from pipeline.model.objects import Origin
 
 FILE_BYTES = 8 * 1024 * 1024
@@ -23,15 +24,24 @@ _CHANGES = {"A": "added", "M": "modified", "T": "modified", "D": "deleted"}
 class GitRepository:
     """``ports.Repository`` over a git work tree. ``folder`` may be anywhere within it.
 
+    Commits and contents that the clone lacks are fetched as they are asked for; ``stopped`` ends that.
+
     Raises:
         InvalidError: ``folder`` is in no repository with a work tree.
         UnreachableError: git is missing or broken.
     """
 
-    def __init__(self, folder: str | Path = ".", *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        folder: str | Path = ".",
+        *,
+        timeout_s: float = TIMEOUT_S,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         named = Path(folder).resolve()
         self.root = _open(named)
         self._git = Git(self.root, trusted=self.root == named, timeout_s=timeout_s)
+        self._clone = Clone(self._git, stopped)
         self._trees: dict[str, Tree] = {}
 
     # --- revisions
@@ -39,6 +49,8 @@ class GitRepository:
     def resolve(self, revision_: str) -> str:
         """The commit that a branch, tag, ``HEAD~1`` or object id names. InvalidError where there is none."""
         name = revision(revision_)
+        if OBJECT_ID.fullmatch(name):
+            self._require(name)
         code, output = self._git(
             "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", accept=(0, 1, 128)
         )
@@ -58,21 +70,19 @@ class GitRepository:
 
         return latest(self._git, branch, stopped)
 
-    def is_ancestor(self, old: str, new: str) -> bool | None:
-        """Whether ``new`` contains ``old``; None where that cannot be known: one of them is not here, or
-        the history between them is cut off."""
-        if not all(OBJECT_ID.fullmatch(commit) and self._has(commit) for commit in (old, new)):
-            return None
-        if self._contains(new, old):
-            return True
-        if self.is_shallow() and not self._contains(old, new):
-            return None
-        return False
+    def obtain(self, commit: str) -> str:
+        """Fetch what is not here of a commit and its folders; why that cannot be, or empty."""
+        if not OBJECT_ID.fullmatch(commit):
+            return f"{shown(commit)} is not a full object id"
+        failed = self._lacking(commit)
+        return failed.message if failed else ""
 
-    def is_shallow(self) -> bool:
-        """Whether the history is cut off."""
-        _, output = self._git("rev-parse", "--is-shallow-repository")
-        return output.strip() == b"true"
+    def is_ancestor(self, old: str, new: str) -> bool | None:
+        """Whether ``new`` contains ``old``; None where one of them, or the history between them, is neither
+        here nor can be fetched."""
+        if not all(OBJECT_ID.fullmatch(commit) for commit in (old, new)):
+            return None
+        return self._clone.is_ancestor(old, new)
 
     def describe(self, revision_: str) -> tuple[str, str]:
         """(author name, first line of the message); both are somebody's text."""
@@ -116,12 +126,35 @@ class GitRepository:
         """
         tree = self.tree(revision_)
         problems = [
-            _not_utf8(path) for path in tree.strange if _is_below(path.decode(errors="replace"), folder)
+            _not_utf8(path) for path in tree.strange if is_below(path.decode(errors="replace"), folder)
         ]
         found = sorted(tree.files(folder, problems))
         if problems:
             raise InvalidError(f"list the files of {shown(folder)}: {problems[0]}", problems=problems)
         return tuple(found)
+
+    def named(self, revision_: str, folder: str, name: str) -> Sequence[str]:
+        """The paths ``folder/*/name`` of files, and of links whose reading says what is wrong with them.
+
+        Raises:
+            InvalidError: such a path is no UTF-8.
+        """
+        tree = self.tree(revision_)
+        wanted = re.compile(rf"{re.escape(folder)}/[^/]+/{re.escape(name)}")
+        problems = [_not_utf8(p) for p in tree.strange if wanted.fullmatch(p.decode(errors="replace"))]
+        if problems:
+            raise InvalidError(f"list the files of {shown(folder)}: {problems[0]}", problems=problems)
+        children = tree.children.get(tree.real(folder), ())
+        return [path for child in children if tree.is_file(path := f"{folder}/{child}/{name}")]
+
+    def remarks(self, revision_: str, paths: Sequence[str]) -> Sequence[Problem]:
+        """Warnings of what at or below ``paths`` is not as it looks: submodules, whose files are not read,
+        and names that differ only in case, of which some file systems keep one."""
+        tree = self.tree(revision_)
+        roots = [place for path in paths for place in (tree.real(path), *tree.linked(path))]
+        modules = [p for p in tree.submodules if any(is_below(p, root) for root in roots)]
+        twins = [names for names in tree.twins if any(is_below(p, r) for p in names for r in roots)]
+        return [*map(_submodule, modules), *map(_twins, twins)]
 
     def fingerprint(self, revision_: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
         """(path, object id) of every regular file at or below ``paths``, sorted; equal where contents are.
@@ -134,24 +167,13 @@ class GitRepository:
         return [(file, entry.oid) for file in sorted(found) if (entry := tree.file(file)) is not None]
 
     def links(self, revision_: str, paths: Sequence[str]) -> Sequence[tuple[str, str]]:
-        """(file at or below ``paths``, link on the way to it or file that it leads to), only for others that
-        are not at or below ``paths`` themselves.
-
-        Raises:
-            InvalidError: as ``files``.
-        """
+        """(symbolic link, path that it leads to, also where nothing is) of all links at or below ``paths``,
+        on the way to them or where these lead; only for what is not at or below ``paths`` itself."""
         tree = self.tree(revision_)
         if not tree.links:
             return ()
-        found: dict[tuple[str, str], None] = {}
-        for path in paths:
-            for file in self.files(revision_, path):
-                passed: list[str] = []
-                passed.append(tree.resolve(file, passed))
-                for other in passed:
-                    if not any(_is_below(other, known) for known in paths):
-                        found[file, other] = None
-        return tuple(found)
+        found = {place: link for path in paths for place, link in tree.linked(path).items()}
+        return [(link, p) for p, link in found.items() if not any(is_below(p, known) for known in paths)]
 
     def read(self, revision_: str, paths: Sequence[str]) -> Mapping[str, bytes]:
         """File contents from the commit's tree, in one process.
@@ -193,27 +215,27 @@ class GitRepository:
 
     # --- helpers
 
-    def _contains(self, new: str, old: str) -> bool:
-        code, _ = self._git("merge-base", "--is-ancestor", object_id(old), object_id(new), accept=(0, 1))
-        return code == 0
-
-    def _has(self, commit: str) -> bool:
-        code, _ = self._git("cat-file", "-e", f"{object_id(commit)}^{{commit}}", accept=(0, 1, 128))
-        return code == 0
+    def _lacking(self, commit: str) -> PipelineError | None:
+        return self._clone.obtain(object_id(commit)) or self._clone.complete(commit)
 
     def _require(self, commit: str) -> None:
-        if not self._has(commit):
-            raise self._unknown(commit)
+        failed = self._lacking(commit)
+        if isinstance(failed, UnreachableError):
+            message = f"read commit {commit[:12]}: it is not in this clone ({failed.message})"
+            raise UnreachableError(message, hint=failed.hint) from failed
+        if failed:
+            raise self._unknown(commit, failed.message)
 
-    def _unknown(self, name: str) -> InvalidError:
+    def _unknown(self, name: str, failed: str = "") -> InvalidError:
         code, _ = self._git("rev-parse", "--verify", "--quiet", "HEAD", accept=(0, 1, 128))
         if code:
             why, hint = "the repository has no commit yet", "commit something first"
-        elif self.is_shallow():
+        elif self._clone.is_shallow():
             why, hint = "not in this shallow clone", _SHALLOW
         else:
             why, hint = "no such commit here", "check the spelling, or fetch it from the remote"
-        return InvalidError(f"resolve revision {shown(name)}: {why}", hint=hint)
+        told = f" ({failed})" if failed else ""
+        return InvalidError(f"resolve revision {shown(name)}: {why}{told}", hint=hint)
 
     def tree(self, commit: str) -> Tree:
         """All entries of a commit, read once. InvalidError where it is not here."""
@@ -233,23 +255,31 @@ class GitRepository:
         return tree
 
     def _blobs(self, oids: set[str]) -> Mapping[str, bytes]:
-        """The contents of blobs. UnreachableError where the clone lacks one."""
+        """The contents of blobs. UnreachableError where one cannot be had."""
+        self._clone.fill(oids)
+        found = self._present(oids)
+        if lacking := oids - found.keys():
+            raise UnreachableError(
+                f"read object {min(lacking)[:12]}: not in this clone", hint="see `git fsck`; clone anew"
+            )
+        return found
+
+    def _present(self, oids: set[str]) -> dict[str, bytes]:
+        """The contents of those that are here."""
+        found: dict[str, bytes] = {}
         if not oids:
-            return {}
+            return found
         asked = "".join(f"{object_id(oid)}\n" for oid in sorted(oids))
         _, output = self._git("cat-file", "--batch", stdin=asked.encode())
-        found: dict[str, bytes] = {}
         at = 0
         while at < len(output):
             end = output.index(b"\n", at)
-            header = output[at:end].decode(errors="replace").split(" ")
-            if len(header) != 3:
-                raise UnreachableError(
-                    f"read object {header[0][:12]}: not in this clone", hint="fetch without a filter"
-                )
-            size = int(header[2])
-            found[header[0]] = output[end + 1 : end + 1 + size]
-            at = end + 1 + size + 1
+            oid, *about = output[at:end].decode(errors="replace").split(" ")
+            at = end + 1
+            if len(about) == 2:
+                size = int(about[1])
+                found[oid] = output[at : at + size]
+                at += size + 1
         return found
 
 
@@ -306,14 +336,22 @@ def _problem(code: str, message: str, path: str, hint: str = "") -> Problem:
     return Problem(code=code, message=message, origin=Origin(path), hint=hint)
 
 
+def _submodule(path: str) -> Problem:
+    message = f"{path} is a submodule, whose files are not read"
+    hint = "put the files themselves there, or deploy the other repository by itself"
+    return Problem(code="submodule", message=message, origin=Origin(path), hint=hint, warning=True)
+
+
+def _twins(names: Sequence[str]) -> Problem:
+    message = f"{' and '.join(names)} differ only in case: a work tree on macOS or Windows has one of them"
+    return Problem(
+        code="case-collision", message=message, origin=Origin(names[0]), hint="rename one", warning=True
+    )
+
+
 def _not_utf8(path: bytes) -> Problem:
     text = path.decode(errors="backslashreplace")
     return _problem("path-not-utf8", f"the path {text} is not UTF-8", text, "rename it")
-
-
-def _is_below(path: str, folder: str) -> bool:
-    folder = normal(folder)
-    return not folder or path == folder or path.startswith(f"{folder}/")
 
 
 def _decoded(text: bytes, encoding: str) -> str:

@@ -49,6 +49,9 @@ Settings = Sequence[tuple[str, str]]
 
 _STOP_POLL_S = 0.2
 
+_SILENT = {"GIT_ALLOW_PROTOCOL": "none"}
+"""Calls that only read talk to nobody, whatever the clone's configuration says."""
+
 
 class Git:
     """Runs git in one work tree."""
@@ -71,7 +74,8 @@ class Git:
         self._trusted = trusted
         self._timeout_s = timeout_s
         self._stopped = stopped
-        self._environment = configured(environment(work_tree if trusted else None), settings)
+        silent = _SILENT if stopped is None else {}
+        self._environment = configured({**environment(work_tree if trusted else None), **silent}, settings)
 
     def talking(self, settings: Settings, stopped: Callable[[], bool]) -> Git:
         """The same for calls that talk to a git host."""
@@ -183,6 +187,7 @@ def environment(trusted: Path | None) -> Mapping[str, str]:
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_ALLOW_PROTOCOL": "https:ssh",
+        "GIT_NO_LAZY_FETCH": "1",  # what a partial clone lacks is fetched by ``git_fetch``, or not at all
         "GIT_NO_REPLACE_OBJECTS": "1",  # an object id stands for its own content
         "LC_ALL": "C",
     }

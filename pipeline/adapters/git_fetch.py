@@ -1,21 +1,28 @@
-"""The commit that a branch is at on the clone's remote: the one place where a git host is asked.
+"""What is fetched of the clone's remote, a branch or single objects: the one place where a git host is asked.
 
 Programs that a repository's own configuration names are not run: neither hooks nor another upload-pack, ssh
-or credential helper. Logging in is the business of the user's configuration, which may name the latter two.
+or credential helper. Logging in is the business of the user's configuration, which may name the latter two;
+in GitHub Actions it is what actions/checkout left, or the token of the job.
 """
 
 from __future__ import annotations
 
+import base64
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import urlsplit
 
-from pipeline.adapters.git_command import OBJECT_ID, Git, Settings, revision, shown
+from pipeline.adapters.git_command import OBJECT_ID, Git, Settings, object_id, revision, shown
+from pipeline.adapters.github_event import job_token
+from pipeline.core.holder import GITHUB
 from pipeline.core.redaction import scrub
 from pipeline.model.errors import InvalidError, UnreachableError
 
 _SETTINGS: Settings = (
     ("core.alternateRefsCommand", "true"),  # a command that a configuration names; this one does nothing
     ("transfer.bundleURI", "false"),  # CVE-2025-48385
+    ("fetch.bundleURI", ""),
     ("http.followRedirects", "false"),  # the login would follow to another host
     ("http.lowSpeedLimit", "1000"),
     ("http.lowSpeedTime", "30"),
@@ -30,6 +37,8 @@ _NAME = re.compile(r"\w[\w.-]{0,100}")
 _URL = re.compile(r"(?:https|ssh)://\S+|(?:[\w.+-]+@)?\w[\w.-]*:(?!:|//)\S+")
 _CONTROL = re.compile(r"[\x00-\x20\x7f]|%[01][0-9a-f]|%7f", re.IGNORECASE)
 _REDIRECTED = re.compile(r"returned error: 30[1278]\b")
+_GONE = re.compile(r"not our ref|does not allow request for unadvertised object")
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 def latest(git: Git, branch: str, stopped: Callable[[], bool]) -> str:
@@ -45,9 +54,42 @@ def latest(git: Git, branch: str, stopped: Callable[[], bool]) -> str:
     remote = _remote(git)
     if not remote:
         return _commit(git, f"refs/heads/{name}")
-    _check_url(git, remote)
     tracking = f"refs/remotes/{remote}/{name}"
-    talking = git.talking((*_SETTINGS, *_login(git)), stopped)
+    _fetch(git, remote, [f"+refs/heads/{name}:{tracking}"], stopped)
+    return _commit(git, tracking)
+
+
+def by_id(
+    git: Git, ids: Sequence[str], stopped: Callable[[], bool], *options: str, settings: Settings = ()
+) -> None:
+    """Fetch objects by their ids; no branch moves. ``options`` are fixed words of ``git fetch``.
+
+    Raises:
+        InvalidError: there is no remote, it is not fetched from, or it has no such object.
+        UnreachableError: the git host does not answer, or does not let us in.
+    """
+    remote = _remote(git)
+    if not remote:
+        raise InvalidError("the clone has no remote to fetch it from", hint="git remote add origin URL")
+    try:
+        _fetch(git, remote, [object_id(one) for one in ids], stopped, *options, settings=settings)
+    except UnreachableError as error:
+        if _GONE.search(error.message):
+            raise InvalidError(f"{remote} does not have it, either") from error
+        raise
+
+
+def _fetch(
+    git: Git,
+    remote: str,
+    wanted: Sequence[str],
+    stopped: Callable[[], bool],
+    *options: str,
+    settings: Settings = (),
+) -> None:
+    url = _checked_url(git, remote)
+    login = (*_login(git), *_token_of_job(git, url, os.environ))
+    talking = git.talking((*_SETTINGS, *settings, *login), stopped)
     try:
         talking(
             "fetch",
@@ -58,16 +100,17 @@ def latest(git: Git, branch: str, stopped: Callable[[], bool]) -> str:
             "--no-write-fetch-head",
             "--refmap=",
             "--upload-pack=git-upload-pack",
+            *options,
+            "--stdin",
             "--end-of-options",
             remote,
-            f"+refs/heads/{name}:{tracking}",
+            stdin="".join(f"{one}\n" for one in wanted).encode(),
         )
     except UnreachableError as error:
         if _REDIRECTED.search(error.message):
             hint = f"redirects are not followed: git remote set-url {remote} to where it leads"
             raise UnreachableError(error.message, hint=hint) from error
         raise
-    return _commit(git, tracking)
 
 
 def _commit(git: Git, ref: str) -> str:
@@ -88,22 +131,23 @@ def _remote(git: Git) -> str:
     names = output.decode(errors="replace").split()
     if len(names) > 1 and "origin" not in names:
         told = ", ".join(shown(n) for n in names[:5])
-        raise InvalidError(f"follow a branch: which remote? ({told})", hint="name one of them origin")
+        raise InvalidError(f"fetch: which remote? ({told})", hint="name one of them origin")
     name = "origin" if "origin" in names else (names or [""])[0]
     if name and not _NAME.fullmatch(name):
-        raise InvalidError(f"follow a branch: {shown(name)} is no name of a remote", hint="rename it")
+        raise InvalidError(f"fetch: {shown(name)} is no name of a remote", hint="rename it")
     return name
 
 
-def _check_url(git: Git, remote: str) -> None:
+def _checked_url(git: Git, remote: str) -> str:
     """As git will ask it, ``insteadOf`` included. A path or another program's protocol is not fetched."""
     _, output = git("ls-remote", "--get-url", "--end-of-options", remote)
     url = output.decode(errors="replace").removesuffix("\n")
     if not _URL.fullmatch(url) or _CONTROL.search(url):
         raise InvalidError(
-            f"follow a branch of {remote}: {shown(scrub(url))} is no https or ssh address",
+            f"fetch from {remote}: {shown(scrub(url))} is no https or ssh address",
             hint=f"git remote set-url {remote} URL; without a remote the local branch is followed",
         )
+    return url
 
 
 def _login(git: Git) -> Settings:
@@ -111,3 +155,20 @@ def _login(git: Git) -> Settings:
     _, output = git("config", "--global", "--includes", "--null", "--get-regexp", _LOGIN, accept=(0, 1))
     entries = [entry.partition("\n")[::2] for entry in output.decode(errors="replace").split("\0") if entry]
     return (("core.sshCommand", _SSH), ("credential.helper", ""), *entries)
+
+
+def _token_of_job(git: Git, url: str, environ: Mapping[str, str]) -> Settings:
+    """The token of a GitHub Actions job, for that GitHub alone; nothing where the clone has a login of its
+    own: GitHub refuses a request with two."""
+    token, server = job_token(environ), (environ.get("GITHUB_SERVER_URL") or GITHUB).rstrip("/")
+    asked = urlsplit(url)
+    if not _TOKEN.fullmatch(token) or f"https://{asked.netloc}" != server or asked.scheme != "https":
+        return ()
+    code, _ = git("config", "--includes", "--get-regexp", r"^http\..*extraheader$", accept=(0, 1))
+    if code == 0:
+        return ()
+    basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    return (
+        (f"http.{server}/.extraHeader", f"Authorization: Basic {basic}"),
+        (f"http.{server}/.sslVerify", "true"),
+    )

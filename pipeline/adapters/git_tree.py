@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from unicodedata import normalize
 
 from pipeline.model.errors import Problem
 from pipeline.model.objects import Origin
@@ -62,8 +66,63 @@ class Tree:
                 found.setdefault(path, [])
         return {folder: tuple(sorted(names)) for folder, names in found.items()}
 
+    @cached_property
+    def submodules(self) -> tuple[str, ...]:
+        return tuple(path for path, entry in self.entries.items() if entry.mode == SUBMODULE)
+
+    @cached_property
+    def twins(self) -> tuple[tuple[str, ...], ...]:
+        """Files whose paths are one where case, or the way in which accents are encoded, does not count."""
+        found: dict[str, list[str]] = {}
+        for path, entry in self.entries.items():
+            if entry.mode != TREE:
+                folded = path.casefold() if path.isascii() else normalize("NFC", path).casefold()
+                found.setdefault(folded, []).append(path)
+        return tuple(tuple(paths) for paths in found.values() if len(paths) > 1)
+
+    def real(self, path: str) -> str:
+        """As ``resolve``; ``path`` itself where it leads nowhere."""
+        try:
+            return self.resolve(normal(path))
+        except LinkError:
+            return normal(path)
+
+    def linked(self, root: str) -> Mapping[str, str]:
+        """Every path that ``root`` or a link below it leads to, also where nothing is, with the link.
+
+        What is read through ``root`` is the same in two commits unless something at or below one of these
+        paths, or ``root``, differs.
+        """
+        found: dict[str, str] = {}
+        todo, seen = [normal(root)], set[str]()
+        while todo:
+            path = todo.pop()
+            if path in seen:
+                continue
+            seen.add(path)
+            passed: list[str] = []
+            with suppress(LinkError):  # reading it is refused, and says why
+                passed.append(self.resolve(path, passed))
+            for link, place in pairwise(passed):
+                found.setdefault(place, link)
+                todo.append(place)
+            todo += self._links_in(path)
+        return found
+
+    def _links_in(self, folder: str) -> Sequence[str]:
+        """The links below a folder that is no link itself."""
+        links = self._sorted_links
+        if not folder:
+            return links
+        # "0" comes right after "/".
+        return links[bisect_left(links, f"{folder}/") : bisect_left(links, f"{folder}0")]
+
+    @cached_property
+    def _sorted_links(self) -> Sequence[str]:
+        return sorted(self.links)
+
     def resolve(self, path: str, passed: list[str] | None = None) -> str:
-        """Where ``path`` leads once every link on the way is followed; they are added to ``passed``.
+        """Where ``path`` leads once every link on the way is followed; these are added to ``passed``.
 
         Raises:
             LinkError: a link cannot be followed within the tree.
@@ -129,11 +188,24 @@ class Tree:
         entry = self.entries.get(self.resolve(normal(path)))
         return entry if entry is not None and entry.mode not in (TREE, SUBMODULE) else None
 
+    def is_file(self, path: str) -> bool:
+        """Whether there is a regular file, or a link that cannot be followed."""
+        try:
+            return self.file(path) is not None
+        except LinkError:
+            return True
+
 
 def normal(path: str) -> str:
     """A path within the repository without dots; the root is empty."""
     cleaned = posixpath.normpath(path)
     return "" if cleaned == "." else cleaned
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether ``path`` is ``folder`` or lies in it."""
+    folder = normal(folder)
+    return not folder or path == folder or path.startswith(f"{folder}/")
 
 
 def parse(listing: bytes) -> tuple[dict[str, Entry], tuple[bytes, ...]]:

@@ -11,12 +11,11 @@ import urllib3
 from pipeline.core.holder import GITHUB, github_run
 
 from .connection import is_loopback, proxy_for
+from .github_event import job_token
 
 _API = "https://api.github.com"
 _TIMEOUT = urllib3.Timeout(connect=5.0, read=10.0)
 _RETRIES = urllib3.Retry(2, redirect=0, raise_on_redirect=False)  # a run does not move; a token should not
-_TOKENS = ("PIPELINE_GITHUB_TOKEN", "GITHUB_TOKEN")
-"""Where a token may be at hand: ours first, the one of the job else."""
 
 
 class GithubRuns:
@@ -25,7 +24,7 @@ class GithubRuns:
     def __init__(self, environ: Mapping[str, str], warn: Callable[[str], None]) -> None:
         self._server = environ.get("GITHUB_SERVER_URL") or GITHUB
         self._api = (environ.get("GITHUB_API_URL") or _API).rstrip("/")
-        self.token = next((token for name in _TOKENS if (token := environ.get(name))), "")
+        self.token = job_token(environ)
         self._warn = warn
 
     def ended(self, holder: str) -> str:

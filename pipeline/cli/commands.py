@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pipeline import failpoint, log
+from pipeline.cli import changes
 from pipeline.cli.screen import Screen
 from pipeline.core.plan_changes import ExpectedPlan
 from pipeline.core.predict.apis import api_problems
@@ -20,7 +21,7 @@ from pipeline.model.exit_codes import ExitCode
 from pipeline.model.plan import Plan
 from pipeline.model.release import Outcome
 from pipeline.model.status import Status
-from pipeline.model.views import EnvironmentChanges, EnvironmentStatus
+from pipeline.model.views import EnvironmentStatus
 from pipeline.report import document, tables
 from pipeline.report.secrets import Masker
 from pipeline.run import job, reads
@@ -28,7 +29,7 @@ from pipeline.run.attempt import Attempt
 from pipeline.run.planning import make_plan, offline_plan
 from pipeline.run.render import rendered
 from pipeline.run.workspace import Workspace
-from pipeline.wiring import App, github_runs, plan_files
+from pipeline.wiring import App, github_runs, plan_files, pushed_from
 
 
 def run(args: argparse.Namespace) -> ExitCode:
@@ -47,7 +48,8 @@ def run(args: argparse.Namespace) -> ExitCode:
 
 def _deploy(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     workspace, revision = _at_revision(app, args)
-    order = replace(_order(args), branch=_branch(workspace))
+    found = changes.branches_of(workspace)
+    order = replace(_order(args), branch=found.at)
     if args.environment:
         environment = workspace.environment(args.environment, revision)
         failpoint.passing(Point.CONFIG_READ)
@@ -58,9 +60,11 @@ def _deploy(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     environments = workspace.environments(revision)
     if not order.branch:
         raise UsageError(
-            "HEAD is detached, so there is no branch whose environments deploy on merge",
+            f"no environment deploys on merge here: {found.why_none}",
             hint="check out a branch, or name the environment with -e",
         )
+    if found.why_none:
+        screen.tell(Note(f"nothing deploys on merge: {found.why_none}"))
     outcomes = job.deploy_affected(workspace, app.session, environments, revision, order)
     return screen.show_outcomes(outcomes, several=True)
 
@@ -187,25 +191,7 @@ def _validate(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
 
 def _changes(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     workspace, revision = _at_revision(app, args)
-    if args.environment:
-        environments: Sequence[Environment] = [workspace.environment(args.environment, revision)]
-    else:
-        environments = workspace.environments(revision)
-    if args.on_merge:
-        environments = job.deployed_on_merge(environments, _branch(workspace))
-    screen.show_changes([_changes_of(app, workspace, e, revision, args.base) for e in environments])
-    return ExitCode.OK
-
-
-def _changes_of(
-    app: App, workspace: Workspace, environment: Environment, revision: str, base: str
-) -> EnvironmentChanges:
-    """An explicit base needs no cluster."""
-    if base and set(base) != {"0"}:
-        changes = job.compare(workspace, environment, revision, base, "")
-    else:
-        changes = job.changes_of(workspace, app.session(environment), environment, revision, base)
-    return job.with_objects(workspace, environment, changes)
+    return changes.run(app, args, screen, workspace, revision)
 
 
 def _status(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
@@ -314,18 +300,12 @@ def _expected(text: str) -> ExpectedPlan | None:
 def _order(args: argparse.Namespace) -> job.Order:
     return job.Order(
         base=getattr(args, "base", ""),
+        pushed_from=pushed_from(),
         expected=_expected(args.plan),
         wait_lock_s=float(args.wait_lock),
         allow_older=getattr(args, "allow_older", False),
         dry_run=args.dry_run,
     )
-
-
-def _branch(workspace: Workspace) -> str:
-    """The branch that is checked out, or that GitHub Actions runs for: there HEAD may be detached."""
-    ref = os.environ.get("GITHUB_REF", "")
-    of_event = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else ""
-    return workspace.repository.branch() or of_event
 
 
 _COMMANDS: dict[str, Callable[[App, argparse.Namespace, Screen], ExitCode]] = {

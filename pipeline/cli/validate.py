@@ -67,6 +67,7 @@ def _problems_of(
 ) -> list[Problem]:
     """Of one environment. What was read is judged by itself, too, though the set may be refused."""
     try:
+        remarks = workspace.remarks(environment, revision)
         manifests, known = workspace.examine(environment, revision, judge.scope)
     except InvalidError as error:
         return list(document.error_problems(error))
@@ -75,7 +76,7 @@ def _problems_of(
             known += offline_plan(environment, manifests, revision).warnings
         except InvalidError as error:
             known += document.error_problems(error)
-    return judge.problems(environment, manifests, known)
+    return judge.problems(environment, manifests, [*known, *remarks])
 
 
 def _given(names: Sequence[str]) -> list[Manifest]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.model.environment import Environment, Used
@@ -51,7 +51,8 @@ def selection(
     unknown: str = "",
     also: Sequence[Used] = (),
 ) -> Selection:
-    """Whether files changed that the environment depends on: its own file, its sources, and ``also``.
+    """Whether files changed that the environment depends on: its own file, its sources, ``also``, and where
+    ``links`` (path → symbolic link) lead.
 
     Of plain manifests the whole source counts, of what is rendered only what ``also`` names: a folder that
     holds a kustomization may hold much else. ``changed`` is None where the base is not known: then the
@@ -66,7 +67,8 @@ def selection(
     roles = [(environment.path, f"configures {name}")]
     roles += [(s.path, f"is a source of {name}") for s in environment.sources if s.kind == "manifests"]
     roles += [(used.path, f"is used by {name}: {' ← '.join(used.chain)}") for used in also]
-    found = [(file, role) for file in sorted(changed) if (role := _role(file[0], roles))]
+    known = _by_root(roles)
+    found = [(file, role) for file in sorted(changed) if (role := _role(file[0], known))]
     sentences = [f"{path} was {change}, and {role}" for (path, change), role in found]
     if len(sentences) > _TOLD:
         sentences[_TOLD:] = [f"{len(sentences) - _TOLD} more files of {name} changed"]
@@ -91,14 +93,42 @@ def promotion_order(environments: Iterable[Environment]) -> tuple[Environment, .
     return tuple(ordered)
 
 
-def _role(path: str, roles: Sequence[tuple[str, str]]) -> str:
-    return next((role for root, role in roles if is_below(path, root)), "")
+def _by_root(roles: Sequence[tuple[str, str]]) -> Mapping[str, tuple[int, str]]:
+    """(rank, role) by path. A file above a root was, or became, something else than a folder on the way to
+    it: a link."""
+    found: dict[str, tuple[int, str]] = {}
+    for rank, (root, role) in enumerate(roles):
+        found.setdefault(_normal(root), (rank, role))
+    above: dict[str, tuple[int, str]] = {}
+    for root, ranked in found.items():
+        for folder in list(_upwards(root))[1:]:
+            above.setdefault(f"{folder}/", ranked)
+    return {**above, **found}
+
+
+def _role(path: str, known: Mapping[str, tuple[int, str]]) -> str:
+    """What the first root that holds ``path`` says of it, or empty."""
+    found = [known[place] for place in (*_upwards(path), f"{path}/") if place in known]
+    return min(found)[1] if found else ""
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """``a/b/c``, ``a/b``, ``a`` and the empty root."""
+    yield path
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def _normal(root: str) -> str:
+    root = root.removeprefix("./").rstrip("/")
+    return "" if root == "." else root
 
 
 def is_below(path: str, root: str) -> bool:
     """Whether a file is ``root`` or lies in it; the repository itself is ``.`` or empty."""
-    root = root.removeprefix("./").rstrip("/")
-    return root in ("", ".") or path == root or path.startswith(f"{root}/")
+    root = _normal(root)
+    return not root or path == root or path.startswith(f"{root}/")
 
 
 def _upstream(environment: Environment, among: Mapping[str, Environment]) -> list[str]:

@@ -205,12 +205,19 @@ def _refuse_older(attempt: Attempt, request: Request) -> None:
     running = attempt.verified.revision if attempt.verified else ""
     if request.allow_older or not running or running == request.revision:
         return
-    if request.is_older(running):
+    older, what = (
+        request.is_older(running),
+        f"{running[:12]}, which runs in {attempt.session.environment.name}",
+    )
+    if older:
         raise PreflightError(
-            f"deploy {request.revision[:12]}: {running[:12]}, which runs in "
-            f"{attempt.session.environment.name}, is newer and contains it",
+            f"deploy {request.revision[:12]}: {what}, is newer and contains it",
             hint="use `pipeline rollback` to go back, or --allow-older if this is meant",
         )
+    if older is None:
+        why = "the history between them is not in this clone, and could not be fetched"
+        told = f"it is not known whether {request.revision[:12]} is older than {what}: {why}"
+        attempt.session.tell(Note(told, warning=True))
 
 
 def _refuse_overtaken(attempt: Attempt, request: Request) -> None:

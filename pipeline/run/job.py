@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Manifest
 from pipeline.model.release import Outcome, Phase, Release
 from pipeline.model.views import EnvironmentChanges
+from pipeline.ports import Repository
 from pipeline.run.deploy import Request, deploy, last_known
 from pipeline.run.recorded import recorded_manifests
 from pipeline.run.render import facing, rendered
@@ -30,6 +32,7 @@ class Order:
     """What the command line asked for. Empty strings and None mean: not given."""
 
     base: str = ""
+    pushed_from: str = ""
     branch: str = ""
     expected: ExpectedPlan | None = None
     wait_lock_s: float = 0.0
@@ -53,7 +56,7 @@ def deploy_one(
         session = open_session(environment)
         session.bind(environment=environment.name, revision=revision)
         session.look_ahead()
-        selection = changes_of(workspace, session, environment, revision, order.base)
+        selection = changes_of(workspace, session, environment, revision, order.base, order.pushed_from)
         failpoint.passing(Point.DIFF_POST)
         outcome.base = selection.base
         session.tell(Started(command, environment.name, revision, selection.base, selection.because))
@@ -152,13 +155,19 @@ def roll_back_to(
 
 
 def changes_of(
-    workspace: Workspace, session: Session, environment: Environment, revision: str, base: str
+    workspace: Workspace,
+    session: Session,
+    environment: Environment,
+    revision: str,
+    base: str,
+    pushed_from: str = "",
 ) -> EnvironmentChanges:
     """What changed for one environment since it was last deployed successfully (design promise 1)."""
     heads = session.releases.history()
     verified = last_known(heads)
-    changes = compare(workspace, environment, revision, base, verified.revision if verified else "")
-    if heads and (heads[0].is_open or heads[0].phase is Phase.FAILED):
+    recorded = verified.revision if verified else ""
+    changes = compare(workspace, environment, revision, base, recorded, pushed_from)
+    if heads and (heads[0].is_open or heads[0].phase in (Phase.FAILED, Phase.ROLLBACK_FAILED)):
         # What runs is not what the base says: no commit is needed to make that right.
         why = f"its release {heads[0].number} was left {heads[0].phase}"
         return replace(changes, affected=True, because=(*changes.because, why))
@@ -166,36 +175,25 @@ def changes_of(
 
 
 def compare(
-    workspace: Workspace, environment: Environment, revision: str, base: str, recorded: str
+    workspace: Workspace,
+    environment: Environment,
+    revision: str,
+    base: str,
+    recorded: str,
+    pushed_from: str = "",
 ) -> EnvironmentChanges:
     """The files between the base and ``revision``; without a base everything counts as changed, and why.
 
-    An explicit ``base`` wins over the recorded one.
+    An explicit ``base`` wins over the recorded one. Where that is lost, ``pushed_from`` tells people what the
+    last push changed; it never makes less of what is affected.
     """
-    repository = workspace.repository
-    start, why = "", "it was never deployed successfully, so everything is new"
-    if base and set(base) != {"0"}:
-        start = repository.resolve(base)
-    elif recorded:
-        start, why = recorded, ""
-        if repository.is_ancestor(recorded, revision) is None:
-            start, why = (
-                "",
-                f"its last release, {recorded[:12]}, is not in this clone, so everything counts as changed",
-            )
+    start, why = _base(workspace.repository, base, recorded)
     if not start:
+        reasons = (why, *_hint(workspace, environment, revision, pushed_from if recorded or base else ""))
         return EnvironmentChanges(
-            name=environment.name, base="", revision=revision, affected=True, because=(why,)
+            name=environment.name, base="", revision=revision, affected=True, because=reasons
         )
-    try:
-        # A file that was used at the base counts, too, though it may be used no more.
-        also = workspace.uses(environment, revision, start)
-    except InvalidError as error:
-        why = f"what {environment.name} depends on cannot be read: {(error.problems or (error,))[0]}"
-        return EnvironmentChanges(
-            name=environment.name, base=start, revision=revision, affected=True, because=(why,)
-        )
-    selection = select.selection(environment, repository.changed(start, revision), also=also)
+    selection = _selection(workspace, environment, start, revision)
     return EnvironmentChanges(
         name=environment.name,
         base=start,
@@ -206,20 +204,38 @@ def compare(
     )
 
 
-def with_objects(
-    workspace: Workspace, environment: Environment, changes: EnvironmentChanges
-) -> EnvironmentChanges:
-    """``changes`` with the objects that the changed files make; none where they cannot be read."""
-    paths = {path for path, change in changes.files if change != "deleted"}
+def _base(repository: Repository, base: str, recorded: str) -> tuple[str, str]:
+    """(the commit to compare with, or empty; why it is empty)."""
+    if base and base.strip("0"):
+        is_id = re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", base)
+        failed = repository.obtain(base) if is_id else ""
+        what = f"the base {base[:12]}"
+        start = base if is_id else repository.resolve(base)
+    elif recorded:
+        failed, what, start = repository.obtain(recorded), f"its last release, {recorded[:12]},", recorded
+    else:
+        return "", "it was never deployed successfully, so everything is new"
+    if failed:
+        return "", f"{what} is not in this clone, so everything counts as changed: {failed}"
+    return start, ""
+
+
+def _selection(workspace: Workspace, environment: Environment, base: str, revision: str) -> select.Selection:
     try:
-        if changes.base:
-            manifests = workspace.touched(environment, changes.revision, changes.base, paths)
-        else:
-            manifests = workspace.render(environment, changes.revision, lambda *_: None)
-    except InvalidError:
-        return changes
-    touched = tuple(m.ref for m in manifests)
-    return replace(changes, objects=touched)
+        # A file that was used at the base counts, too, though it may be used no more.
+        also = workspace.uses(environment, revision, base)
+    except InvalidError as error:
+        why = f"what {environment.name} depends on cannot be read: {(error.problems or (error,))[0]}"
+        return select.Selection(affected=True, because=(why,))
+    return select.selection(environment, workspace.repository.changed(base, revision), also=also)
+
+
+def _hint(workspace: Workspace, environment: Environment, revision: str, pushed_from: str) -> tuple[str, ...]:
+    if not pushed_from or workspace.repository.obtain(pushed_from):
+        return ()
+    found = _selection(workspace, environment, pushed_from, revision)
+    of_push = "; ".join(found.because) or f"none of the files of {environment.name} changed"
+    return (f"in the last push alone, since {pushed_from[:12]}: {of_push}",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +248,8 @@ class _Source:
     revision: str
 
     def render(self) -> Sequence[Manifest]:
+        for remark in self.workspace.remarks(self.environment, self.revision):
+            self.session.tell(Note(str(remark), warning=True))
         return rendered(self.workspace, self.session, self.environment, self.revision)
 
     def inputs(self) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from pipeline import __version__
 from pipeline.core import config, validate
+from pipeline.core.select import is_below
 from pipeline.model.environment import Environment, Source, Used
 from pipeline.model.errors import InvalidError, Problem
 from pipeline.model.objects import FieldPath, Json, Manifest, Origin, digest
@@ -45,7 +47,7 @@ class Workspace:
         Raises:
             InvalidError: with the problems of all of them.
         """
-        paths = [p for p in self.repository.files(revision, FOLDER) if _is_environment_file(p)]
+        paths = self.repository.named(revision, FOLDER, FILE)
         if not paths:
             raise InvalidError(
                 f"no {FOLDER}/<name>/{FILE} in {revision[:12]}",
@@ -71,10 +73,9 @@ class Workspace:
         The others may be broken: that is no reason not to deploy this one.
         """
         path = f"{FOLDER}/{name}/{FILE}"
-        files = self.repository.files(revision, FOLDER)
-        if path in files:
+        if _is_environment_file(path) and path in self.repository.files(revision, path):
             return self._environment(path, self.repository.read(revision, [path])[path])
-        names = sorted(PurePosixPath(p).parts[1] for p in files if _is_environment_file(p))
+        names = [PurePosixPath(p).parts[1] for p in self.repository.named(revision, FOLDER, FILE)]
         near = config.nearest(name, names)
         hint = f"did you mean {near}?" if near else ""
         known = f"there are {', '.join(names)}" if names else f"there is no {FOLDER}/*/{FILE}"
@@ -103,17 +104,37 @@ class Workspace:
         Raises:
             InvalidError: it cannot be known.
         """
-        found: dict[str, Used] = {}
-        for revision in revisions:
-            for source in environment.sources:
-                used = self._uses(source, revision)
-                chains = {one.path: one.chain for one in used}
-                for one in used if source.kind != "manifests" else ():
-                    found.setdefault(one.path, one)
-                for file, other in self.repository.links(revision, list(chains)):
-                    chain = chains.get(file, (source.path, file))
-                    found.setdefault(other, Used(other, (*chain, other)))
+        own = {environment.path: (environment.path,)}
+        found = self._linked(own, environment.path, revisions[0])
+        for source in environment.sources:
+            if source.kind == "manifests":
+                # Where its links lead at one commit says of any other whether that reads the same.
+                found |= self._linked({source.path: (source.path,)}, source.path, revisions[0])
+                continue
+            for revision in revisions:
+                used = {one.path: one for one in self._uses(source, revision)}
+                chains = {path: one.chain for path, one in used.items()}
+                found = {**used, **self._linked(chains, source.path, revision), **found}
         return tuple(found.values())
+
+    def _linked(self, chains: Mapping[str, tuple[str, ...]], root: str, revision: str) -> dict[str, Used]:
+        """What is read by links among the paths that ``chains`` lead to."""
+        found: dict[str, Used] = {}
+        for link, place in self.repository.links(revision, list(chains)):
+            found[place] = Used(place, (*chains.get(link, (root, link)), place))
+        return found
+
+    def remarks(self, environment: Environment, revision: str) -> Sequence[Problem]:
+        """Warnings of what among an environment's files is not read, or not as somebody may think."""
+        used = [source.path for source in environment.sources]
+        with suppress(InvalidError):  # rendering it says why
+            used += [one.path for source in environment.sources for one in self._uses(source, revision)]
+        return self.repository.remarks(revision, [environment.path, *dict.fromkeys(used)])
+
+    def fingerprints(self, environment: Environment, revision: str) -> Sequence[tuple[str, str]]:
+        """(path, content's id) of all plain manifests; raises as ``render``."""
+        plain = [source.path for source in environment.sources if source.kind == "manifests"]
+        return self.repository.fingerprint(revision, plain)
 
     def render(self, environment: Environment, revision: str, scope: Scope) -> tuple[Manifest, ...]:
         """The manifests of an environment, validated offline, in the order of files and documents.
@@ -140,11 +161,11 @@ class Workspace:
             problems += [p for p in validate.check(manifests, environment) if not p.warning]
         return tuple(manifests), problems
 
-    def touched(
-        self, environment: Environment, revision: str, base: str, paths: Collection[str]
+    def written_in(
+        self, environment: Environment, revision: str, paths: Collection[str] | None
     ) -> tuple[Manifest, ...]:
-        """The manifests of an environment that these changes made: those written in ``paths``, of which the
-        rest is not even read, and those rendered otherwise than at ``base``.
+        """What is rendered, and the plain manifests that stand in ``paths``, as far as these are there; the
+        rest is not even read. None: all of them.
 
         Raises:
             InvalidError: with every problem of these files.
@@ -154,25 +175,23 @@ class Workspace:
         for source in environment.sources:
             try:
                 if source.kind == "manifests":
-                    written = [p for p in sorted(paths) if _is_below(p, source.path) and _is_manifest(p)]
-                    found += self._load(written, revision, problems)
+                    found += self._load(self._plain(source, revision, paths), revision, problems)
                 else:
-                    found += self._rendered_otherwise(source, environment, revision, base)
+                    found += self._render(source, environment, revision)
             except InvalidError as error:
                 problems += _problems_of(error, source)
         if problems:
             raise InvalidError(f"{environment.name}: {len(problems)} problems", problems=problems)
         return tuple(validate.with_namespaces(found, environment, lambda *_: None))
 
-    def _rendered_otherwise(
-        self, source: Source, environment: Environment, revision: str, base: str
-    ) -> list[Manifest]:
-        now = self._render(source, environment, revision)
-        try:
-            then = {m.ref: m.body for m in self._render(source, environment, base)}
-        except InvalidError:
-            then = {}
-        return [manifest for manifest in now if then.get(manifest.ref) != manifest.body]
+    def _plain(self, source: Source, revision: str, paths: Collection[str] | None = None) -> list[str]:
+        """The files of a source of plain manifests, or those of them that are among ``paths``."""
+        if paths is None:
+            files: Sequence[str] = self.repository.files(revision, source.path)
+        else:
+            asked = [path for path in paths if is_below(path, source.path)]
+            files = [path for path, _ in self.repository.fingerprint(revision, asked)]
+        return [path for path in files if is_manifest(path)]
 
     def _read(self, environment: Environment, revision: str) -> tuple[list[Manifest], list[Problem]]:
         manifests: list[Manifest] = []
@@ -180,7 +199,7 @@ class Workspace:
         for source in environment.sources:
             try:
                 if source.kind == "manifests":
-                    paths = [p for p in self.repository.files(revision, source.path) if _is_manifest(p)]
+                    paths = self._plain(source, revision)
                     found: Sequence[Manifest] = self._load(paths, revision, problems)
                     empty = not paths
                 else:
@@ -238,12 +257,9 @@ class Workspace:
         return config.parse_environment(value, lines, path, self.repository.name())
 
 
-def _is_manifest(path: str) -> bool:
+def is_manifest(path: str) -> bool:
+    """Whether a file's name says that it holds manifests."""
     return path.lower().endswith((".yaml", ".yml", ".json"))
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder}/")
 
 
 def _is_environment_file(path: str) -> bool:

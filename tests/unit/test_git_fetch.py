@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,45 +19,6 @@ SOON_S = 20.0  # for what ends at once, on a slow machine; what hangs would take
 
 def never() -> bool:
     return False
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for key in [key for key in os.environ if key.startswith("GIT_")]:
-        monkeypatch.delenv(key)
-    made = tmp_path / "home"
-    made.mkdir()
-    monkeypatch.setenv("HOME", str(made))
-    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    return made
-
-
-@pytest.fixture
-def host(tmp_path: Path, home: Path) -> Iterator[GitHost]:
-    folder = tmp_path / "host"
-    folder.mkdir()
-    with GitHost(folder) as running:
-        running.trusted_by(home)
-        yield running
-
-
-@pytest.fixture
-def work(tmp_path: Path, host: GitHost) -> Path:
-    """Where a developer works; pushes go to the host by its path."""
-    bare = host.repository()
-    made = tmp_path / "work"
-    made.mkdir()
-    run_git(made, "init", "-q")
-    run_git(made, "remote", "add", "origin", str(bare))
-    commit(made, a="1")
-    run_git(made, "push", "-q", "origin", "main")
-    return made
-
-
-@pytest.fixture
-def clone(tmp_path: Path, host: GitHost, work: Path) -> Path:
-    run_git(tmp_path, "clone", "-q", host.url(), "clone")
-    return tmp_path / "clone"
 
 
 def latest(clone: Path, branch: str = "main") -> str:
