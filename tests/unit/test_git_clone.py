@@ -58,21 +58,15 @@ def commits(folder: Path) -> int:
 
 
 def test_of_a_shallow_clone_the_base_alone_is_fetched(tmp_path: Path, host: GitHost, origin: Path) -> None:
-    first = push(origin)
-    later(origin, 5)
-    write(origin, "README.md", "x" * 1000)
-    commit_all(origin)
-    push(origin)
+    base = later(origin, 5)[2]
     clone = cloned(tmp_path, host, "--depth=1")
-    found = changes(clone, first)
-    assert (found.base, found.files, names(found)) == (first, ((WEB, "modified"),), ["web"])
-    assert not changes(clone, first, name="qa").affected
-    assert GitRepository(clone).obtain(first) == ""
-    for between in ("HEAD~1", f"{first}~1"):
+    found = changes(clone, base)
+    assert (found.base, found.files, names(found)) == (base, ((WEB, "modified"),), ["web"])
+    assert not changes(clone, base, name="qa").affected
+    for between in ("HEAD~1", f"{base}~1"):
         with pytest.raises(InvalidError):
             GitRepository(clone).resolve(between)
     assert commits(clone) == 1, "no branch moved"
-    assert run_git(clone, "log", "--format=%H", first) == first
 
 
 def test_a_commit_that_is_named_in_full_is_fetched_to_be_deployed(
@@ -101,9 +95,9 @@ def test_a_base_on_another_branch_is_fetched_into_a_whole_clone_that_stays_whole
     run_git(origin, "push", "-q", "origin", "side")
     found = changes(clone, later_on_side[-1])
     assert found.files == ((WEB, "modified"),)
+    assert run_git(clone, "rev-parse", "--is-shallow-repository") == "false"
     repository = GitRepository(clone)
     assert repository.is_ancestor(repository.resolve("HEAD"), later_on_side[-1]) is True
-    assert run_git(clone, "rev-parse", "--is-shallow-repository") == "false"
 
 
 @pytest.mark.parametrize("shallow", [(), ("--depth=1",)])
@@ -317,6 +311,8 @@ def test_reading_a_partial_clone_runs_no_program_that_its_configuration_names(
         place = workspace(clone)
         with pytest.raises(UnreachableError):
             place.environments(place.repository.resolve("HEAD"))
+        assert place.repository.obtain("e" * 40)
+        assert place.repository.is_ancestor("e" * 40, "d" * 40) is None
     assert not marker.exists()
 
 

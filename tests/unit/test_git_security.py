@@ -76,6 +76,20 @@ def argv(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return seen
 
 
+@pytest.fixture
+def surroundings(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """The environment of every git that is started from now on."""
+    seen: list[dict[str, str]] = []
+    real = subprocess.Popen
+
+    def start(arguments: list[str], **more: Any) -> subprocess.Popen[bytes]:
+        seen.append(more["env"])
+        return real(arguments, **more)
+
+    monkeypatch.setattr(git_command.subprocess, "Popen", start)
+    return seen
+
+
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_what_looks_like_an_option_reaches_git_from_nowhere(
     folder: Path, tmp_path: Path, marker: Path, argv: list[list[str]], spelling: str
@@ -260,11 +274,11 @@ def test_no_hook_runs_whatever_is_asked(folder: Path, marker: Path) -> None:
 
 
 def test_no_bundle_is_fetched_from_where_the_host_or_the_clone_says(
-    clone: Path, work: Path, host: GitHost, tmp_path: Path
+    clone: Path, work: Path, host: GitHost, surroundings: list[dict[str, str]]
 ) -> None:
-    """CVE-2025-48385: what a bundle list names is written anywhere."""
+    """CVE-2025-48385: what a bundle list names is written anywhere. Older versions of git do not know these
+    settings, so it is looked at that they are made, too."""
     bare = host.folder / "shop.git"
-    target = tmp_path / "written"
     for key, value in {
         "uploadpack.advertiseBundleURIs": "true",
         "bundle.version": "1",
@@ -279,7 +293,25 @@ def test_no_bundle_is_fetched_from_where_the_host_or_the_clone_says(
     run_git(work, "push", "-q", "origin", "main")
     assert GitRepository(clone).latest("main", lambda: False) == head
     assert not [path for path in host.paths if "bundle" in path or "/list" in path]
-    assert not target.exists()
+    (fetching,) = [settings_of(one) for one in surroundings if one["GIT_ALLOW_PROTOCOL"] != "none"]
+    assert (fetching["transfer.bundleURI"], fetching["fetch.bundleURI"]) == ("false", "")
+
+
+def settings_of(environment: dict[str, str]) -> dict[str, str]:
+    count = int(environment.get("GIT_CONFIG_COUNT", "0"))
+    return {environment[f"GIT_CONFIG_KEY_{n}"]: environment[f"GIT_CONFIG_VALUE_{n}"] for n in range(count)}
+
+
+def test_only_a_fetch_may_talk_and_only_by_https_and_ssh(
+    clone: Path, surroundings: list[dict[str, str]]
+) -> None:
+    """What only reads a partial clone must not fetch of itself; git before 2.39.4 heeds nothing but this."""
+    repository = GitRepository(clone)
+    repository.files(repository.resolve("HEAD"), "")
+    assert {one["GIT_ALLOW_PROTOCOL"] for one in surroundings} == {"none"}
+    repository.latest("main", lambda: False)
+    assert {one["GIT_ALLOW_PROTOCOL"] for one in surroundings} == {"none", "https:ssh"}
+    assert {one["GIT_NO_LAZY_FETCH"] for one in surroundings} == {"1"}
 
 
 def test_a_redirect_of_a_commits_fetch_takes_no_token_elsewhere(
@@ -291,6 +323,9 @@ def test_a_redirect_of_a_commits_fetch_takes_no_token_elsewhere(
     monkeypatch.setenv("GITHUB_SERVER_URL", host.url("").rstrip("/"))
     with GitHost(tmp_path / "elsewhere") as elsewhere:
         host.answer, host.location = 302, elsewhere.url() + "/info/refs?service=git-upload-pack"
+        both = tmp_path / "both.pem"
+        both.write_bytes(host.authority.read_bytes() + elsewhere.authority.read_bytes())
+        run_git(clone, "config", "http.sslCAInfo", str(both))
         assert GitRepository(clone).obtain("e" * 40)
         assert elsewhere.asked == 0
     assert host.logins
@@ -325,11 +360,16 @@ def test_a_huge_author_and_message_of_a_base_are_no_trouble(folder: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["../../../etc/passwd", "a/../../b", "dev/../dev", "dev\x00", "é" * 300, ".", ""]
+    "name", ["../../../etc/passwd", "a/b", "a/../../b", "dev/../dev", "dev\x00", "é" * 300, ".", ""]
 )
 def test_the_name_of_an_environment_leads_to_no_other_file(folder: Path, name: str) -> None:
     """CVE-2023-41040: a name was read as a path."""
-    head = run_git(folder, "rev-parse", "HEAD")
+    write(
+        folder,
+        "environments/a/b/environment.yaml",
+        (folder / "environments/dev/environment.yaml").read_text(),
+    )
+    head = commit_all(folder)
     with pytest.raises(InvalidError) as caught:
         workspace(folder).environment(name, head)
     assert "\n" not in caught.value.message

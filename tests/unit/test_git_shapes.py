@@ -539,6 +539,13 @@ def test_a_submodule_is_not_followed_and_that_is_said(folder: Path) -> None:
     assert (remark.code, remark.warning) == ("submodule", True)
     assert remark.message == f"{DEV}/module is a submodule, whose files are not read"
     assert not place.remarks(place.environment("qa", head(folder)), head(folder))
+    before = head(folder)
+    run_git(folder, "update-index", "--cacheinfo", f"160000,{before},{DEV}/module")
+    run_git(folder, "commit", "-q", "-m", "moved")
+    assert not changes(folder, before).affected
+    run_git(folder, "rm", "-q", "--cached", f"{DEV}/module")
+    run_git(folder, "commit", "-q", "-m", "removed")
+    assert not changes(folder, before).affected
 
 
 def test_files_that_become_a_submodule_are_gone(folder: Path) -> None:
