@@ -25,6 +25,8 @@ from tests.unit.test_git_fetch import script
 
 CANARY = "CANARY-content"
 
+Calls = list[tuple[list[str], dict[str, str]]]
+
 SPELLINGS = [
     "--output={marker}",  # GHSA-fjr4-x663-mwxc and its like: writes any file
     "--outp={marker}",  # abbreviated
@@ -63,27 +65,14 @@ def marker(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def argv(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The arguments of every git that is started from now on."""
-    seen: list[list[str]] = []
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """Arguments and environment of every git that ``pipeline`` starts from now on."""
+    seen: Calls = []
     real = subprocess.Popen
 
     def start(arguments: list[str], **more: Any) -> subprocess.Popen[bytes]:
-        seen.append(arguments)
-        return real(arguments, **more)
-
-    monkeypatch.setattr(git_command.subprocess, "Popen", start)
-    return seen
-
-
-@pytest.fixture
-def surroundings(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-    """The environment of every git that is started from now on."""
-    seen: list[dict[str, str]] = []
-    real = subprocess.Popen
-
-    def start(arguments: list[str], **more: Any) -> subprocess.Popen[bytes]:
-        seen.append(more["env"])
+        if arguments[1] == "--no-pager":
+            seen.append((arguments, more["env"]))
         return real(arguments, **more)
 
     monkeypatch.setattr(git_command.subprocess, "Popen", start)
@@ -92,7 +81,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_what_looks_like_an_option_reaches_git_from_nowhere(
-    folder: Path, tmp_path: Path, marker: Path, argv: list[list[str]], spelling: str
+    folder: Path, tmp_path: Path, marker: Path, calls: Calls, spelling: str
 ) -> None:
     """As revision, base, record, branch, environment and path of a source."""
     canary = tmp_path / "canary"
@@ -122,17 +111,17 @@ def test_what_looks_like_an_option_reaches_git_from_nowhere(
             told += f"{error.message}{error.hint}{error.problems}"
     assert not marker.exists()
     assert CANARY not in told
-    assert not any(hostile in argument for arguments in argv for argument in arguments)
+    assert not any(hostile in argument for arguments, _ in calls for argument in arguments)
 
 
 def test_no_argument_of_git_holds_anything_of_the_repository_but_object_ids(
-    folder: Path, argv: list[list[str]]
+    folder: Path, calls: Calls
 ) -> None:
     """Whatever paths, names and texts there are, git is called in the same words."""
 
     def asked() -> set[tuple[str, ...]]:
         base = run_git(folder, "rev-parse", "HEAD~1")
-        argv.clear()
+        calls.clear()
         found = changes(folder, base)
         place = workspace(folder)
         place.render(place.environment("dev", found.revision), found.revision, lambda *_: None)
@@ -140,8 +129,7 @@ def test_no_argument_of_git_holds_anything_of_the_repository_but_object_ids(
         place.repository.describe(found.revision)
         place.repository.is_ancestor(base, found.revision)
         assert found.files
-        words = (tuple(re.sub("[0-9a-f]{40}", "ID", word) for word in call) for call in argv)
-        return {call for call in words if call[1] == "--no-pager"}
+        return {tuple(re.sub("[0-9a-f]{40}", "ID", word) for word in arguments) for arguments, _ in calls}
 
     web(folder, "two")
     before = asked()
@@ -154,13 +142,13 @@ def test_no_argument_of_git_holds_anything_of_the_repository_but_object_ids(
 
 
 def test_every_call_of_git_refuses_hidden_repositories_hooks_monitors_and_prompts(
-    folder: Path, argv: list[list[str]]
+    folder: Path, calls: Calls
 ) -> None:
     base = run_git(folder, "rev-parse", "HEAD")
-    argv.clear()
+    calls.clear()
     changes(folder, base)
-    assert len(argv) > 5
-    for arguments in argv:
+    assert len(calls) > 5
+    for arguments, _ in calls:
         for setting in ("safe.bareRepository=explicit", "core.fsmonitor=false", "core.hooksPath=/dev/null"):
             at = arguments.index(setting)
             assert arguments[at - 1] == "-c"
@@ -274,7 +262,7 @@ def test_no_hook_runs_whatever_is_asked(folder: Path, marker: Path) -> None:
 
 
 def test_no_bundle_is_fetched_from_where_the_host_or_the_clone_says(
-    clone: Path, work: Path, host: GitHost, surroundings: list[dict[str, str]]
+    clone: Path, work: Path, host: GitHost, calls: Calls
 ) -> None:
     """CVE-2025-48385: what a bundle list names is written anywhere. Older versions of git do not know these
     settings, so it is looked at that they are made, too."""
@@ -293,7 +281,7 @@ def test_no_bundle_is_fetched_from_where_the_host_or_the_clone_says(
     run_git(work, "push", "-q", "origin", "main")
     assert GitRepository(clone).latest("main", lambda: False) == head
     assert not [path for path in host.paths if "bundle" in path or "/list" in path]
-    (fetching,) = [settings_of(one) for one in surroundings if one["GIT_ALLOW_PROTOCOL"] != "none"]
+    (fetching,) = [settings_of(one) for _, one in calls if one["GIT_ALLOW_PROTOCOL"] != "none"]
     assert (fetching["transfer.bundleURI"], fetching["fetch.bundleURI"]) == ("false", "")
 
 
@@ -302,16 +290,14 @@ def settings_of(environment: dict[str, str]) -> dict[str, str]:
     return {environment[f"GIT_CONFIG_KEY_{n}"]: environment[f"GIT_CONFIG_VALUE_{n}"] for n in range(count)}
 
 
-def test_only_a_fetch_may_talk_and_only_by_https_and_ssh(
-    clone: Path, surroundings: list[dict[str, str]]
-) -> None:
+def test_only_a_fetch_may_talk_and_only_by_https_and_ssh(clone: Path, calls: Calls) -> None:
     """What only reads a partial clone must not fetch of itself; git before 2.39.4 heeds nothing but this."""
     repository = GitRepository(clone)
     repository.files(repository.resolve("HEAD"), "")
-    assert {one["GIT_ALLOW_PROTOCOL"] for one in surroundings} == {"none"}
+    assert {one["GIT_ALLOW_PROTOCOL"] for _, one in calls} == {"none"}
     repository.latest("main", lambda: False)
-    assert {one["GIT_ALLOW_PROTOCOL"] for one in surroundings} == {"none", "https:ssh"}
-    assert {one["GIT_NO_LAZY_FETCH"] for one in surroundings} == {"1"}
+    assert {one["GIT_ALLOW_PROTOCOL"] for _, one in calls} == {"none", "https:ssh"}
+    assert {one["GIT_NO_LAZY_FETCH"] for _, one in calls} == {"1"}
 
 
 def test_a_redirect_of_a_commits_fetch_takes_no_token_elsewhere(
