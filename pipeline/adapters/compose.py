@@ -32,7 +32,9 @@ from pipeline.model.objects import FieldPath, Json, Origin
 MAX_DEPTH: Final = 256
 """Deeper than any object of Kubernetes, and shallow enough for recursion elsewhere."""
 
-MAX_NODES: Final = 1_000_000
+MAX_NODES: Final = 250_000
+"""Values of one file, keys not counted: what 200 MiB hold, lines and all. Large bundles have half as many."""
+
 MAX_EXPANDED_NODES: Final = 100_000
 MAX_EXPANDED_CHARS: Final = 16 * 1024 * 1024
 """What aliases of one file may add up to once they are written out."""
@@ -165,11 +167,12 @@ class Composer:
     # --- one event each
 
     def _scalar(self, event: Any) -> None:
-        self._count(1, len(event.value))
         frame = self._stack[-1] if self._stack else None
         if frame is not None and frame.keys is not None and frame.key is None:
+            self._count(0, len(event.value), event)
             self._take_key(frame, event)
             return
+        self._count(1, len(event.value), event)
         value = self._scalar_value(event)
         path = self._place(frame, event)
         if event.anchor is not None:
@@ -177,7 +180,7 @@ class Composer:
         self._attach(frame, value, event)
 
     def _start(self, event: Any, *, is_mapping: bool) -> None:
-        self._count(1, 0)
+        self._count(1, 0, event)
         parent = self._stack[-1] if self._stack else None
         if len(self._stack) >= MAX_DEPTH:
             self._stop(event, "too-deep", f"nested deeper than {MAX_DEPTH} levels")
@@ -220,7 +223,7 @@ class Composer:
         if self._expanded_nodes > MAX_EXPANDED_NODES or self._expanded_chars > MAX_EXPANDED_CHARS:
             limit = f"{MAX_EXPANDED_NODES} values or {MAX_EXPANDED_CHARS >> 20} MiB"
             self._stop(event, "excessive-aliasing", f"aliases write out to more than {limit}")
-        self._count(anchor.nodes, anchor.chars)
+        self._count(anchor.nodes, anchor.chars, event)
         frame = self._stack[-1] if self._stack else None
         if frame is not None and frame.keys is not None and frame.key is None:
             if not isinstance(anchor.value, str):
@@ -354,11 +357,11 @@ class Composer:
 
     # --- budgets and problems
 
-    def _count(self, nodes: int, chars: int) -> None:
+    def _count(self, nodes: int, chars: int, event: Any) -> None:
         self._nodes += nodes
         self._chars += chars
         if self._nodes > MAX_NODES:
-            self._stop_line(0, "too-large", f"more than {MAX_NODES} values in one file")
+            self._stop(event, "too-large", f"more than {MAX_NODES} values in one file")
 
     def _tell(self, event: Any, code: str, message: str) -> None:
         mark = event.start_mark

@@ -7,18 +7,19 @@ document is ever dropped.
 from __future__ import annotations
 
 import codecs
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 import yaml
 from yaml.error import MarkedYAMLError
 from yaml.reader import ReaderError
 
 from pipeline.core.encrypted import is_encrypted
-from pipeline.core.scalars import needs_quotes
+from pipeline.core.scalars import needs_quotes, whole
 from pipeline.core.schema import kind_of
 from pipeline.model.errors import InvalidError, Problem
 from pipeline.model.objects import FieldPath, Json, Manifest, Object, ObjectRef, Origin
@@ -27,7 +28,7 @@ from .compose import Composer, Document, StopError
 
 __all__ = ["MAX_BYTES", "Document", "dump", "load_documents", "load_manifests", "manifests_of"]
 
-MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_BYTES: Final = 16 * 1024 * 1024
 """A single file; the API server takes no object of more than 3 MiB."""
 
 _BOMS: Final = (
@@ -46,8 +47,10 @@ def load_documents(path: str, data: bytes) -> list[Document]:
     if len(data) > MAX_BYTES:
         _refuse(path, "too-large", f"the file has more than {MAX_BYTES >> 20} MiB")
     text = _decode(path, data)
+    as_json: _AsJson | None = None
     if path.endswith(".json"):
         text = _SURROGATES.sub(_join_surrogates, text)
+        as_json = _read_json(text)
     composer = Composer(path, text)
     try:
         documents = list(composer.documents())
@@ -58,8 +61,8 @@ def load_documents(path: str, data: bytes) -> list[Document]:
         documents = []
     if composer.problems:
         _raise(path, composer.problems)
-    if path.endswith(".json"):
-        _check_json(path, text, documents)
+    if as_json is not None:
+        _check_json(path, as_json, documents)
     return documents
 
 
@@ -172,23 +175,59 @@ _SYNTAX_HINTS = (
 _HINTS = {
     "duplicate-key": "keep one of them",
     "missing-field": "every object needs apiVersion, kind and metadata.name",
+    "too-large": "split it into several files",
     "not-an-object": "write one object a document, separated by ---",
     "encrypted": "name its file as a source of manifests, or as values of a chart: there it is decrypted",
 }
 
 
-def _check_json(path: str, text: str, documents: list[Document]) -> None:
-    """Refuse a .json file that is not JSON, or that JSON readers understand otherwise."""
+class _AsJson(NamedTuple):
+    """What a reader of JSON makes of a file: a digest of its value, not the value, which is large; or why it
+    makes nothing of it. Empty where there is nothing to read."""
+
+    content: str = ""
+    problem: str = ""
+    line: int = 1
+    column: int = 1
+
+
+def _read_json(text: str) -> _AsJson:
     if not text.strip():
-        return
+        return _AsJson()
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant, parse_float=lambda digits: whole(float(digits)))
+        return _AsJson("" if value is None else _digest(value))
     except json.JSONDecodeError as error:
-        _refuse(path, "json-syntax", f"not JSON: {error.msg}", error.lineno, error.colno)
+        return _AsJson(problem=f"not JSON: {error.msg}", line=error.lineno, column=error.colno)
+    except RecursionError:
+        return _AsJson(problem="not JSON: nested too deep")
     except ValueError as error:
-        _refuse(path, "json-syntax", f"not JSON: {error}")
-    if [value] != [document.value for document in documents] and (value is not None or documents):
+        return _AsJson(problem=f"not JSON: {error}")
+
+
+def _check_json(path: str, as_json: _AsJson, documents: list[Document]) -> None:
+    """Refuse a .json file that is not JSON, or that JSON readers understand otherwise."""
+    if as_json.problem:
+        _refuse(path, "json-syntax", as_json.problem, as_json.line, as_json.column)
+    if [_digest(document.value) for document in documents] != [as_json.content][: bool(as_json.content)]:
         _refuse(path, "json-syntax", "reads differently as JSON and as YAML")
+
+
+def _digest(value: Json) -> str:
+    """Equal for equal values. Piece by piece: written out, a large value would take its size once more."""
+    found, pending = hashlib.sha256(), [value]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, dict):
+            found.update(b"{%d" % len(one))
+            pending += [part for key in sorted(one) for part in (one[key], key)]
+        elif isinstance(one, list):
+            found.update(b"[%d" % len(one))
+            pending += one
+        else:
+            text = json.dumps(one).encode()
+            found.update(b"%d:%s" % (len(text), text))
+    return found.hexdigest()
 
 
 def _no_constant(word: str) -> NoReturn:
