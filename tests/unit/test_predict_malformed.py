@@ -6,6 +6,7 @@ import copy
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,3 +93,17 @@ def _put(body: Any, path: tuple[Any, ...], value: Any) -> None:
     step = path[-1]
     if isinstance(body, dict) or (isinstance(body, list) and isinstance(step, int) and step < len(body)):
         body[step] = copy.deepcopy(value)
+
+
+@pytest.mark.parametrize(
+    "scopes",
+    ["scopes: x", "scopeSelector: x", "scopeSelector: {matchExpressions: x}"]
+    + [
+        f"scopeSelector: {{matchExpressions: [{one}]}}"
+        for one in ("x", "~", "{values: x}", "{values: {a: b}}")
+    ],
+)
+def test_no_odd_scope_of_a_quota_raises(scopes: str) -> None:
+    quota = "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: q, namespace: demo}\n"
+    manifests = read(WEB, f"{quota}spec: {{hard: {{pods: 2}}, {scopes}}}\n")
+    predict(Outlook(manifests, manifests, Facts()))

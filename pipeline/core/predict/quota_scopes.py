@@ -32,11 +32,16 @@ def scopes_of(quota: Object) -> tuple[Scope, ...]:
 
 
 def _scopes(quota: Object) -> Iterator[Scope]:
-    for name in get_path(quota, "spec", "scopes", default=None) or ():
+    for name in _list(quota, "spec", "scopes"):
         yield Scope(str(name))
-    for one in get_path(quota, "spec", "scopeSelector", "matchExpressions", default=None) or ():
-        values = one.get("values") or ()
-        yield Scope(str(one.get("scopeName")), str(one.get("operator")), tuple(map(str, values)))
+    for one in _list(quota, "spec", "scopeSelector", "matchExpressions"):
+        values = tuple(map(str, _list(one, "values")))
+        yield Scope(str(get_path(one, "scopeName")), str(get_path(one, "operator")), values)
+
+
+def _list(holder: Json, *path: str) -> list[Json]:
+    value = get_path(holder, *path)
+    return value if isinstance(value, list) else []
 
 
 def counts(scope: Scope, spec: Json, charged: Amounts) -> bool:
