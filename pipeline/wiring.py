@@ -85,6 +85,10 @@ class App:
             from pipeline.adapters.helm import HelmRenderer
 
             return HelmRenderer(repository, read=self._sops().documents, stopped=self.stop.is_set)
+        if kind == "kustomize":
+            from pipeline.adapters.kustomize import Kustomize
+
+            return Kustomize(repository, environ=os.environ, stopped=self.stop.is_set)
         raise InvalidError(f"{kind} sources are not rendered by this version")
 
     def _sops(self) -> Sops:

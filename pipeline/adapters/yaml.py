@@ -80,8 +80,8 @@ def manifests_of(path: str, documents: Sequence[Document]) -> list[Manifest]:
     manifests: list[Manifest] = []
     problems: list[Problem] = []
     for document in documents:
-        for value, origin, lines in _flatten(document):
-            found = _identity_problems(value, origin, lines)
+        for value, origin, lines in flatten(document):
+            found = identity_problems(value, origin, lines)
             problems += found
             if not found:
                 manifests.append(Manifest(ObjectRef.of(value), value, origin, lines))
@@ -237,7 +237,7 @@ def _no_constant(word: str) -> NoReturn:
 # --- objects
 
 
-def _flatten(document: Document) -> Iterator[tuple[Json, Origin, dict[FieldPath, int]]]:
+def flatten(document: Document) -> Iterator[tuple[Json, Origin, dict[FieldPath, int]]]:
     """The document, or the items of the list that it is, also of lists within lists, in order."""
     pending = [(document.value, document.origin, document.lines)]
     while pending:
@@ -278,14 +278,14 @@ def _with_kind(item: Json, parent: Object) -> Json:
     return item
 
 
-def _identity_problems(value: Json, origin: Origin, lines: dict[FieldPath, int]) -> list[Problem]:
+def identity_problems(value: Json, origin: Origin, lines: dict[FieldPath, int]) -> list[Problem]:
     """Why ``value`` is no object that can be applied."""
     if not isinstance(value, dict):
         return [
             Problem(code="not-an-object", message=f"{kind_of(value)}, not a Kubernetes object", origin=origin)
         ]
     if str(value.get("apiVersion")).startswith("kustomize.config.k8s.io/"):
-        hint = "kustomize sources are not rendered by this version: point the source at plain manifests"
+        hint = "make its folder a source of its own: - kustomize: …"
         return [
             Problem(code="not-an-object", message="a kustomization, not an object", origin=origin, hint=hint)
         ]

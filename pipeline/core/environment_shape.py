@@ -76,7 +76,7 @@ _HELM = Keys(
 _SOURCE = Keys(
     fields=_keys(
         manifests=Field(shape=_ANY, about="File or folder, recursive: *.yaml, *.yml, *.json."),
-        kustomize=Field(shape=_ANY, later="kustomize sources are not rendered by this version"),
+        kustomize=Field(shape=_ANY, about="Folder of a kustomization.yaml."),
         helm=Field(shape=_HELM),
     ),
     one_of=("manifests", "kustomize", "helm"),

@@ -221,12 +221,6 @@ def test_a_policy_that_is_not_enforced_yet_is_refused_not_ignored(setting: str, 
     assert told in problem
 
 
-@pytest.mark.parametrize("source", ["kustomize: overlay"])
-def test_a_source_that_is_not_rendered_yet_is_refused_not_ignored(source: str) -> None:
-    (problem,) = _problems(SMALL.replace("manifests: manifests", source))
-    assert "not rendered by this version" in problem
-
-
 @pytest.mark.parametrize(
     "path", ["../../../x", "/etc", "../..", "a\\b", "https://example.com/x", "../../../../.."]
 )
@@ -295,6 +289,18 @@ def test_two_releases_of_a_chart_are_two_sources_but_not_one_twice() -> None:
     assert [s.helm.release for s in _parse(two).sources if s.helm] == ["a", "b"]
     (problem,) = _problems(two.replace("release: b", "release: a"))
     assert "is a source already" in problem
+
+
+@pytest.mark.parametrize("path", ["../../..", "/etc", "https://example.com/x?ref=main", "a\nb"])
+def test_a_kustomization_outside_of_the_repository_is_refused(path: str) -> None:
+    (problem,) = _problems(SMALL.replace("manifests: manifests", f"kustomize: {json.dumps(path)}"))
+    assert "is not a folder or file within the repository" in problem
+
+
+@pytest.mark.parametrize(("path", "wanted"), [("overlay/", "environments/staging/overlay"), ("../..", ".")])
+def test_a_kustomization_may_be_anywhere_in_the_repository_also_at_its_root(path: str, wanted: str) -> None:
+    env = _parse(SMALL.replace("manifests: manifests", f"kustomize: {path}"))
+    assert [(s.kind, s.path) for s in env.sources] == [("kustomize", wanted)]
 
 
 def test_a_source_may_be_anywhere_within_the_repository() -> None:

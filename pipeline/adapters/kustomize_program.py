@@ -1,0 +1,75 @@
+"""Which program renders kustomizations, and how it is run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pipeline.adapters import child
+from pipeline.model.errors import UnreachableError
+
+VARIABLE: Final = "PIPELINE_KUSTOMIZE"
+
+OLDEST: Final = (5, 0, 0)
+"""What kubectl has had since 1.27. Before it fields were read otherwise (``commonLabels``, patches of several
+documents), and origins of generated objects are not told in the form that we read."""
+
+_VERSION: Final = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
+_INSTALL: Final = f"install kustomize 5 or kubectl 1.27 or newer, or name one with {VARIABLE}"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """``arguments`` come before the folder that is to be built."""
+
+    path: str
+    arguments: tuple[str, ...]
+    version: str
+
+    def build(self, root: Path, folder: str, stopped: Callable[[], bool]) -> child.Ended:
+        """Build a folder below ``root``. Without options plugins, functions and helm stay off."""
+        argv = [self.path, *self.arguments, str(root / folder)]
+        return child.run(argv, folder=root, stopped=stopped)
+
+
+def find(environ: Mapping[str, str], stopped: Callable[[], bool]) -> Program:
+    """The program that the user named, else kustomize, else kubectl; on the PATH, or beside our own Python.
+
+    Raises:
+        UnreachableError: there is none, or it is too old.
+    """
+    path = _path(environ)
+    is_kubectl = "kubectl" in Path(path).name
+    asked = ("version", "--client", "--output=json") if is_kubectl else ("version",)
+    with tempfile.TemporaryDirectory(prefix="pipeline-") as folder:
+        ended = child.run([path, *asked], folder=Path(folder), stopped=stopped)
+    output = ended.output.decode(errors="replace")
+    if is_kubectl:
+        # Its own version stands beside that of the kustomize within.
+        output = output.partition('"kustomizeVersion"')[2]
+    found = _VERSION.search(output)
+    if ended.code or found is None:
+        raise UnreachableError(f"run {path}: it does not tell a version of kustomize", hint=_INSTALL)
+    if tuple(map(int, found.groups())) < OLDEST:
+        wanted = ".".join(map(str, OLDEST))
+        raise UnreachableError(f"run {path}: kustomize {found[0]} is older than {wanted}", hint=_INSTALL)
+    return Program(path, ("kustomize",) if is_kubectl else ("build",), found[0])
+
+
+def _path(environ: Mapping[str, str]) -> str:
+    search = environ.get("PATH", "")
+    named = environ.get(VARIABLE, "")
+    beside = str(Path(sys.executable).parent)
+    for name in (named,) if named else ("kustomize", "kubectl"):
+        found = shutil.which(name, path=search) or shutil.which(name, path=beside)
+        if found:
+            return str(Path(found).absolute())
+    if named:
+        raise UnreachableError(f"run {named}: no such program ({VARIABLE})", hint=_INSTALL)
+    raise UnreachableError("render a kustomization: neither kustomize nor kubectl is here", hint=_INSTALL)
