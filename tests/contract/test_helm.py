@@ -21,6 +21,7 @@ from pipeline.core.charts import CHART_BYTES
 from pipeline.model.environment import Environment, HelmChart, Source
 from pipeline.model.errors import InvalidError, UnreachableError
 from pipeline.model.objects import Manifest, Origin
+from pipeline.run.workspace import Workspace
 from tests import stack_chart
 
 ORIGIN = Origin("environments/dev/environment.yaml", 8)
@@ -164,7 +165,7 @@ def test_definitions_come_first_hooks_and_tests_keep_their_annotations(repo: Rep
     repo.write(
         "charts/web/crds/widgets.yaml",
         "# a comment\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n"
-        "metadata: {name: widgets.example.com}\nspec: {}\n",
+        "metadata: {name: widgets.example.com}\nspec:\n  names:\n    kind: Widget\n",
     )
     job = "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: {0}\n  annotations: {{helm.sh/hook: {0}}}\n"
     repo.write("charts/web/templates/hook.yaml", job.format("pre-install"))
@@ -183,6 +184,7 @@ def test_definitions_come_first_hooks_and_tests_keep_their_annotations(repo: Rep
         "charts/web/templates/tests/t.yaml:1",
     ]
     assert found[0].origin_of(("metadata", "name")).line == 4
+    assert found[0].origin_of(("spec", "names", "kind")).line == 7
     assert found[1].origin_of(("data", "greeting")).line == 6
 
 
@@ -265,11 +267,40 @@ def test_a_chart_of_the_size_of_kube_prometheus_stack(repo: Repo) -> None:
     assert places["Deployment/web-kube-state-metrics"] == "charts/stack/charts/metrics/templates/all.yaml:1"
     assert places["Deployment/web-pushgateway"] == "charts/stack/charts/metrics/templates/all.yaml:1"
     assert places["DaemonSet/web-node-exporter"] == "charts/stack/charts/node-exporter-4.1.0.tgz:1"
-    assert places["Deployment/web-operator"] == "charts/stack/templates/operator.yaml:33"
+    operator = (repo.folder / "charts/stack/templates/operator.yaml").read_text().splitlines()
+    line = operator.index("apiVersion: apps/v1") + 1
+    assert places["Deployment/web-operator"] == f"charts/stack/templates/operator.yaml:{line}"
     assert places["CustomResourceDefinition/probes.monitoring.coreos.com"].startswith(
         "charts/stack/charts/crds/crds/"
     )
     assert [m.ref.short for m in found if m.generated] == ["Secret/web-grafana"]
+
+
+def test_what_a_rendering_is_of_has_a_digest_of_all_that_it_depends_on(repo: Repo) -> None:
+    repo.chart()
+    repo.write("dev/v.yaml", "a: 1\n")
+    repository = GitRepository(repo.folder)
+    workspace = Workspace(
+        repository=repository,
+        documents=lambda *_: [],
+        manifests=lambda *_: [],
+        renderer=lambda _: HelmRenderer(repository, program=repo.helm),
+    )
+
+    def inputs(**helm: Any) -> str:
+        return workspace.inputs(replace(ENVIRONMENT, sources=(source(**helm),)), repo.commit())
+
+    first = inputs(values=("dev/v.yaml",))
+    assert inputs(values=("dev/v.yaml",)) == first
+    others = [
+        inputs(values=("dev/v.yaml",), kube_version="1.30"),
+        inputs(values=("dev/v.yaml",), api_versions=("example.com/v1",)),
+    ]
+    repo.write("dev/v.yaml", "a: 2\n")
+    others.append(inputs(values=("dev/v.yaml",)))
+    repo.write("charts/web/templates/config.yaml", CONFIG + "\n")
+    others.append(inputs(values=("dev/v.yaml",)))
+    assert len({first, *others}) == 5
 
 
 # --- what is refused, and where
@@ -510,18 +541,48 @@ def test_no_chart_and_no_values_come_from_a_server(repo: Repo, server: tuple[str
     assert asked == []
 
 
-def test_no_plugin_of_the_machine_or_the_repository_runs(
-    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_no_server_is_asked_even_where_nobody_looked(
+    repo: Repo, server: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    marker = tmp_path / "ran"
-    plugin = f"name: evil\nversion: 0.1.0\ncommand: touch {marker}\nhooks: {{install: touch {marker}}}\n"
-    for folder in (tmp_path / "plugins/evil", repo.folder / "charts/web"):
-        folder.mkdir(parents=True)
-        (folder / "plugin.yaml").write_text(plugin)
-    monkeypatch.setenv("HELM_PLUGINS", str(tmp_path / "plugins"))
+    address, asked = server
+    monkeypatch.setattr("pipeline.core.charts.foreign_references", lambda _: iter(()))
     repo.chart()
-    repo.render()
-    assert not marker.exists()
+    repo.write("charts/web/values.schema.json", f'{{"$ref": "{address}/x.json"}}')
+    repo.refused()
+    assert asked == []
+
+
+def test_helm_gets_nothing_of_the_machine_and_only_options_that_make_text(
+    repo: Repo, outside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugins = tmp_path / "plugins/evil"
+    plugins.mkdir(parents=True)
+    (plugins / "plugin.yaml").write_text("name: evil\n")
+    for name, value in (
+        ("HELM_PLUGINS", str(plugins.parent)),
+        ("HOME", str(tmp_path)),
+        ("KUBECONFIG", CANARY),
+    ):
+        monkeypatch.setenv(name, value)
+    spy = tmp_path / "helm"
+    spy.write_text(
+        f'#!/bin/sh\n/usr/bin/env > {tmp_path}/seen\necho "$@" > {tmp_path}/asked\nexec {repo.helm} "$@"\n'
+    )
+    spy.chmod(0o755)
+    repo.chart()
+    renderer = replace(repo.renderer(), program=str(spy))
+    renderer.render(repo.commit(), source(values=("charts/web/values.yaml",)), ENVIRONMENT)
+    seen = dict(line.partition("=")[::2] for line in (tmp_path / "seen").read_text().splitlines())
+    assert CANARY not in str(seen)
+    homes = {k: v for k, v in seen.items() if k.startswith("HELM_") and k != "HELM_COLOR"}
+    assert {"HELM_PLUGINS", "HELM_CONFIG_HOME", "HELM_REGISTRY_CONFIG", "HELM_REPOSITORY_CONFIG"} <= set(
+        homes
+    )
+    assert all(value.startswith(seen["HOME"]) and not Path(value).exists() for value in homes.values())
+    assert not seen["HOME"].startswith(str(tmp_path))
+    assert seen["KUBECONFIG"] == os.devnull
+    options = [word for word in (tmp_path / "asked").read_text().split() if word.startswith("--")]
+    assert options == ["--namespace", "--kube-version", "--include-crds", "--values"]
 
 
 @pytest.mark.parametrize("name", ["..", "../x", "a/b", "."])
@@ -536,7 +597,9 @@ def test_no_name_leads_out_of_a_folder(repo: Repo, tmp_path: Path, name: str, ke
     repo.write("charts/web/Chart.yaml", text)
     repo.commit()
     before = hashes(tmp_path)
-    assert any(problem.startswith("charts/web/Chart.yaml:") for problem in repo.refused())
+    found = repo.refused()
+    assert all(problem.startswith("charts/web/Chart.yaml:") for problem in found)
+    assert not any("helm: " in problem for problem in found), "Helm is not even asked"
     assert hashes(tmp_path) == before
 
 

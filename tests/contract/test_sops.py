@@ -22,6 +22,9 @@ kind: Secret
 metadata: {{name: login}}
 stringData:
   # a comment
+  certificate: |
+    one line
+    and another
   user: admin
   password: {PASSWORD}
   pin: '0123456'
@@ -55,7 +58,7 @@ def test_a_secret_is_read_in_clear_text_and_what_was_encrypted_is_told(
 ) -> None:
     (secret,) = reader.manifests(PATH, sops.encrypted(SECRET, *ONLY_DATA))
     assert secret.body == yaml.load_manifests(PATH, SECRET.encode())[0].body
-    assert set(told) == {"admin", PASSWORD, "0123456"}
+    assert set(told) == {"admin", PASSWORD, "0123456", "one line\nand another\n"}
 
 
 def test_lines_are_those_of_the_file_in_the_repository(reader: Sops, sops: Encryption) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.core import validate
 from pipeline.core.encrypted import claims_to_be, is_encrypted, is_settings, keys, left_encrypted, secrets
+from pipeline.model.environment import Environment
 from pipeline.model.objects import Manifest, ObjectRef, Origin
 
 ENC = "ENC[AES256_GCM,data:9q6Tq7oh,iv:x,tag:y,type:str]"
@@ -79,6 +81,14 @@ def test_also_within_a_file_that_became_a_value() -> None:
     assert problem.message.startswith("/Secret//x: data.b")
     (problem,) = left_encrypted(obj("Secret", stringData={"f": f"x: {ENC}"}))
     assert "stringData.f" in problem.message
+
+
+def test_it_is_a_problem_of_the_set() -> None:
+    environment = Environment(
+        name="dev", application="a", namespace="n", path="environments/dev/environment.yaml"
+    )
+    found = validate.check([obj("ConfigMap", data={"b": ENC})], environment)
+    assert [problem.code for problem in found] == ["encrypted"]
 
 
 @pytest.mark.parametrize("data", [{}, None, [], {"a": "ENC[other]"}, {"a": "dmFsdWU="}])
