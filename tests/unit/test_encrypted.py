@@ -88,7 +88,7 @@ def test_it_is_a_problem_of_the_set() -> None:
         name="dev", application="a", namespace="n", path="environments/dev/environment.yaml"
     )
     found = validate.check([obj("ConfigMap", data={"b": ENC})], environment)
-    assert [problem.code for problem in found] == ["encrypted"]
+    assert "encrypted" in [problem.code for problem in found]
 
 
 @pytest.mark.parametrize("data", [{}, None, [], {"a": "ENC[other]"}, {"a": "dmFsdWU="}])
