@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 RUNS ?= 3000
 NAME ?=
 
-.PHONY: help demo test quick lint cluster faults fault bench format docs schemas clean
+.PHONY: help demo test quick lint cluster tools faults fault bench format docs schemas clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,10 +27,13 @@ cluster: $(STAMP) ## build the local cluster's binary (once, 6 to 10 minutes); K
 	@$(if $(KUBERNETES),$(BIN)/python -m tests.cluster.versions $(KUBERNETES))
 	@$(BIN)/python -m tests.cluster.build >/dev/null
 
+tools: $(STAMP) ## build the programs that tests run: Helm, SOPS, age (once, a few minutes)
+	@$(BIN)/python -m tests.tools >/dev/null
+
 demo: $(STAMP) ## the main job as a story, on the local cluster or on CONTEXT=…
 	@$(BIN)/python -m tests.demo $(if $(CONTEXT),--context $(CONTEXT))
 
-test: cluster ## the whole test suite
+test: cluster tools ## the whole test suite
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 quick: $(STAMP) ## the tests that need no cluster
