@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pipeline.cli.screen import Screen
 from pipeline.core.branches import Branches, branches
 from pipeline.model.environment import Environment
-from pipeline.model.errors import InvalidError
+from pipeline.model.errors import InvalidError, UnreachableError
 from pipeline.model.events import Note
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.views import EnvironmentChanges
@@ -44,7 +44,7 @@ def _changes_of(
         app.tell(Note(f"{environment.name}: {remark}", warning=True))
     try:
         return with_objects(workspace, environment, changes)
-    except InvalidError as error:
+    except (InvalidError, UnreachableError) as error:  # a program that renders may be missing
         why = error.problems[0] if error.problems else error.message
         app.tell(Note(f"{environment.name}: its objects cannot be told: {why}", warning=True))
         return changes

@@ -11,7 +11,13 @@ from pipeline.core import select
 from pipeline.core.plan_changes import ExpectedPlan
 from pipeline.failpoint import Point
 from pipeline.model.environment import Environment
-from pipeline.model.errors import GateClosedError, InvalidError, PipelineError, PreflightError, UsageError
+from pipeline.model.errors import (
+    GateClosedError,
+    InvalidError,
+    PipelineError,
+    PreflightError,
+    UsageError,
+)
 from pipeline.model.events import Note, Started
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Manifest

@@ -160,6 +160,25 @@ def test_release_namespace_and_capabilities_are_told_to_the_templates(repo: Repo
     assert data(repo.render())["has"] == "false"
 
 
+def test_a_server_s_own_build_is_told_as_it_is(repo: Repo) -> None:
+    repo.chart(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"
+        "data:\n  v: {{ .Capabilities.KubeVersion.Version }}\n"
+        "  minor: {{ .Capabilities.KubeVersion.Minor | quote }}\n"
+    )
+    found = repo.render(kube_version="v1.33.4-eks-3025e55")
+    assert data(found) == {"v": "v1.33.4-eks-3025e55", "minor": "33"}
+
+
+def test_objects_that_name_no_namespace_are_in_the_release_s(repo: Repo) -> None:
+    repo.chart(CONFIG + "---\n" + CONFIG.replace("name: {{ .Release.Name }}", "name: x\n  namespace: named"))
+    found = repo.render(namespace="other")
+    assert [(m.ref.namespace, m.body["metadata"]["namespace"]) for m in found] == [
+        ("other", "other"),
+        ("named", "named"),
+    ]
+
+
 def test_definitions_come_first_hooks_and_tests_keep_their_annotations(repo: Repo) -> None:
     repo.chart()
     repo.write(

@@ -96,9 +96,7 @@ class TestImage:
 
 
 class TestLock:
-    @pytest.mark.parametrize(
-        "name", ["requirements.txt", "requirements-build.txt", "requirements-image.txt"]
-    )
+    @pytest.mark.parametrize("name", ["requirements.txt", "requirements-build.txt", "requirements-image.txt"])
     def test_it_holds_exact_versions_with_hashes_and_nothing_else(self, name: str) -> None:
         text = (ROOT / name).read_text()
         assert re.fullmatch(rf"(?:[a-z0-9][a-z0-9-]*==[\w.]+(?:{HASH})+\n)+", text)
