@@ -6,7 +6,6 @@ login, no post-renderer, no ``--set``, no cluster (``lookup`` finds nothing), no
 
 from __future__ import annotations
 
-import bisect
 import os
 import posixpath
 import re
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.adapters import chart_files, child, yaml
-from pipeline.adapters.chart_files import ChartFiles
+from pipeline.adapters.chart_files import ChartFiles, Part
 from pipeline.adapters.git import GitRepository
 from pipeline.adapters.private_folder import folder_of
 from pipeline.core import charts, generated, helm_errors, template_lines
@@ -68,10 +67,11 @@ class HelmRenderer:
         if problems:
             raise _refused(source, problems)
         work = _Work(self, source, environment, files, values)
-        manifests = work.manifests()
+        output = work.output()
+        manifests = work.manifests(output)
         texts = [*files.texts(), *(v.text for v in values)]
-        if any(charts.is_random(text) for text in texts):
-            return generated.marked(manifests, work.manifests())
+        if any(charts.is_random(text) for text in texts) and (other := work.output()) != output:
+            return generated.marked(manifests, work.manifests(other))
         return manifests
 
     def _values(self, revision: str, source: Source) -> tuple[list[_Values], list[Problem]]:
@@ -152,17 +152,26 @@ class _Work:
     files: ChartFiles
     values: Sequence[_Values]
 
-    def manifests(self) -> list[Manifest]:
-        output = self._run()
-        places = _Places(self.files, template_lines.sources(output))
-        try:
-            found = yaml.load_manifests(self.source.path, output.encode())
-        except InvalidError as error:
-            raise _refused(self.source, [places.problem(p) for p in error.problems]) from error
+    def manifests(self, output: str) -> list[Manifest]:
+        """The objects in what Helm printed, each with the template's file and line."""
         namespace = _chart(self.source).namespace
-        return [_placed(places.manifest(manifest), namespace) for manifest in found]
+        found: list[Manifest] = []
+        problems: list[Problem] = []
+        chunks: dict[str, list[template_lines.Chunk]] = {}
+        for template, text in template_lines.pieces(output):
+            place = _Place(template, self.files.part(template), self.files.chart_file, chunks)
+            try:
+                # Piece by piece: what the reader takes of one file is limited, and lines are the piece's.
+                loaded = yaml.load_manifests(self.source.path, text.encode())
+            except InvalidError as error:
+                problems += map(place.problem, error.problems)
+            else:
+                found += [_placed(place.manifest(manifest), namespace) for manifest in loaded]
+        if problems:
+            raise _refused(self.source, problems)
+        return found
 
-    def _run(self) -> str:
+    def output(self) -> str:
         """What Helm prints. Its values come by a pipe, so that no clear text is on a disk."""
         root = "chart.tgz" if self.files.is_archive else "chart"
         laid = {
@@ -213,29 +222,28 @@ class _Work:
         return helm_errors.problems_of(told, context)
 
 
-class _Places:
-    """From lines of Helm's output to files and lines of the chart."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """From a piece of Helm's output to the file of the chart that printed it; to its ``fallback`` where that
+    cannot be found. ``chunks`` are those of all templates that were looked at before."""
 
-    def __init__(self, files: ChartFiles, sources: Sequence[tuple[int, str]]) -> None:
-        self._files = files
-        self._starts = [line for line, _ in sources]
-        self._templates = [template for _, template in sources]
-        self._chunks: dict[str, list[template_lines.Chunk]] = {}
+    template: str
+    part: Part | None
+    fallback: str
+    chunks: dict[str, list[template_lines.Chunk]]
 
     def manifest(self, manifest: Manifest) -> Manifest:
         """The same with its origin, and those of the fields that can be found in the template."""
-        template, offset = self._at(manifest.origin.line)
-        part = self._files.part(template)
+        part = self.part
         if part is None:
-            return replace(manifest, origin=Origin(self._files.chart_file), lines={})
+            return replace(manifest, origin=Origin(self.fallback), lines={})
         if part.archived:
             return replace(manifest, origin=Origin(part.path), lines={})
-        if _is_verbatim(template):
-            lines = {path: line - offset for path, line in manifest.lines.items()}
-            return replace(manifest, origin=Origin(part.path, manifest.origin.line - offset), lines=lines)
-        if template not in self._chunks:
-            self._chunks[template] = template_lines.chunks(part.content.decode(errors="replace"))
-        chunk = template_lines.chunk_of(self._chunks[template], manifest.body)
+        if self._is_verbatim:
+            return replace(manifest, origin=Origin(part.path, manifest.origin.line))
+        if self.template not in self.chunks:
+            self.chunks[self.template] = template_lines.chunks(part.content.decode(errors="replace"))
+        chunk = template_lines.chunk_of(self.chunks[self.template], manifest.body)
         if chunk is None:
             return replace(manifest, origin=Origin(part.path), lines={})
         lines = template_lines.lines_of(chunk, list(manifest.lines))
@@ -244,19 +252,18 @@ class _Places:
     def problem(self, problem: Problem) -> Problem:
         """A problem with the output, told of the template that printed it."""
         line = problem.origin.line if problem.origin else 1
-        template, offset = self._at(line)
-        part = self._files.part(template)
-        if part is None:
-            return replace(problem, origin=Origin(self._files.chart_file))
-        if _is_verbatim(template) and not part.archived:
-            return replace(problem, origin=Origin(part.path, line - offset))
-        message = f"{problem.message} (in line {line - offset} of what it prints)"
-        return replace(problem, origin=Origin(part.path), message=message)
+        if self.part is None:
+            return replace(problem, origin=Origin(self.fallback))
+        if self._is_verbatim and not self.part.archived:
+            return replace(problem, origin=Origin(self.part.path, line))
+        message = f"{problem.message} (in line {line} of what it prints)"
+        return replace(problem, origin=Origin(self.part.path), message=message)
 
-    def _at(self, line: int) -> tuple[str, int]:
-        """(template, the line of the output before its first) that a line of the output came from."""
-        index = bisect.bisect_right(self._starts, line) - 1
-        return (self._templates[index], self._starts[index]) if index >= 0 else ("", 0)
+    @property
+    def _is_verbatim(self) -> bool:
+        """Whether Helm prints the file as it is: definitions in ``crds/`` are no templates."""
+        parts = self.template.split("/")
+        return "crds" in parts and "templates" not in parts
 
 
 def _placed(manifest: Manifest, namespace: str) -> Manifest:
@@ -265,12 +272,6 @@ def _placed(manifest: Manifest, namespace: str) -> Manifest:
         return manifest
     body = {**manifest.body, "metadata": {**manifest.body["metadata"], "namespace": namespace}}
     return replace(manifest, body=body, ref=manifest.ref._replace(namespace=namespace))
-
-
-def _is_verbatim(template: str) -> bool:
-    """Whether Helm prints the file as it is: definitions in ``crds/`` are no templates."""
-    parts = template.split("/")
-    return "crds" in parts and "templates" not in parts
 
 
 def _environ(folder: Path) -> dict[str, str]:

@@ -19,16 +19,22 @@ _NAME = re.compile(r"^  name:[ \t]*(.*?)[ \t]*$")
 _ACTION = re.compile(r"\{\{.*?\}\}")
 
 
-def sources(output: str) -> list[tuple[int, str]]:
-    """(line, template) of each place in Helm's output where another document begins, in order."""
-    found = []
-    before = ""
-    for number, line in enumerate(output.split("\n"), 1):
+def pieces(output: str) -> list[tuple[str, str]]:
+    """(template, what it printed) for each place in Helm's output where another template begins, in order.
+
+    A template may print several documents; a file of ``crds/`` is printed as it is. Each piece begins with
+    its own first line.
+    """
+    found: list[tuple[str, list[str]]] = [("", [])]
+    for line in output.split("\n"):
+        current = found[-1][1]
         match = _SOURCE.match(line)
-        if match and before == "---":
-            found.append((number, match[1]))
-        before = line.rstrip()
-    return found
+        if match and current and current[-1].rstrip() == "---":
+            current.pop()
+            found.append((match[1], []))
+        else:
+            current.append(line)
+    return [(template, "\n".join(lines)) for template, lines in found if template or any(lines)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.core.template_lines import chunk_of, chunks, lines_of, sources
+from pipeline.core.template_lines import chunk_of, chunks, lines_of, pieces
 
 TEMPLATE = """\
 {{- if .Values.enabled }}
@@ -73,11 +73,19 @@ def test_a_key_that_the_object_has_twice_is_not_guessed() -> None:
     assert lines_of(chunk, [("a", "x"), ("b", "x")]) == {(): 1}
 
 
-def test_sources_are_the_lines_after_a_separator_only() -> None:
-    output = (
-        "---\n# Source: web/templates/a.yaml\na: |\n  # Source: x\n---\n# Source: web/crds/b.yaml\nb: 1\n"
-    )
-    assert sources(output) == [(2, "web/templates/a.yaml"), (6, "web/crds/b.yaml")]
+def test_a_piece_begins_after_a_separator_only_and_with_its_own_first_line() -> None:
+    one = "---\n# Source: web/templates/a.yaml\na: |\n  # Source: x\n---\nb: 1\n"
+    output = f"{one}---\n# Source: web/crds/b.yaml\n# c\n"
+    assert pieces(output) == [
+        ("web/templates/a.yaml", "a: |\n  # Source: x\n---\nb: 1"),
+        ("web/crds/b.yaml", "# c\n"),
+    ]
+
+
+def test_what_comes_before_the_first_template_is_not_lost() -> None:
+    assert pieces("a: 1\n---\n# Source: web/x\nb: 1") == [("", "a: 1"), ("web/x", "b: 1")]
+    assert pieces("") == []
+    assert pieces("\n\n") == []
 
 
 def test_a_loop_prints_all_its_objects_from_one_place() -> None:
