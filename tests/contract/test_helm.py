@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import textwrap
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from pipeline.model.errors import InvalidError, UnreachableError
 from pipeline.model.objects import Manifest, Origin
 from pipeline.run.workspace import Workspace
 from tests import stack_chart
+from tests.git_folder import GitFolder
 
 ORIGIN = Origin("environments/dev/environment.yaml", 8)
 ENVIRONMENT = Environment(name="dev", application="shop", namespace="shop-dev", path=ORIGIN.path)
@@ -42,10 +42,12 @@ ALIASES = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
 )
 
 
-@dataclass
-class Repo:
-    folder: Path
-    helm: str
+class Repo(GitFolder):
+    """Where files are written one by one and committed when something is rendered."""
+
+    def __init__(self, folder: Path, helm: str) -> None:
+        super().__init__(folder)
+        self.helm = helm
 
     def write(self, path: str, text: str | bytes) -> None:
         target = self.folder / path
@@ -56,25 +58,10 @@ class Repo:
         (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / path).symlink_to(target)
 
-    def chart(self, template: str = CONFIG, name: str = "charts/web", **files: str) -> None:
-        self.write(f"{name}/Chart.yaml", CHART)
-        self.write(f"{name}/values.yaml", "greeting: hello\n")
-        self.write(f"{name}/templates/config.yaml", template)
-
-    def commit(self) -> str:
-        for arguments in (("add", "--all", "--force"), ("commit", "--quiet", "--allow-empty", "-m", "x")):
-            self.git(*arguments)
-        return self.git("rev-parse", "HEAD")
-
-    def git(self, *arguments: str) -> str:
-        who = {
-            f"GIT_{w}_{k}": "t@example.invalid" for w in ("AUTHOR", "COMMITTER") for k in ("NAME", "EMAIL")
-        }
-        environ = {**os.environ, **who, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-        done = subprocess.run(
-            ["git", *arguments], cwd=self.folder, env=environ, capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
+    def chart(self, template: str = CONFIG) -> None:
+        self.write("charts/web/Chart.yaml", CHART)
+        self.write("charts/web/values.yaml", "greeting: hello\n")
+        self.write("charts/web/templates/config.yaml", template)
 
     def renderer(self) -> HelmRenderer:
         return HelmRenderer(GitRepository(self.folder), program=self.helm)
@@ -100,10 +87,7 @@ def source(path: str = "charts/web", **helm: Any) -> Source:
 
 @pytest.fixture
 def repo(tmp_path: Path, helm: str) -> Repo:
-    made = Repo(tmp_path / "repo", helm)
-    made.folder.mkdir()
-    made.git("init", "--quiet", "--initial-branch", "main")
-    return made
+    return Repo(tmp_path / "repo", helm)
 
 
 def data(manifests: list[Manifest]) -> dict[str, Any]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from pipeline.adapters import child, yaml
+from pipeline.adapters.git import GitRepository
+from pipeline.adapters.kustomize import Kustomize
 from pipeline.adapters.sops import Sops
+from pipeline.core.encrypted import left_encrypted
+from pipeline.model.environment import Environment, Source
 from pipeline.model.errors import InvalidError
-from pipeline.model.objects import Manifest
+from pipeline.model.objects import Manifest, Origin
 from tests.encryption import Encryption
+from tests.git_folder import GitFolder
 
 PATH = "environments/dev/manifests/login.sops.yaml"
 PASSWORD = "correct-horse-battery"
@@ -178,6 +184,34 @@ def test_no_reader_takes_an_encrypted_document_for_an_object(sops: Encryption) -
         yaml.load_manifests("x.yaml", sops.encrypted(SECRET, *ONLY_DATA))
     (problem,) = caught.value.problems
     assert problem.code == "encrypted"
+
+
+def rendered_by_kustomize(folder: Path, kustomization: str, encrypted: bytes) -> list[Manifest]:
+    repo = GitFolder(folder)
+    files = {"k/kustomization.yaml": kustomization, "k/login.yaml": encrypted.decode()}
+    revision = repo.commit(dict(files))
+    environment = Environment(
+        name="dev", application="a", namespace="n", path="environments/dev/environment.yaml"
+    )
+    renderer = Kustomize(GitRepository(folder), environ=os.environ, stopped=lambda: False)
+    return list(
+        renderer.render(revision, Source(kind="kustomize", path="k", origin=Origin("e.yaml")), environment)
+    )
+
+
+def test_kustomize_hands_on_no_encrypted_document(sops: Encryption, tmp_path: Path) -> None:
+    content = sops.encrypted(SECRET, *ONLY_DATA)
+    with pytest.raises(InvalidError) as caught:
+        rendered_by_kustomize(tmp_path / "shop", "resources: [login.yaml]\n", content)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.origin and problem.origin.path) == ("encrypted", "k/login.yaml")
+
+
+def test_kustomize_generates_nothing_from_an_encrypted_file(sops: Encryption, tmp_path: Path) -> None:
+    generator = "secretGenerator: [{name: login, files: [login.yaml]}]\n"
+    (secret,) = rendered_by_kustomize(tmp_path / "shop", generator, sops.encrypted(SECRET, *ONLY_DATA))
+    (problem,) = left_encrypted(secret)
+    assert "is still encrypted" in problem.message
 
 
 def test_sops_gets_nothing_of_the_machine_but_what_finds_keys(
