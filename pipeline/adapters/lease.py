@@ -74,8 +74,8 @@ class LeaseLock:
             first_seen = first_seen or seen
             if lease is not None and waited >= wait_s and (seen != first_seen or not self._dies_soon(lease)):
                 raise self._locked(lease)
-            if lease is None and waited >= max(wait_s, DURATION_S) and self._refused is not None:
-                raise self._refused  # neither there nor to be made: nothing that ends by waiting
+            if self._free(lease) and waited >= max(wait_s, DURATION_S) and self._refused is not None:
+                raise self._refused  # nobody has it, and it is not to be had: nothing that ends by waiting
             self._clock.sleep(_POLL_S)
 
     def check(self) -> None:

@@ -12,7 +12,7 @@ from pipeline.core.delete_order import Targets, still_there
 from pipeline.failpoint import Point
 from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
 from pipeline.model.events import Note, ObjectApplied
-from pipeline.model.objects import ObjectRef
+from pipeline.model.objects import ObjectRef, get_path
 from pipeline.model.plan import Change
 from pipeline.model.release import Applied
 from pipeline.run.apply import ApplyFailedError
@@ -95,8 +95,16 @@ def _delete(session: Session, longest_s: float, change: Change) -> tuple[Applied
 
 
 def _not_deleted(session: Session, change: Change, applied: Applied, error: ApiError) -> Applied:
-    """409: the uid is another one. Somebody made the object anew, and it is not ours to delete."""
-    if error.status == 409 and change.uid:
+    """409 where the uid is another one: somebody made the object anew, and it is not ours to delete."""
+    if error.status == 409 and change.uid and _is_another(session, change):
         session.tell(Note(f"{change.ref} was made anew by somebody else and is left", warning=True))
         return replace(applied, result="skipped", message="it is another object than the one we owned")
     return replace(applied, result="failed", message=error.message)
+
+
+def _is_another(session: Session, change: Change) -> bool:
+    try:
+        live = session.cluster.get(change.ref, change.api_version)
+    except PipelineError:
+        return False
+    return live is not None and get_path(live, "metadata", "uid") != change.uid

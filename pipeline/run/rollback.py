@@ -17,6 +17,7 @@ from pipeline.core.readiness import assess
 from pipeline.core.rollback import Before
 from pipeline.core.versions import Versions
 from pipeline.failpoint import Point
+from pipeline.model.environment import Environment
 from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
 from pipeline.model.events import Note, ObjectApplied, RollingBack
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin
@@ -85,7 +86,7 @@ def roll_back(
         kept=way.kept,
         inventory=tuple(
             replace(entry, content="") if entry.ref in unlike else entry
-            for entry in _owned_now(release, inventory, now, tuple(way.kept))
+            for entry in _owned_now(session.environment, release, inventory, now, way.kept)
         ),
     )
 
@@ -275,14 +276,18 @@ def _gate(session: Session, plan: Plan, before: Before, changed: Container[Objec
 
 
 def _owned_now(
+    environment: Environment,
     release: Release,
     inventory: Sequence[InventoryEntry],
     now: Mapping[ObjectRef, Object | None],
-    kept: Sequence[ObjectRef],
+    kept: Container[ObjectRef],
 ) -> tuple[InventoryEntry, ...]:
+    """What was owned before and is there; and what the release made and is left, on purpose or since its
+    deletion failed: the next run has to know of it."""
     owned = {e.ref: e for e in inventory}
     for entry in release.inventory:
-        if entry.ref in kept:
+        there = now.get(entry.ref)
+        if entry.ref in kept or (there is not None and is_ours(there, environment)):
             owned.setdefault(entry.ref, replace(entry, content=""))
     for ref, obj in now.items():
         if ref in owned and obj is not None:

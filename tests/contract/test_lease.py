@@ -414,14 +414,20 @@ def test_taking_it_with_the_reply_lost_does_not_lock_ourselves_out(memory: Memor
 
 
 @pytest.mark.usefixtures("still")
-def test_a_lock_that_can_neither_be_seen_nor_made_is_not_tried_for_ever(memory: MemoryCluster) -> None:
-    def conflict(verb: str, name: str) -> None:
-        if verb == "create":
-            raise ApiError("create Lease", status=409, reason="Conflict")
+@pytest.mark.parametrize("verb", ["create", "replace"])
+def test_a_lock_that_nobody_has_and_that_is_not_to_be_had_is_not_tried_for_ever(
+    memory: MemoryCluster, verb: str
+) -> None:
+    if verb == "replace":
+        memory.put(lease_of(""))
+
+    def conflict(asked: str, name: str) -> None:
+        if asked == verb:
+            raise ApiError(f"{verb} Lease", status=409, reason="Conflict")
 
     memory.fault = conflict
 
-    with pytest.raises(ApiError, match="create Lease"):
+    with pytest.raises(ApiError, match=f"{verb} Lease"):
         lock_on(memory).acquire(0)
     assert lease.DURATION_S <= memory.time.passed <= lease.DURATION_S + 2
 

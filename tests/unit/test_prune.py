@@ -6,11 +6,15 @@ from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from pipeline.core.edges import milestone
 from pipeline.model.environment import Environment
+from pipeline.model.errors import ApiError
 from pipeline.model.events import Note, ObjectApplied
 from pipeline.model.objects import ObjectRef
 from pipeline.model.plan import Action, Change
+from pipeline.run.apply import ApplyFailedError
 from pipeline.run.prune import LEFT, prune
 from pipeline.run.session import Session
 from tests.contract.memory_cluster import Time
@@ -24,28 +28,38 @@ def ref(name: str) -> ObjectRef:
 
 
 class Server:
-    """Remembers what was to be deleted; ``held`` stays there."""
+    """Remembers what was to be deleted; ``held`` stays there. The deletion of x meets a conflict, and x is there
+    then with the uid ``conflict``."""
 
-    def __init__(self, held: Sequence[str]) -> None:
+    def __init__(self, held: Sequence[str], conflict: str = "") -> None:
         self.asked: list[str] = []
         self._held = held
+        self._conflict = conflict
 
     def lanes(self) -> int:
         return 1
 
     def delete(self, of: ObjectRef, api_version: str, **_: Any) -> None:
         self.asked.append(of.name)
+        if of.name == "x":
+            raise ApiError("delete x", status=409, reason="Conflict")
 
     def get(self, of: ObjectRef, api_version: str) -> dict[str, Any] | None:
+        if of.name == "x":
+            return {"metadata": {"name": "x", "uid": self._conflict}}
         meta = {"name": of.name, "uid": of.name, "finalizers": ["example.com/hold"]}
         return {"metadata": meta} if of.name in self._held else None
 
 
 def pruned(
-    names: str, gone_first: dict[ObjectRef, str], held: str = "", budget_s: float = 300.0
+    names: str,
+    gone_first: dict[ObjectRef, str],
+    held: str = "",
+    budget_s: float = 300.0,
+    conflict: str = "",
 ) -> tuple[list[str], dict[str, str], list[Any]]:
     """What was asked for, the results and the events; each of ``names`` is a wave."""
-    server, events = Server(held), []
+    server, events = Server(held, conflict), []
     session = Session(
         environment=ENV,
         cluster=server,
@@ -97,3 +111,13 @@ def test_what_nobody_declared_to_go_after_a_held_object_is_deleted() -> None:
     asked, results, _ = pruned("abc", {ref("b"): "a"}, held="a")
     assert asked == ["a", "c"]
     assert results == {"a": LEFT, "b": LEFT, "c": "deleted"}
+
+
+def test_what_somebody_made_anew_is_left_to_them() -> None:
+    _, results, _ = pruned("x", {}, conflict="another")
+    assert results == {"x": "skipped"}
+
+
+def test_a_conflict_about_the_very_object_is_no_reason_to_forget_it() -> None:
+    with pytest.raises(ApplyFailedError, match="delete x"):
+        pruned("x", {}, conflict="x")

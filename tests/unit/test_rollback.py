@@ -12,8 +12,8 @@ from pipeline.model.errors import ApiError
 from pipeline.model.events import Event, Note
 from pipeline.model.objects import Object, ObjectRef, Origin, ResourceType
 from pipeline.model.plan import Action, Plan
-from pipeline.model.release import Release
-from pipeline.run.rollback import roll_back
+from pipeline.model.release import InventoryEntry, Release
+from pipeline.run.rollback import RolledBack, roll_back
 from pipeline.run.session import Session
 from tests.contract.memory_cluster import MemoryCluster
 
@@ -86,8 +86,14 @@ class Cluster(MemoryCluster):
         return ResourceType("", "v1", "ConfigMap", "configmaps", True)
 
 
-def rolled_back(*created: Object, refuses: str = "") -> tuple[Cluster, tuple[str, ...], list[str]]:
-    """The cluster after the way back from a release that made these, the problems and the warnings.
+def _entry(ref: ObjectRef) -> InventoryEntry:
+    return InventoryEntry(
+        ref=ref, api_version="v1", uid=ref.name, generation=0, resource_version="1", content="sha256:c"
+    )
+
+
+def rolled_back(*created: Object, refuses: str = "") -> tuple[Cluster, RolledBack, list[str]]:
+    """The cluster after the way back from a release that made these, what came of it and the warnings.
 
     It does not let go of the object that is called like ``refuses``.
     """
@@ -109,6 +115,7 @@ def rolled_back(*created: Object, refuses: str = "") -> tuple[Cluster, tuple[str
         id="i",
         revision="r",
         before=tuple((ref, None) for ref in refs),
+        inventory=tuple(_entry(r) for r in refs),
         plan={"changes": changes},
     )
     session = Session(
@@ -123,7 +130,7 @@ def rolled_back(*created: Object, refuses: str = "") -> tuple[Cluster, tuple[str
         locked=True,
     )
     result = roll_back(session, release, (), "release 1")
-    return cluster, result.problems, [e.message for e in events if isinstance(e, Note) and e.warning]
+    return cluster, result, [e.message for e in events if isinstance(e, Note) and e.warning]
 
 
 def test_what_by_a_declared_order_goes_after_what_is_still_there_stays() -> None:
@@ -132,15 +139,22 @@ def test_what_by_a_declared_order_goes_after_what_is_still_there_stays() -> None
         config_map("b", {GROUP: "db"}),
         config_map("c"),
     ]
-    cluster, problems, _ = rolled_back(*created, refuses="b")
+    cluster, result, _ = rolled_back(*created, refuses="b")
     assert {name for _, _, name in cluster.objects} == {"a", "b"}
-    assert problems[1] == (
+    assert result.problems[1] == (
         "delete /ConfigMap/demo/a: not sent, as /ConfigMap/demo/b must be gone before and is still there"
     )
 
 
 def test_what_cannot_be_followed_on_the_way_back_is_told_with_its_line() -> None:
     pair = [config_map(x, {"pipeline/depends-on": f"/ConfigMap/demo/{y}"}) for x, y in ("ab", "ba")]
-    cluster, problems, (warning,) = rolled_back(*pair)
-    assert (cluster.objects, problems) == ({}, ())
+    cluster, result, (warning,) = rolled_back(*pair)
+    assert (cluster.objects, result.problems) == ({}, ())
     assert warning.startswith("b.yaml:5: the declared orders of deletions contradict each other")
+
+
+def test_what_could_not_be_deleted_stays_owned_and_what_is_gone_does_not() -> None:
+    cluster, result, _ = rolled_back(config_map("a"), config_map("b"), refuses="b")
+    assert {name for _, _, name in cluster.objects} == {"b"}
+    # Without content: the next run has to compare it, whatever it wants of it.
+    assert [(e.ref.name, e.content) for e in result.inventory] == [("b", "")]

@@ -13,10 +13,20 @@ from pipeline.adapters.git import GitRepository
 from pipeline.model.environment import Environment, Source, Used
 from pipeline.model.errors import InvalidError, Problem
 from pipeline.model.objects import Manifest, Origin
-from pipeline.run.job import compare, with_objects
+from pipeline.run.job import compare
+from pipeline.run.touched import with_objects
 from pipeline.run.workspace import Workspace
 from tests.git_folder import GitFolder
 
+DEV = """\
+apiVersion: pipeline/v1
+kind: Environment
+metadata: {name: dev}
+spec:
+  application: web
+  namespace: web
+  sources: [{helm: {chart: ../../helm}}, {manifests: ../../manifests}]
+"""
 MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {}}}\ndata: {{a: {}}}\n"
 
 
@@ -72,7 +82,7 @@ def workspace(repo: GitFolder) -> tuple[Workspace, Renderer]:
     renderer = Renderer(repository)
     made = Workspace(
         repository=repository,
-        documents=lambda *_: [],
+        documents=lambda path, data: [(d.value, d.origin, d.lines) for d in yaml.load_documents(path, data)],
         manifests=yaml.load_manifests,
         renderer=lambda kind: renderer,
     )
@@ -84,7 +94,7 @@ def test_equal_files_are_rendered_once_at_whatever_commit(repo: GitFolder) -> No
     second = repo.commit({"README.md": "words"})
     third = repo.commit({"x.yaml": MAP.format("one", "'2'")})
     space, renderer = workspace(repo)
-    found = [space.read(environment("helm"), r, lambda *_: None)[0] for r in (first, second, first, third)]
+    found = [space.examine(environment("helm"), r, lambda *_: None)[0] for r in (first, second, first, third)]
     assert renderer.rendered == [first, third]
     assert found[0] == found[1] == found[2] != found[3]
 
@@ -92,10 +102,10 @@ def test_equal_files_are_rendered_once_at_whatever_commit(repo: GitFolder) -> No
 def test_another_version_or_environment_renders_anew(repo: GitFolder) -> None:
     revision = repo.commit({"helm/values.yaml": "x.yaml", "x.yaml": MAP.format("one", 1)})
     space, renderer = workspace(repo)
-    space.read(environment("helm"), revision, lambda *_: None)
+    space.examine(environment("helm"), revision, lambda *_: None)
     renderer.says = "fake v2"
-    space.read(environment("helm"), revision, lambda *_: None)
-    space.read(environment("helm", "manifests"), revision, lambda *_: None)
+    space.examine(environment("helm"), revision, lambda *_: None)
+    space.examine(environment("helm", "manifests"), revision, lambda *_: None)
     assert len(renderer.rendered) == 3
 
 
@@ -135,13 +145,17 @@ def test_what_was_used_at_the_base_counts_though_it_is_used_no_more(repo: GitFol
 
 
 def test_objects_that_changes_touch_are_those_that_are_rendered_otherwise(repo: GitFolder) -> None:
-    values = {"helm/values.yaml": "x.yaml y.yaml", "x.yaml": MAP.format("one", "'1'")}
+    values = {
+        "environments/dev/environment.yaml": DEV,
+        "helm/values.yaml": "x.yaml y.yaml",
+        "x.yaml": MAP.format("one", "'1'"),
+    }
     base = repo.commit(
         {**values, "y.yaml": MAP.format("two", "'1'"), "manifests/z.yaml": MAP.format("z", "'1'")}
     )
     revision = repo.commit({"y.yaml": MAP.format("two", "'2'")})
     space, _ = workspace(repo)
-    env = environment("helm", "manifests")
+    env = space.environment("dev", revision)
     changes = with_objects(space, env, compare(space, env, revision, base, ""))
     assert [ref.name for ref in changes.objects] == ["two"]
 
@@ -149,7 +163,7 @@ def test_objects_that_changes_touch_are_those_that_are_rendered_otherwise(repo: 
 def test_problems_of_all_sources_are_told_together(repo: GitFolder) -> None:
     revision = repo.commit({"helm/values.yaml": "x.yaml", "x.yaml": "broken", "manifests/a.yaml": "a: ["})
     space, _ = workspace(repo)
-    manifests, problems = space.read(environment("helm", "manifests", "other"), revision, lambda *_: None)
+    manifests, problems = space.examine(environment("helm", "manifests", "other"), revision, lambda *_: None)
     assert manifests == ()
     assert [problem.code for problem in problems] == ["broken", "yaml-syntax", "broken"]
 
@@ -187,12 +201,12 @@ def test_a_file_behind_a_link_and_the_link_itself_affect_what_lies_before_it(rep
         (
             {"v2/two.yaml": MAP.format("two", "'2'")},
             {},
-            "v2/two.yaml was modified, and is used by dev: manifests ← manifests/two/two.yaml ← v2/two.yaml",
+            "v2/two.yaml was modified, and is used by dev: manifests ← current ← v2",
         ),
         (
             {},
             {"current": "v3"},
-            "current was modified, and is used by dev: manifests ← manifests/two/two.yaml ← current",
+            "current was modified, and is used by dev: manifests ← manifests/two ← current",
         ),
     ):
         revision = repo.commit(dict(change), dict(link))
