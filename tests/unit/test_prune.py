@@ -28,8 +28,8 @@ def ref(name: str) -> ObjectRef:
 
 
 class Server:
-    """Remembers what was to be deleted; ``held`` stays there. The deletion of x meets a conflict, and x is there
-    then with the uid ``conflict``."""
+    """Remembers what was to be deleted; ``held`` stays there. To delete x meets a conflict, and x is then there
+    with the uid ``conflict``."""
 
     def __init__(self, held: Sequence[str], conflict: str = "") -> None:
         self.asked: list[str] = []
