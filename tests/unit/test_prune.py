@@ -28,7 +28,7 @@ def ref(name: str) -> ObjectRef:
 
 
 class Server:
-    """Remembers what was to be deleted; ``held`` stays there. Deleting x meets a conflict, and x is there then
+    """Remembers what it was to delete; ``held`` stays there. Deleting x meets a conflict, and x is there then
     with the uid ``conflict``."""
 
     def __init__(self, held: Sequence[str], conflict: str = "") -> None:
