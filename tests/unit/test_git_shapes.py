@@ -496,6 +496,18 @@ def test_a_folder_on_the_way_that_is_a_link_affects_when_it_or_its_target_change
     assert (moved, "deleted") in changes(folder, third).files
 
 
+def test_a_file_of_an_environment_that_is_read_by_a_link_configures_it(folder: Path) -> None:
+    run_git(folder, "mv", "environments/dev", "real")
+    link(folder, "environments/dev", "../real")
+    recorded = commit_all(folder)
+    file = folder / "real/environment.yaml"
+    file.write_text(file.read_text().replace("namespace: dev", "namespace: dev-2"))
+    commit_all(folder)
+    found = changes(folder, recorded)
+    assert found.files == (("real/environment.yaml", "modified"),)
+    assert [ref.namespace for ref in found.objects] == ["dev-2", "dev"]
+
+
 def test_a_target_that_is_gone_affects_and_the_deploy_says_so(linked: Path) -> None:
     recorded = head(linked)
     (linked / "base/one.yaml").unlink()
