@@ -243,7 +243,8 @@ class GitRepository:
         if tree is None:
             self._require(commit)
             _, listing = self._git("ls-tree", "-r", "-t", "-z", "--full-tree", object_id(commit))
-            entries, strange = parse(listing)
+            others = next(iter(self._trees.values()), None)
+            entries, strange = parse(listing, others.entries if others else {})
             links = {path: entry.oid for path, entry in entries.items() if entry.mode == LINK}
             targets = self._blobs(set(links.values()))
             tree = Tree(

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from sys import intern
 from unicodedata import normalize
 
 from pipeline.model.errors import Problem
@@ -73,12 +74,18 @@ class Tree:
     @cached_property
     def twins(self) -> tuple[tuple[str, ...], ...]:
         """Files whose paths are one where case, or the way in which accents are encoded, does not count."""
+        files = [path for path, entry in self.entries.items() if entry.mode != TREE]
+        seen, several = set[str](), set[str]()
+        for path in files:
+            folded = _folded(path)
+            (several if folded in seen else seen).add(folded)
+        if not several:
+            return ()
         found: dict[str, list[str]] = {}
-        for path, entry in self.entries.items():
-            if entry.mode != TREE:
-                folded = path.casefold() if path.isascii() else normalize("NFC", path).casefold()
+        for path in files:
+            if (folded := _folded(path)) in several:
                 found.setdefault(folded, []).append(path)
-        return tuple(tuple(paths) for paths in found.values() if len(paths) > 1)
+        return tuple(map(tuple, found.values()))
 
     def real(self, path: str) -> str:
         """As ``resolve``; ``path`` itself where it leads nowhere."""
@@ -208,8 +215,13 @@ def is_below(path: str, folder: str) -> bool:
     return not folder or path == folder or path.startswith(f"{folder}/")
 
 
-def parse(listing: bytes) -> tuple[dict[str, Entry], tuple[bytes, ...]]:
-    """Read ``ls-tree -r -t -z``: (entries, paths that are no UTF-8)."""
+def _folded(path: str) -> str:
+    return path.casefold() if path.isascii() else normalize("NFC", path).casefold()
+
+
+def parse(listing: bytes, known: Mapping[str, Entry]) -> tuple[dict[str, Entry], tuple[bytes, ...]]:
+    """Read ``ls-tree -r -t -z``: (entries, paths that are no UTF-8). What ``known``, another commit, has
+    the same is not kept twice."""
     entries: dict[str, Entry] = {}
     strange: list[bytes] = []
     for record in listing.split(b"\0"):
@@ -218,7 +230,10 @@ def parse(listing: bytes) -> tuple[dict[str, Entry], tuple[bytes, ...]]:
         about, _, raw = record.partition(b"\t")
         mode, _, oid = about.decode().split(" ")
         try:
-            entries[raw.decode()] = Entry(mode, oid)
+            path = intern(raw.decode())
         except UnicodeDecodeError:
             strange.append(raw)
+            continue
+        same = known.get(path)
+        entries[path] = same if same and (same.mode, same.oid) == (mode, oid) else Entry(intern(mode), oid)
     return entries, tuple(strange)
