@@ -1,8 +1,8 @@
 """What is fetched of the clone's remote, a branch or single objects: the one place where a git host is asked.
 
 Programs that a repository's own configuration names are not run: neither hooks nor another upload-pack, ssh
-or credential helper. Logging in is the business of the user's configuration, which may name the latter two;
-in GitHub Actions it is what actions/checkout left, or the token of the job.
+or credential helper. Logging in is the business of the user's configuration and environment, which may name
+the latter two; in GitHub Actions it is what actions/checkout left, or the token of the job.
 """
 
 from __future__ import annotations
@@ -32,6 +32,12 @@ _SETTINGS: Settings = (
 
 _SSH = "ssh -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15"
 _LOGIN = r"^(credential\..*|core\.sshcommand)$"
+_OF_ENVIRONMENT = {
+    "GIT_SSH_COMMAND": "core.sshCommand",
+    "GIT_SSL_CAINFO": "http.sslCAInfo",
+    "GIT_SSL_CAPATH": "http.sslCAPath",
+}
+"""Variables of git that say how to log in, or whom to trust, as the settings that they stand for."""
 
 _NAME = re.compile(r"\w[\w.-]{0,100}")
 _URL = re.compile(r"(?:https|ssh)://\S+|(?:[\w.+-]+@)?\w[\w.-]*:(?!:|//)\S+")
@@ -151,10 +157,12 @@ def _checked_url(git: Git, remote: str) -> str:
 
 
 def _login(git: Git) -> Settings:
-    """How the user logs in, by the user's own files; what the repository's says of it no longer counts."""
+    """How the user logs in, by the user's own files and environment; what the repository's says of it no
+    longer counts."""
     _, output = git("config", "--global", "--includes", "--null", "--get-regexp", _LOGIN, accept=(0, 1))
     entries = [entry.partition("\n")[::2] for entry in output.decode(errors="replace").split("\0") if entry]
-    return (("core.sshCommand", _SSH), ("credential.helper", ""), *entries)
+    ours = [(key, value) for name, key in _OF_ENVIRONMENT.items() if (value := os.environ.get(name))]
+    return (("core.sshCommand", _SSH), ("credential.helper", ""), *entries, *ours)
 
 
 def _token_of_job(git: Git, url: str, environ: Mapping[str, str]) -> Settings:

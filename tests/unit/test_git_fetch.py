@@ -286,6 +286,34 @@ def test_the_users_own_ssh_is_run_and_asks_for_gits_own_upload_pack(
     assert not (tmp_path / "worse").exists()
 
 
+def test_the_ssh_of_the_environment_is_run_before_that_of_any_file(
+    clone: Path, work: Path, host: GitHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As CI sets it for a deploy key."""
+    ours = script(
+        tmp_path / "ours", tmp_path / "marker", f'for last; do :; done\ncd {host.folder} && eval "$last"'
+    )
+    other = str(script(tmp_path / "other", tmp_path / "worse"))
+    run_git(clone, "config", "--global", "core.sshCommand", other)
+    run_git(clone, "config", "core.sshCommand", other)
+    run_git(clone, "config", "remote.origin.url", "git@example.invalid:shop.git")
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(ours))
+    head = pushed(work, a="2")
+    assert latest(clone) == head
+    assert not (tmp_path / "worse").exists()
+
+
+def test_the_authority_that_the_environment_names_is_trusted(
+    clone: Path, work: Path, host: GitHost, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / ".gitconfig").unlink()
+    head = pushed(work, a="2")
+    with pytest.raises(UnreachableError, match="certificate"):
+        latest(clone)
+    monkeypatch.setenv("GIT_SSL_CAINFO", str(host.authority))
+    assert latest(clone) == head
+
+
 def test_the_users_own_credential_helper_logs_in(
     clone: Path, work: Path, host: GitHost, tmp_path: Path
 ) -> None:

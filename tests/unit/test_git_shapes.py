@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -30,6 +33,7 @@ from tests.unit.git_shop import (
 )
 from tests.unit.test_git import commit_all, run_git
 
+ROOT = Path(__file__).parents[2]
 DEV = MANIFESTS.format("dev")
 ZEROS = "0" * 40
 
@@ -319,6 +323,65 @@ def test_an_environment_that_is_new_since_its_base_has_only_new_objects(folder: 
     environment(folder, "prod")
     commit_all(folder)
     assert names(changes(folder, recorded, name="prod")) == ["web"]
+
+
+def test_a_repository_with_longer_ids_is_compared_alike(tmp_path: Path, home: Path) -> None:
+    folder = tmp_path / "long"
+    folder.mkdir()
+    run_git(folder, "init", "-q", "--object-format=sha256")
+    environment(folder, "dev")
+    recorded = commit_all(folder)
+    assert len(recorded) == 64
+    web(folder, "two")
+    assert changes(folder, recorded).files == changes(folder, "", base=recorded).files == ((WEB, "modified"),)
+    assert "everything counts as changed" in changes(folder, "e" * 64).because[0]
+
+
+# --- the command
+
+
+def told(folder: Path, *arguments: str, **environ: str) -> tuple[str, str]:
+    """(stdout, stderr) of `changes` since the first commit; no cluster is asked."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIPELINE_", "GITHUB_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "changes", "--base", "HEAD~1", *arguments],
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(ROOT), **environ},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout, done.stderr
+
+
+def test_the_matrix_names_the_affected_and_a_pull_request_asks_for_its_base(folder: Path) -> None:
+    for name, branch in (("dev", "main"), ("qa", "release")):
+        file = folder / f"environments/{name}/environment.yaml"
+        file.write_text(
+            file.read_text().replace("namespace:", f"deploy: {{onMerge: true, branch: {branch}}}, namespace:")
+        )
+    commit_all(folder)
+    web(folder, "two")
+    write(folder, f"{MANIFESTS.format('qa')}/web.yaml", config_map("web", "two"))
+    run_git(folder, "add", "-A")
+    run_git(folder, "commit", "-q", "--amend", "-m", "both")
+    run_git(folder, "checkout", "-q", "--detach")
+    both = [{"environment": "dev"}, {"environment": "qa"}]
+    assert json.loads(told(folder, "--matrix")[0]) == {"include": both}
+    pull = {"GITHUB_REF": "refs/pull/7/merge", "GITHUB_BASE_REF": "release"}
+    assert json.loads(told(folder, "--matrix", "--on-merge", **pull)[0]) == {"include": both[1:]}
+    assert json.loads(told(folder, "--matrix", "--on-merge")[0]) == {"include": []}
+    web(folder, "two", "nothing")
+    assert json.loads(told(folder, "--matrix")[0]) == {"include": []}
+
+
+def test_what_cannot_be_told_of_its_objects_is_said_beside_the_result(folder: Path) -> None:
+    write(folder, WEB, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    commit_all(folder)
+    shown, said = told(folder, "-e", "dev")
+    assert f"{WEB} was modified" in shown
+    assert f"dev: its objects cannot be told: {WEB}:1: {WEB} is a pointer of Git LFS" in said
+    assert len(said.splitlines()) == 1
 
 
 # --- paths
