@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pipeline.adapters.git_blobs import read_blobs
 from pipeline.adapters.git_clone import Clone
 from pipeline.adapters.git_command import OBJECT_ID, TIMEOUT_S, Git, object_id, revision, shown
 from pipeline.adapters.git_tree import LINK, SUBMODULE, Entry, LinkError, Tree, is_below, parse
@@ -194,8 +195,9 @@ class GitRepository:
                 problems.append(_problem("file-missing", f"{path} is not a file of {revision_[:12]}", path))
             else:
                 entries[path] = entry
-        blobs = self._blobs({entry.oid for entry in entries.values()})
-        contents = {path: blobs[entry.oid] for path, entry in entries.items()}
+        blobs, large = self._blobs({entry.oid for entry in entries.values()})
+        problems += [_oversized(path, large[e.oid]) for path, e in entries.items() if e.oid in large]
+        contents = {path: blobs[e.oid] for path, e in entries.items() if e.oid not in large}
         problems += [p for path, content in contents.items() for p in _unfit(path, content)]
         if problems:
             raise InvalidError(f"read {len(paths)} files: {problems[0]}", problems=problems)
@@ -246,7 +248,7 @@ class GitRepository:
             others = next(iter(self._trees.values()), None)
             entries, strange = parse(listing, others.entries if others else {})
             links = {path: entry.oid for path, entry in entries.items() if entry.mode == LINK}
-            targets = self._blobs(set(links.values()))
+            targets, _ = self._blobs(set(links.values()))
             tree = Tree(
                 entries,
                 {path: targets[oid].decode(errors="replace") for path, oid in links.items()},
@@ -255,33 +257,18 @@ class GitRepository:
             self._trees[commit] = tree
         return tree
 
-    def _blobs(self, oids: set[str]) -> Mapping[str, bytes]:
-        """The contents of blobs. UnreachableError where one cannot be had."""
+    def _blobs(self, oids: set[str]) -> tuple[Mapping[str, bytes], Mapping[str, int]]:
+        """The contents of blobs, and the sizes of those that are too large, which are not read.
+
+        UnreachableError where one cannot be had.
+        """
         self._clone.fill(oids)
-        found = self._present(oids)
-        if lacking := oids - found.keys():
+        found, large = read_blobs(self._git, oids, FILE_BYTES)
+        if lacking := oids - found.keys() - large.keys():
             raise UnreachableError(
                 f"read object {min(lacking)[:12]}: not in this clone", hint="see `git fsck`; clone anew"
             )
-        return found
-
-    def _present(self, oids: set[str]) -> dict[str, bytes]:
-        """The contents of those that are here."""
-        found: dict[str, bytes] = {}
-        if not oids:
-            return found
-        asked = "".join(f"{object_id(oid)}\n" for oid in sorted(oids))
-        _, output = self._git("cat-file", "--batch", stdin=asked.encode())
-        at = 0
-        while at < len(output):
-            end = output.index(b"\n", at)
-            oid, *about = output[at:end].decode(errors="replace").split(" ")
-            at = end + 1
-            if len(about) == 2:
-                size = int(about[1])
-                found[oid] = output[at : at + size]
-                at += size + 1
-        return found
+        return found, large
 
 
 def _open(folder: Path) -> Path:
@@ -326,11 +313,12 @@ def _unfit(path: str, content: bytes) -> list[Problem]:
     if content.startswith(_LFS_POINTER):
         message = f"{path} is a pointer of Git LFS, not the file itself"
         return [_problem("lfs-pointer", message, path, "keep manifests in git itself: git lfs untrack")]
-    if len(content) > FILE_BYTES:
-        return [
-            _problem("file-too-large", f"{path} has {len(content)} bytes, {FILE_BYTES} are allowed", path)
-        ]
     return []
+
+
+def _oversized(path: str, size: int) -> Problem:
+    message = f"{path} has {size} bytes, {FILE_BYTES} are allowed"
+    return _problem("file-too-large", message, path, "split it into several files")
 
 
 def _problem(code: str, message: str, path: str, hint: str = "") -> Problem:

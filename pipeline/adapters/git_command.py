@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 from pipeline.core.redaction import scrub
 from pipeline.model.errors import InvalidError, UnreachableError
@@ -25,6 +25,8 @@ TIMEOUT_S = 120.0
 
 STDOUT_BYTES = 256 * 1024 * 1024
 """More than this from one call is no repository of manifests."""
+
+_PIECE = 1024 * 1024
 
 OBJECT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
@@ -51,6 +53,9 @@ _STOP_POLL_S = 0.2
 
 _SILENT = {"GIT_ALLOW_PROTOCOL": "none"}
 """Calls that only read talk to nobody, whatever the clone's configuration says."""
+
+
+Taken = TypeVar("Taken")
 
 
 class Git:
@@ -95,20 +100,37 @@ class Git:
         Raises:
             UnreachableError: git is missing, hangs, answers without end or with another code.
         """
+        return self._run(arguments, stdin, accept, _all)
+
+    def read(self, *arguments: str, stdin: bytes, take: Callable[[IO[bytes]], Taken]) -> Taken:
+        """What ``take`` makes of the standard output of one call, as it comes; git ends where it raises.
+
+        Raises:
+            UnreachableError: as a call.
+        """
+        return self._run(arguments, stdin, (0,), take)[1]
+
+    def _run(
+        self,
+        arguments: tuple[str, ...],
+        stdin: bytes,
+        accept: tuple[int, ...],
+        take: Callable[[IO[bytes]], Taken],
+    ) -> tuple[int, Taken]:
         with tempfile.TemporaryFile() as errors:
             process = self._start(arguments, errors)
-            output, late = self._converse(process, stdin)
+            taken, late, more = self._converse(process, stdin, take)
             errors.seek(0)
             told = errors.read(4096).decode(errors="replace")
         if late:
             why = "stopped" if self._stopped and self._stopped() else f"no end after {self._timeout_s:g} s"
             raise UnreachableError(f"run git {arguments[0]}: {why}")
-        if len(output) > STDOUT_BYTES:
+        if more:
             raise UnreachableError(f"run git {arguments[0]}: more than {STDOUT_BYTES} bytes of output")
         # Where git refuses to open the repository, no exit code of the command means anything.
         if process.returncode not in accept or _FOREIGN in told:
             raise _failed(arguments[0], process.returncode, told)
-        return process.returncode, output
+        return process.returncode, taken
 
     def _start(self, arguments: tuple[str, ...], errors: IO[bytes]) -> subprocess.Popen[bytes]:
         try:
@@ -126,8 +148,13 @@ class Git:
                 f"run git {arguments[0]}: {error.strerror or error}", hint="install git 2.38 or newer"
             ) from error
 
-    def _converse(self, process: subprocess.Popen[bytes], stdin: bytes) -> tuple[bytes, bool]:
-        """(output up to the limit, whether the time ran out). The process has ended afterwards."""
+    def _converse(
+        self, process: subprocess.Popen[bytes], stdin: bytes, take: Callable[[IO[bytes]], Taken]
+    ) -> tuple[Taken, bool, bool]:
+        """(what was taken of the output, whether the time ran out, whether there was more to take).
+
+        The process has ended afterwards.
+        """
         assert process.stdin is not None  # noqa: S101 - both are pipes
         assert process.stdout is not None  # noqa: S101
         late, ended = threading.Event(), threading.Event()
@@ -143,8 +170,9 @@ class Git:
         watcher.start()
         feeder.start()
         try:
-            output = process.stdout.read(STDOUT_BYTES + 1)
-            if len(output) > STDOUT_BYTES:
+            taken = take(process.stdout)
+            more = bool(process.stdout.read(1))
+            if more:
                 self._kill(process)
             process.wait()
         finally:
@@ -155,7 +183,7 @@ class Git:
                 process.wait()
             feeder.join()
             process.stdout.close()
-        return output, late.is_set()
+        return taken, late.is_set(), more
 
     def _wait(self, ended: threading.Event) -> bool:
         """Whether git ended by itself: in time, and before it was to stop."""
@@ -236,6 +264,16 @@ def shown(text: str) -> str:
     """Somebody's text within a message: short, on one line."""
     short = text if len(text) <= 80 else text[:77] + "…"
     return repr(short)
+
+
+def _all(pipe: IO[bytes]) -> bytes:
+    """The output up to the limit. Piece by piece: a single read would reserve the memory for all of it."""
+    pieces: list[bytes] = []
+    left = STDOUT_BYTES
+    while left > 0 and (piece := pipe.read(min(left, _PIECE))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
 
 
 def _feed(pipe: IO[bytes], stdin: bytes) -> None:

@@ -391,6 +391,29 @@ def test_files_larger_than_any_manifest_are_refused(folder: Path, monkeypatch: p
         GitRepository(folder).read(head, ["a"])
 
 
+def test_of_files_too_large_nothing_is_read_and_all_are_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = commit(folder, a="x" * 11, b="y", c="z" * 12)
+    monkeypatch.setattr("pipeline.adapters.git.FILE_BYTES", 10)
+    with pytest.raises(InvalidError) as caught:
+        GitRepository(folder).read(head, ["a", "b", "c"])
+    assert [(p.code, str(p.origin)) for p in caught.value.problems] == [
+        ("file-too-large", "a:1"),
+        ("file-too-large", "c:1"),
+    ]
+    assert GitRepository(folder).read(head, ["b"]) == {"b": b"y"}
+
+
+def test_files_that_are_too_much_together_are_not_all_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = commit(folder, a="x" * 10, b="y" * 11, c="z" * 12)
+    monkeypatch.setattr("pipeline.adapters.git_blobs.STDOUT_BYTES", 20)
+    with pytest.raises(UnreachableError, match="bytes of output"):
+        GitRepository(folder).read(head, ["a", "b", "c"])
+
+
 # --- the repository
 
 

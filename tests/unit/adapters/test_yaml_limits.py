@@ -117,6 +117,33 @@ def test_a_file_without_an_end_is_too_large() -> None:
     assert _read(Path("/dev/zero")) == ["too-large 1 1"]
 
 
+def test_of_a_large_file_of_a_repository_nothing_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "environments/dev"
+    (folder / "manifests").mkdir(parents=True)
+    (folder / "environment.yaml").write_text(
+        "apiVersion: pipeline/v1\nkind: Environment\nmetadata: {name: dev}\n"
+        "spec: {namespace: demo, sources: [{manifests: manifests}]}\n"
+    )
+    with (folder / "manifests/large.yaml").open("wb") as sparse:
+        sparse.truncate(300 * MIB)
+    for command in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=b", "commit", "-qm", "a"],
+    ):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "-C", str(tmp_path), "validate"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=_within_limits,
+    )
+    assert (done.returncode, done.stderr) == (20, "")
+    assert done.stdout.startswith("environments/dev/manifests/large.yaml:1: ")
+    assert "8388608 are allowed" in done.stdout
+
+
 BROKEN = {
     "latin-1": b"a: 1\nb: \xe9\n",
     "the end of a character": b"a: 1\nb: \x80",
