@@ -172,6 +172,17 @@ def test_a_required_field_that_is_misspelt_is_told_once() -> None:
     ]
 
 
+def test_a_required_field_that_is_null_is_missing() -> None:
+    (told,) = _lines(DEPLOYMENT.replace("      - name: web\n", "      - name:\n"))
+    assert "spec.template.spec.containers[0].name is required" in told
+
+
+def test_a_field_that_a_rule_misses_its_schema_does_not_miss_again() -> None:
+    without = DEPLOYMENT.replace("  selector:\n    matchLabels: {app: web}\n", "")
+    (problem,) = _told(without)
+    assert problem.code == "missing-selector"
+
+
 def test_what_a_rule_tells_of_a_field_its_schema_does_not_tell_again() -> None:
     text = _head("v1", "ConfigMap") + "data:\n  a: 1\n"
     assert _lines(text) == ["f.yaml:5: ConfigMap/it: data.a is a number, not a string (quote it)"]
