@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Final
 
 from pipeline.core.at_field import error
 from pipeline.core.hints import HINTS
 from pipeline.core.needed import is_needed
-from pipeline.core.references import Reference, provided_by, references
+from pipeline.core.references import Reference, Use, provided_by, references
 from pipeline.core.schema import nearest
 from pipeline.model.environment import Environment
 from pipeline.model.errors import Problem
@@ -33,13 +34,21 @@ def absent_references(manifests: Sequence[Manifest], environment: Environment) -
         told: set[ObjectRef] = set()
         for reference in references(manifest.body):
             target = reference.target
-            if not is_needed(reference) or target in ours or target in told or str(target) in excepted:
+            if target in ours or target in told or str(target) in excepted:
                 continue
             told.add(target)
-            yield _absent(manifest, reference, names.get(target.group_kind, ()), target.namespace in new)
+            others = names.get(target.group_kind, ())
+            if is_needed(reference):
+                yield _absent(manifest, reference, others, certain=target.namespace in new)
+            elif reference.kind in _ROUTES and nearest(target.name, others):
+                # A Service or workload of somebody else is nothing to tell of, but for its name.
+                yield _absent(manifest, reference, others, certain=False)
 
 
-def _absent(manifest: Manifest, reference: Reference, names: Sequence[str], certain: bool) -> Problem:
+_ROUTES: Final = frozenset({Use.ROUTE, Use.SCALE})
+
+
+def _absent(manifest: Manifest, reference: Reference, names: Sequence[str], *, certain: bool) -> Problem:
     target = reference.target
     why = "whose namespace the set itself makes" if certain else "so it must be in the cluster before"
     near = nearest(target.name, names)

@@ -76,8 +76,18 @@ def _field(problem: Problem) -> tuple[object, ...]:
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Each once, in the order of files and lines; what has no place of its own comes first."""
-    return sorted(dict.fromkeys(problems), key=_place)
+    """Each once, in the order of files and lines; what has no place of its own comes first.
+
+    A file that several environments share is told of once, whatever namespaces its objects go to.
+    """
+    kept: dict[tuple[object, ...], Problem] = {}
+    for problem in problems:
+        kept.setdefault(_shown(problem), problem)
+    return sorted(kept.values(), key=_place)
+
+
+def _shown(problem: Problem) -> tuple[object, ...]:
+    return problem.origin, problem.code, problem.message, problem.hint, problem.warning
 
 
 def _place(problem: Problem) -> tuple[str, int, int]:

@@ -1,4 +1,4 @@
-"""Rules for pods and Services that no schema says and the API server holds: names that must agree, and ports.
+"""Rules for pods and Services that no schema says and the API server holds: names, ports, what must agree.
 
 Source of the rules: k8s.io/kubernetes pkg/apis/core/validation.
 """
@@ -18,6 +18,16 @@ from pipeline.model.objects import FieldPath, Json, Manifest, get_path
 
 _PORT_NAME: Final = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
 _PORT_NAME_WORDS: Final = "lower-case letters, digits and -, at most 15, a letter among them"
+_NAME: Final = re.compile(r"(?=.{1,63}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_ENDING: Final = ("OnFailure", "Never")
+_STAYING: Final = ("Always",)
+_RESTARTS: Final = {
+    ("batch", "Job"): _ENDING,
+    ("batch", "CronJob"): _ENDING,
+    **dict.fromkeys(
+        (("apps", k) for k in ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet")), _STAYING
+    ),
+}
 _PROBES: Final = ("livenessProbe", "readinessProbe", "startupProbe")
 
 
@@ -25,9 +35,35 @@ def pod_problems(manifest: Manifest) -> Iterator[Problem]:
     """What is wrong with the ports of a Service, or with the pods that an object makes."""
     if manifest.ref.group_kind == ("", "Service"):
         yield from _service(manifest)
+    if manifest.ref.group_kind == ("batch", "CronJob"):
+        yield from _schedule(manifest)
     workload = workload_of(manifest)
     if workload is not None:
+        yield from _restarts(workload)
         yield from _containers(workload)
+
+
+def _schedule(manifest: Manifest) -> Iterator[Problem]:
+    schedule = get_path(manifest.body, "spec", "schedule")
+    if isinstance(schedule, str) and not schedule.startswith("@") and len(schedule.split()) != 5:
+        message = f"the schedule {shown(schedule)} has {len(schedule.split())} fields, not 5"
+        hint = "minute hour day-of-month month day-of-week, for instance 0 3 * * 1"
+        yield error(manifest, ("spec", "schedule"), "bad-value", message, hint)
+
+
+def _restarts(workload: Workload) -> Iterator[Problem]:
+    """What becomes of pods that end is a matter of their controller, but for those of a Job."""
+    policy = get_path(workload.spec, "restartPolicy")
+    allowed = _RESTARTS.get(workload.ref.group_kind)
+    # Without one it is Always.
+    if allowed is None or (policy or "Always") in allowed:
+        return
+    is_known = policy in ("Always", "OnFailure", "Never", None)
+    if is_known:
+        at = (*workload.path, "restartPolicy")
+        message = f"restartPolicy is {policy or 'Always, as none is written'}"
+        hint = f"write {' or '.join(allowed)}"
+        yield error(workload.manifest, at, "bad-value", message, hint)
 
 
 def _service(manifest: Manifest) -> Iterator[Problem]:
@@ -48,7 +84,11 @@ def _containers(workload: Workload) -> Iterator[Problem]:
     containers = list(workload.containers())
     mounted = set(_volume_names(workload))
     yield from _twice(manifest, containers, "container")
+    volumes = get_path(workload.spec, "volumes")
+    for index, volume in enumerate(volumes if isinstance(volumes, list) else ()):
+        yield from _named(manifest, (*workload.path, "volumes", index, "name"), get_path(volume, "name"))
     for container, path in containers:
+        yield from _named(manifest, (*path, "name"), get_path(container, "name"))
         ports = get_path(container, "ports")
         for index, port in enumerate(ports if isinstance(ports, list) else ()):
             for field in ("containerPort", "hostPort"):
@@ -56,6 +96,14 @@ def _containers(workload: Workload) -> Iterator[Problem]:
             yield from _port_name(manifest, (*path, "ports", index, "name"), get_path(port, "name"))
         yield from _mounts(manifest, container, path, mounted)
         yield from _probes(workload, container, path)
+
+
+def _named(manifest: Manifest, path: FieldPath, name: Json) -> Iterator[Problem]:
+    """Names of containers and volumes: labels of DNS."""
+    if isinstance(name, str) and not _NAME.fullmatch(name):
+        hint = "lower-case letters, digits and -, at most 63"
+        noun = "volume" if path[-3] == "volumes" else "container"
+        yield error(manifest, path, "bad-name", f"{shown(name)} is no name of a {noun}", hint)
 
 
 def _number(manifest: Manifest, path: FieldPath, value: Json) -> Iterator[Problem]:
@@ -112,7 +160,7 @@ def _mounts(manifest: Manifest, container: Json, path: FieldPath, volumes: set[s
 def _probes(workload: Workload, container: Json, path: FieldPath) -> Iterator[Problem]:
     """A probe looks for a port's name in its own container only (pkg/probe, ``ResolveContainerPort``)."""
     ports = get_path(container, "ports")
-    names = {get_path(port, "name") for port in (ports if isinstance(ports, list) else ())}
+    names = [get_path(port, "name") for port in (ports if isinstance(ports, list) else ())]
     for probe in _PROBES:
         for action in ("httpGet", "tcpSocket"):
             port = get_path(container, probe, action, "port")

@@ -22,6 +22,8 @@ import pytest
 
 from pipeline.adapters.schemas import catalogue
 from pipeline.adapters.yaml import load_manifests
+from pipeline.core.object_rules import problems_of
+from pipeline.core.pod_rules import pod_problems
 from pipeline.core.shape import Shapes
 from pipeline.model.objects import FieldPath, Manifest, get_path, show_path
 from tests.cluster.build import kubernetes_version
@@ -90,7 +92,8 @@ def _samples() -> list[Manifest]:
 def _ours(body: dict[str, Any], sample: Manifest) -> list[str]:
     version = ".".join(kubernetes_version().removeprefix("v").split(".")[:2])
     manifest = Manifest(sample.ref, body, sample.origin)
-    return [str(p) for p in Shapes(catalogue(version), [manifest]).problems(manifest) if not p.warning]
+    shape = Shapes(catalogue(version), [manifest]).problems(manifest)
+    return [str(p) for p in (*shape, *problems_of(manifest), *pod_problems(manifest)) if not p.warning]
 
 
 def _places(value: Any, path: FieldPath = ()) -> Iterator[FieldPath]:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.adapters.schemas import carried, catalogue
 from pipeline.adapters.yaml import load_manifests
 from pipeline.core import removed
-from pipeline.core.offline import offline_problems
+from pipeline.core.offline import in_order, offline_problems
 from pipeline.core.validate import check, with_namespaces
 from pipeline.model.environment import Allow, Environment
 from pipeline.model.errors import Problem
@@ -337,6 +337,28 @@ def test_everything_that_a_pod_rests_on_is_looked_for(field: str, missing: str) 
     assert f"{missing} is not in the set" in told
 
 
+SERVICE = "---\n" + _head("v1", "Service", "web") + "spec: {selector: {app: web}, ports: [{port: 80}]}\n"
+SCALER = _head("autoscaling/v2", "HorizontalPodAutoscaler")
+SCALER += "spec:\n  maxReplicas: 2\n  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: %s}\n"
+SCALER += "  metrics: [{type: External, external: {metric: {name: a}, target: {type: Value, value: 1}}}]\n"
+
+
+@pytest.mark.parametrize(("name", "told"), [("web", 0), ("wbe", 1), ("elsewhere", 0)])
+def test_a_route_or_scaler_whose_target_is_only_misspelt_is_told(name: str, told: int) -> None:
+    backend = f"{{service: {{name: {name}, port: {{number: 80}}}}}}"
+    ingress = _head("networking.k8s.io/v1", "Ingress") + f"spec: {{defaultBackend: {backend}}}\n"
+    for text in (ingress, SCALER % name):
+        found = _lines(DEPLOYMENT + SERVICE + "---\n" + text)
+        assert len(found) == told, found
+        assert all("did you mean web?" in line and line.startswith("warning: ") for line in found)
+
+
+def test_a_file_that_two_environments_share_is_told_of_once() -> None:
+    other = dataclasses.replace(ENV, name="prod", namespace="prod")
+    text = DEPLOYMENT.replace("replicas", "replica")
+    assert len(in_order([*_told(text), *_told(text, env=other)])) == 1
+
+
 # --- selectors and ports
 
 
@@ -392,6 +414,40 @@ def test_an_init_container_cannot_have_the_name_of_another() -> None:
     init = "      initContainers: [{name: web, image: 'i:1'}]\n"
     (told,) = _lines(DEPLOYMENT + init)
     assert 'two containers are called "web"' in told
+
+
+JOB = _head("batch/v1", "Job") + "spec:\n  template:\n    spec:\n      restartPolicy: Never\n"
+JOB += "      containers: [{name: c, image: 'c:1'}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (JOB, []),
+        (JOB.replace("Never", "OnFailure"), []),
+        (JOB.replace("Never", "Always"), [("bad-value", 7)]),
+        (JOB.replace("      restartPolicy: Never\n", ""), [("bad-value", 6)]),
+        (JOB.replace("Never", "Sometimes"), [("bad-value", 7)]),
+        (DEPLOYMENT.replace("      containers:", "      restartPolicy: Always\n      containers:"), []),
+        (
+            DEPLOYMENT.replace("      containers:", "      restartPolicy: Never\n      containers:"),
+            [("bad-value", 12)],
+        ),
+        (DEPLOYMENT.replace("- name: web", "- name: Web"), [("bad-name", 13)]),
+        (DEPLOYMENT + "      volumes: [{name: a.b, emptyDir: {}}]\n", [("bad-name", 16)]),
+    ],
+)
+def test_what_a_controller_wants_of_its_pods(text: str, told: list[tuple[str, int]]) -> None:
+    assert [(p.code, p.origin.line if p.origin else 0) for p in _told(text)] == told
+
+
+@pytest.mark.parametrize(
+    ("schedule", "codes"), [("*/5 * * * *", []), ("@daily", []), ("* * * *", ["bad-value"])]
+)
+def test_a_schedule_has_five_fields(schedule: str, codes: list[str]) -> None:
+    text = _head("batch/v1", "CronJob") + f"spec:\n  schedule: '{schedule}'\n  jobTemplate:\n    spec:\n"
+    text += "      template: {spec: {restartPolicy: Never, containers: [{name: c, image: 'c:1'}]}}\n"
+    assert [p.code for p in _told(text)] == codes
 
 
 # --- Pod Security

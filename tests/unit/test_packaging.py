@@ -238,3 +238,12 @@ class TestDeployWorkflow:
         for step in steps(ROOT / ".github/workflows/deploy.yml"):
             if step.get("uses", "").startswith("actions/checkout@"):
                 assert step["with"]["fetch-depth"] == 0
+
+
+class TestPackage:
+    def test_every_file_of_data_is_a_part_of_the_package(self) -> None:
+        patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+        carried = {path for pattern in patterns["pipeline"] for path in (ROOT / "pipeline").glob(pattern)}
+        code = ("*.py", "*.pyc")
+        files = [path for path in (ROOT / "pipeline").rglob("*") if path.is_file()]
+        assert {path for path in files if not any(path.match(form) for form in code)} == carried
