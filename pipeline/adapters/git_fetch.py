@@ -11,6 +11,7 @@ import base64
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.adapters.git_command import OBJECT_ID, Git, Settings, object_id, revision, shown
@@ -117,6 +118,26 @@ def _fetch(
             hint = f"redirects are not followed: git remote set-url {remote} to where it leads"
             raise UnreachableError(error.message, hint=hint) from error
         raise
+
+
+def fetch_commit(folder: Path, url: str, commit: str, stopped: Callable[[], bool]) -> None:
+    """Make a repository in ``folder`` that holds one commit of another one.
+
+    Raises:
+        InvalidError: the address or the commit is none.
+        UnreachableError: the git host does not answer, does not let us in, or has no such commit.
+    """
+    wanted = object_id(commit)
+    if not url.startswith("https://") or not _URL.fullmatch(url) or _CONTROL.search(url):
+        raise InvalidError(f"fetch {shown(scrub(url))}: no https address")
+    git = Git(folder, trusted=True)
+    git("init", "--quiet", "--template=")
+    talking = git.talking((*_SETTINGS, *_login(git)), stopped)
+    options = ("--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head")
+    try:
+        talking("fetch", *options, "--upload-pack=git-upload-pack", "--end-of-options", url, wanted)
+    except UnreachableError as error:
+        raise UnreachableError(f"fetch {url} at {commit[:12]}: {error.message}", hint=error.hint) from error
 
 
 def _commit(git: Git, ref: str) -> str:

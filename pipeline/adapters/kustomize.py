@@ -15,13 +15,13 @@ from pipeline.adapters import kustomize_program, kustomize_texts
 from pipeline.adapters.git import GitRepository
 from pipeline.adapters.git_tree import normal
 from pipeline.adapters.kustomize_errors import problem_of
-from pipeline.adapters.kustomize_graph import Graph, Layer, Named, walk
+from pipeline.adapters.kustomize_graph import Graph, Layer, walk
 from pipeline.adapters.kustomize_program import Program
+from pipeline.adapters.kustomize_remote import Fetched, Remotes, place
 from pipeline.adapters.kustomize_texts import Texts
 from pipeline.adapters.private_folder import private_folder
-from pipeline.core.schema import shown
 from pipeline.model.environment import Environment, Source, Used
-from pipeline.model.errors import InvalidError, Problem
+from pipeline.model.errors import InvalidError
 from pipeline.model.objects import Manifest
 
 _KEPT: Final = 8
@@ -52,13 +52,14 @@ class Kustomize:
         """The objects that kustomize makes, in its order, each with the places that its fields come from."""
         graph = self._graph(revision, source)
         texts = kustomize_texts.read(self._repository, revision, graph)
-        problems = [*graph.problems, *(_remote(named) for named in graph.remotes)]
-        problems += [problem for problem in texts.problems if problem not in problems]
-        if problems:
-            raise InvalidError(f"kustomize {source.path}: {problems[0]}", problems=problems)
-        top = graph.layers[self._repository.tree(revision).resolve(normal(source.path))]
-        output = self._build(revision, top, graph, texts)
-        return origins.manifests(output, graph, texts, top)
+        problems = [*graph.problems, *(p for p in texts.problems if p not in graph.problems)]
+        with Remotes(self._stopped) as remotes:
+            fetched = remotes.fetch(graph, environment.allow.remote, problems)
+            if problems:
+                raise InvalidError(f"kustomize {source.path}: {problems[0]}", problems=problems)
+            top = graph.layers[self._repository.tree(revision).resolve(normal(source.path))]
+            output = self._build(revision, top, graph, texts, fetched)
+        return origins.manifests(output, graph, texts, top, fetched)
 
     def _graph(self, revision: str, source: Source) -> Graph:
         key = (revision, source.path)
@@ -73,20 +74,14 @@ class Kustomize:
             self._program = kustomize_program.find(self._environ, self._stopped)
         return self._program
 
-    def _build(self, revision: str, top: Layer, graph: Graph, texts: Texts) -> bytes:
+    def _build(
+        self, revision: str, top: Layer, graph: Graph, texts: Texts, fetched: Sequence[Fetched]
+    ) -> bytes:
         program = self._found()
         with private_folder(self._repository, revision, graph.used) as root:
+            place(root, graph, fetched)
             ended = program.build(root, top.folder, self._stopped)
             if ended.code:
                 problem = problem_of(ended, root, graph, texts, top)
                 raise InvalidError(str(problem), problems=[problem])
             return ended.output
-
-
-def _remote(named: Named) -> Problem:
-    return Problem(
-        code="remote-refused",
-        message=f"{shown(named.reference.path)} is not of this repository, and nothing is fetched",
-        origin=named.origin,
-        hint="commit a copy",
-    )

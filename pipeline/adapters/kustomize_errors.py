@@ -33,6 +33,7 @@ _OBJECT: Final = re.compile(
 _UNKNOWN: Final = re.compile(r'unknown field "([^"]+)"')
 _LITERALS: Final = re.compile(r"(literal sources )\[.*\](?=: )", re.DOTALL)
 _LITERAL: Final = re.compile(r"(invalid literal source ).*?(?=, expected|$)", re.DOTALL)
+_COPY: Final = re.compile(r"\.pipeline-remote/\d+-([0-9a-f]{12})[0-9a-f]*")
 _MEMORY: Final = re.compile(r"out of memory|cannot allocate memory", re.IGNORECASE)
 
 _FIELDS: Final = (
@@ -68,6 +69,7 @@ def _told(ended: Ended, root: Path) -> str:
         return f"it took more than {Limits().memory_bytes // MIB} MiB of memory"
     text = re.split(r"(?:^|\n)[Ee]rror: ", ended.errors)[-1]
     text = text.replace(f"{root}/", "").replace(str(root), ".")
+    text = _COPY.sub(r"\1", text)
     text = _LITERAL.sub(r"\1…", _LITERALS.sub(r"\1[…]", text))
     return " ".join(text.split()) or f"it ended with code {ended.code} and no word"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pipeline.adapters.git import GitRepository
@@ -181,7 +181,7 @@ class _Walk:
     # --- references
 
     def _follow(self, reference: Reference, origin: Origin, layer: Layer, place: _Place) -> None:
-        path = self._path(reference, origin, layer)
+        path = self._path(reference, origin, layer, place)
         if path is None:
             return
         real = self._resolve(path, origin)
@@ -205,11 +205,12 @@ class _Walk:
             if reference.role is Role.PLUGIN or (place.plugins and reference.role is Role.RESOURCE):
                 self._plugin_file(path, layer, place)
 
-    def _path(self, reference: Reference, origin: Origin, layer: Layer) -> str | None:
+    def _path(self, reference: Reference, origin: Origin, layer: Layer, place: _Place) -> str | None:
         """Where a reference leads within the repository; None where it is remote, or refused and told."""
         written = reference.path
         if kustomization.is_remote(written):
-            self.graph.remotes.append(Named(reference, origin, layer))
+            role = Role.PLUGIN if place.plugins else reference.role
+            self.graph.remotes.append(Named(replace(reference, role=role), origin, layer))
             return None
         path = posixpath.normpath(posixpath.join(layer.folder, written))
         if written.startswith("/") or path == ".." or path.startswith("../"):

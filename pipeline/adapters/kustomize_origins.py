@@ -15,6 +15,7 @@ from typing import Final
 
 from pipeline.adapters.git_tree import normal
 from pipeline.adapters.kustomize_graph import Graph, Layer
+from pipeline.adapters.kustomize_remote import Fetched
 from pipeline.adapters.kustomize_texts import Patch, Texts
 from pipeline.adapters.yaml import flatten, identity_problems, load_documents
 from pipeline.core import kustomization_fields as fields
@@ -64,13 +65,15 @@ class _Source:
         return f"{self.route.prefix}{self.name}{self.route.suffix}"
 
 
-def manifests(output: bytes, graph: Graph, texts: Texts, top: Layer) -> list[Manifest]:
-    """The printed objects, in their order.
+def manifests(
+    output: bytes, graph: Graph, texts: Texts, top: Layer, fetched: Sequence[Fetched] = ()
+) -> list[Manifest]:
+    """The printed objects, in their order. Those of other repositories have the line that refers to these.
 
     Raises:
         InvalidError: an object cannot be read as kubectl would read it, or has no name.
     """
-    sources = _Sources(graph, texts, top)
+    sources = _Sources(graph, texts, top, fetched)
     found: list[Manifest] = []
     try:
         documents = load_documents(_PRINTED, output)
@@ -101,6 +104,7 @@ class _Sources:
     graph: Graph
     texts: Texts
     top: Layer
+    fetched: Sequence[Fetched]
     exact: dict[tuple[str, str], list[_Source]] = field(default_factory=dict)
     kinds: dict[str, list[_Source]] = field(default_factory=dict)
 
@@ -116,6 +120,18 @@ class _Sources:
                 for kind, name, at in fields.generators(layer.value):
                     entry = Written({}, layer.path, {}, layer.origin(at).line)
                     self._add(kind, _Source(entry, route, name, at))
+                for one in self.fetched:
+                    if one.named.layer == layer:
+                        self._add_fetched(one, one.named.origin, route)
+
+    def _add_fetched(self, one: Fetched, origin: Origin, route: _Route) -> None:
+        for documents in one.texts.objects.values():
+            for written in documents:
+                name = get_path(written.value, "metadata", "name", default="")
+                place = Written({}, origin.path, {}, origin.line)
+                self._add(str(get_path(written.value, "kind")), _Source(place, route, str(name)))
+        for inner in one.inner:
+            self._add_fetched(inner, origin, route)
 
     def _add(self, kind: str, source: _Source) -> None:
         self.exact.setdefault((kind, source.expected), []).append(source)

@@ -19,17 +19,22 @@ def private_folder(repository: GitRepository, revision: str, paths: Iterable[str
     Raises:
         InvalidError: a file cannot be read, or a link leads out of the repository.
     """
+    with folder_of({}) as root:
+        fill(root, repository, revision, paths)
+        yield root
+
+
+def fill(root: Path, repository: GitRepository, revision: str, paths: Iterable[str]) -> None:
+    """Lay files of a commit, and the links on the way to them, into a private folder."""
     tree = repository.tree(revision)
     files = sorted({file for path in paths for file in repository.files(revision, path)})
     contents = repository.read(revision, files)
-    with folder_of({}) as root:
-        for file in files:
-            passed: list[str] = []
-            real = tree.resolve(file, passed)
-            for link in passed:
-                _link(root / link, tree.links[link])
-            _write(root / real, contents[file])
-        yield root
+    for file in files:
+        passed: list[str] = []
+        real = tree.resolve(file, passed)
+        for link in passed:
+            _link(root / link, tree.links[link])
+        _write(root / real, contents[file])
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from pipeline import failpoint, log
@@ -165,6 +166,7 @@ def _render(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     workspace, revision = _at_revision(app, args)
     environment = workspace.environment(_one_environment(args), revision)
     screen.refuse_secrets_in_ci()
+    _tell_versions(workspace, args, revision, screen)
     objects = [m.body for m in workspace.render(environment, revision, lambda *_: None)]
     # In a CI log a line of a block scalar could act as a command; JSON has no such lines.
     if args.output == "json" or os.environ.get("GITHUB_ACTIONS") == "true":
@@ -182,11 +184,23 @@ def _validate(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
     from pipeline.report.sarif import sarif_document
 
     workspace, revision = _at_revision(app, args)
+    _tell_versions(workspace, args, revision, screen)
     problems = validate(workspace, args, revision)
     if args.sarif:
         found = log.scrub_document(sarif_document(problems))
         screen.save(args.sarif, document.to_json(found), "--sarif")
     return screen.show_problems(problems)
+
+
+def _tell_versions(workspace: Workspace, args: argparse.Namespace, revision: str, screen: Screen) -> None:
+    """With -v: which programs render, as what they make may differ from version to version."""
+    with suppress(InvalidError):  # what is wrong with the environments is told elsewhere
+        if args.verbose and args.environment:
+            environments: Sequence[Environment] = [workspace.environment(args.environment, revision)]
+        else:
+            environments = workspace.environments(revision) if args.verbose else ()
+        for version in sorted({version for e in environments for version in workspace.versions(e)}):
+            screen.tell(Note(f"rendered by {version}"))
 
 
 def _changes(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:

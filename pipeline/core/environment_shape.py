@@ -192,7 +192,7 @@ _ALLOW = Keys(
             about="Objects, as group/Kind/namespace/name, that something else creates later.",
         ),
         remote=Field(
-            shape=Many(Text(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", words="no host's name")),
+            shape=Many(Text(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]+)?$", words="no host's name")),
             about="Git hosts, over https, of which kustomizations may use repositories at a full commit id.",
         ),
     )

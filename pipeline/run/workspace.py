@@ -90,12 +90,15 @@ class Workspace:
         """
         used = [environment.path, *(u.path for s in environment.sources for u in self._uses(s, revision))]
         files = self.repository.fingerprint(revision, used)
-        kinds = sorted({source.kind for source in environment.sources} - {"manifests"})
-        versions = [self.renderer(kind).version() for kind in kinds]
-        told = [__version__, *versions, environment.application, environment.path]
+        told = [__version__, *self.versions(environment), environment.application, environment.path]
         charts = [source.helm for source in environment.sources if source.helm]
         of_cluster = [[chart.kube_version, *chart.api_versions] for chart in charts]
         return digest([*told, *of_cluster, *map(list, files)])
+
+    def versions(self, environment: Environment) -> tuple[str, ...]:
+        """The programs that render its sources. UnreachableError where one is not here."""
+        kinds = sorted({source.kind for source in environment.sources} - {"manifests"})
+        return tuple(self.renderer(kind).version() for kind in kinds)
 
     def uses(self, environment: Environment, *revisions: str) -> tuple[Used, ...]:
         """All files that the environment's sources depend on at any of these commits, but for those that

@@ -170,6 +170,13 @@ def test_what_an_overlay_uses_affects_it_with_the_way_that_leads_there(repo: Wor
     assert not one["affected"]
 
 
+def test_what_renders_is_told_to_who_wants_to_know(repo: Workspace) -> None:
+    for command in ("validate", "render"):
+        result = repo.run(command, "-e", "dev", "-v")
+        assert (result.code, "rendered by kustomize v5." in result.stderr) == (0, True), str(result)
+    assert "rendered by" not in repo.run("render", "-e", "dev").stderr
+
+
 def test_problems_of_a_kustomization_are_told_all_at_once_with_their_lines(repo: Workspace) -> None:
     repo.write(
         "environments/dev/overlay/kustomization.yaml",
