@@ -33,6 +33,10 @@ _OBJECT: Final = re.compile(
 _UNKNOWN: Final = re.compile(r'unknown field "([^"]+)"')
 _LITERALS: Final = re.compile(r"(literal sources )\[.*\](?=: )", re.DOTALL)
 _LITERAL: Final = re.compile(r"(invalid literal source ).*?(?=, expected|$)", re.DOTALL)
+_ERROR: Final = re.compile(r"(?:^|\n)[Ee]rror: ")
+_LOGGED: Final = re.compile(r'^E\d{4} [^\]]*\] "command failed" err=(?:<\n(.*)\n >|"(.*)")', re.DOTALL)
+"""Some builds of kubectl log why they end, on one line or several, instead of saying it."""
+
 _COPY: Final = re.compile(r"\.pipeline-remote/\d+-([0-9a-f]{12})[0-9a-f]*")
 _MEMORY: Final = re.compile(r"out of memory|cannot allocate memory", re.IGNORECASE)
 
@@ -47,6 +51,7 @@ _FIELDS: Final = (
     ("loading kv pairs", "configMapGenerator"),
     ("secret", "secretGenerator"),
     ("var '", "vars"),
+    ("error unmarshaling json", "configurations"),
 )
 """Words of a message, and the field that it is about, where nothing tells more."""
 
@@ -67,7 +72,9 @@ def problem_of(ended: Ended, root: Path, graph: Graph, texts: Texts, top: Layer)
 def _told(ended: Ended, root: Path) -> str:
     if _MEMORY.search(ended.errors):
         return f"it took more than {Limits().memory_bytes // MIB} MiB of memory"
-    text = re.split(r"(?:^|\n)[Ee]rror: ", ended.errors)[-1]
+    text = _ERROR.split(ended.errors)[-1]
+    if logged := _LOGGED.search(text):
+        text = logged[1] or logged[2].replace('\\"', '"').replace("\\n", "\n")
     text = text.replace(f"{root}/", "").replace(str(root), ".")
     text = _COPY.sub(r"\1", text)
     text = _LITERAL.sub(r"\1…", _LITERALS.sub(r"\1[…]", text))
