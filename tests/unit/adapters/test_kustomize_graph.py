@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.adapters import kustomize_texts
 from pipeline.adapters.git import GitRepository
 from pipeline.adapters.kustomize_graph import Graph, walk
 from pipeline.adapters.yaml import load_documents
@@ -273,6 +274,31 @@ def test_a_folder_without_and_one_with_two_kustomizations_are_told(repo: GitFold
     assert told(graph) == [
         "overlays/prod/kustomization.yml:1: overlays/prod has kustomization.yaml and kustomization.yml"
     ]
+
+
+@pytest.mark.parametrize("file", ["overlays/prod/kustomization.yaml", "overlays/prod/bomb.yaml"])
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (
+            "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+            + "".join(
+                f"b{n}: &b{n} [{','.join(['*' + ('a' if n == 1 else f'b{n - 1}')] * 10)}]\n"
+                for n in range(1, 9)
+            ),
+            "excessive-aliasing",
+        ),
+        ("a: " + "[" * 50_000, "too-deep"),
+    ],
+)
+def test_a_bomb_is_refused_before_kustomize_reads_it(
+    repo: GitFolder, file: str, text: str, code: str
+) -> None:
+    revision = repo.commit(top("resources: [bomb.yaml]", **{"overlays/prod/bomb.yaml": MAP}) | {file: text})
+    repository = GitRepository(repo.folder)
+    graph = walk(repository, revision, SOURCE)
+    problems = [*graph.problems, *kustomize_texts.read(repository, revision, graph).problems]
+    assert [(p.code, p.origin.path if p.origin else "") for p in problems] == [(code, file)]
 
 
 # --- links
