@@ -70,9 +70,12 @@ class Kustomize:
         return self._graphs[key]
 
     def _found(self) -> Program:
-        if self._program is None:
-            self._program = kustomize_program.find(self._environ, self._stopped)
-        return self._program
+        """Asked for its version once; again where another one has taken its place, as a process may stay."""
+        path = kustomize_program.locate(self._environ)
+        known = self._program
+        if known is None or (known.path, known.stamp) != (path, kustomize_program.stamp_of(path)):
+            known = self._program = kustomize_program.find(self._environ, self._stopped)
+        return known
 
     def _build(
         self, revision: str, top: Layer, graph: Graph, texts: Texts, fetched: Sequence[Fetched]

@@ -26,11 +26,12 @@ _INSTALL: Final = f"install kustomize 5 or kubectl 1.27 or newer, or name one wi
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """``arguments`` come before the folder that is to be built."""
+    """``arguments`` come before the folder that is to be built; ``stamp`` tells one file from its update."""
 
     path: str
     arguments: tuple[str, ...]
     version: str
+    stamp: tuple[int, int] = (0, 0)
 
     def build(self, root: Path, folder: str, stopped: Callable[[], bool]) -> child.Ended:
         """Build a folder below ``root``. Without options plugins, functions and helm stay off."""
@@ -44,7 +45,7 @@ def find(environ: Mapping[str, str], stopped: Callable[[], bool]) -> Program:
     Raises:
         UnreachableError: there is none, or it is too old.
     """
-    path = _path(environ)
+    path = locate(environ)
     is_kubectl = "kubectl" in Path(path).name
     asked = ("version", "--client", "--output=json") if is_kubectl else ("version",)
     with tempfile.TemporaryDirectory(prefix="pipeline-") as folder:
@@ -59,10 +60,20 @@ def find(environ: Mapping[str, str], stopped: Callable[[], bool]) -> Program:
     if tuple(map(int, found.groups())) < OLDEST:
         wanted = ".".join(map(str, OLDEST))
         raise UnreachableError(f"run {path}: kustomize {found[0]} is older than {wanted}", hint=_INSTALL)
-    return Program(path, ("kustomize",) if is_kubectl else ("build",), found[0])
+    return Program(path, ("kustomize",) if is_kubectl else ("build",), found[0], stamp_of(path))
 
 
-def _path(environ: Mapping[str, str]) -> str:
+def stamp_of(path: str) -> tuple[int, int]:
+    """When and how large a program was written."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
+def locate(environ: Mapping[str, str]) -> str:
+    """The path of the program. UnreachableError where there is none."""
     search = environ.get("PATH", "")
     named = environ.get(VARIABLE, "")
     beside = str(Path(sys.executable).parent)

@@ -487,6 +487,17 @@ def test_a_program_that_is_old_or_no_kustomize_is_refused(tmp_path: Path, says: 
     assert "PIPELINE_KUSTOMIZE" in caught.value.hint
 
 
+def test_a_program_that_is_updated_under_a_process_that_stays_is_asked_anew(
+    repo: GitFolder, tmp_path: Path
+) -> None:
+    repo.commit({"a": "b"})
+    script(tmp_path / "kustomize", "echo v5.1.2")
+    renderer = kustomize(repo, PATH=str(tmp_path), PIPELINE_KUSTOMIZE="")
+    assert [renderer.version(), renderer.version()] == ["kustomize v5.1.2"] * 2
+    script(tmp_path / "kustomize", "echo v5.10.0")
+    assert renderer.version() == "kustomize v5.10.0"
+
+
 def test_a_program_that_was_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError, match="no such program"):
         kustomize_program.find(

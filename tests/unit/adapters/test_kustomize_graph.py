@@ -124,6 +124,7 @@ def test_a_file_that_is_missing_is_used_and_told_with_the_nearest_name(repo: Git
 
 REMOTES = [
     "https://example.com/x.yaml",
+    " https://example.com/x.yaml",
     "http://127.0.0.1:8080/latest/meta-data",
     "HTTPS://example.com/x.yaml",
     "git::https://example.com/a/b",
