@@ -373,7 +373,7 @@ PATCH = WEB.replace("name: web\n", "name: wbe\n", 1)
     [
         (
             "resources: [../../base]\npatches:\n- path: patch.yaml\n",
-            "overlays/prod/patch.yaml:4: kustomize: no resource matches strategic merge patch",
+            "overlays/prod/patch.yaml:4: kustomize: … failed to find unique target for patch",
         ),
         (
             "resources:\n- ../../base\n- ../../mid\n",
@@ -398,7 +398,7 @@ PATCH = WEB.replace("name: web\n", "name: wbe\n", 1)
         ),
         (
             "resources: [../../base]\nimages:\n- name: x\n  newTagg: '1'\n",
-            'overlays/prod/kustomization.yaml:4: kustomize: invalid Kustomization: json: unknown field "newT',
+            'overlays/prod/kustomization.yaml:4: kustomize: … unknown field "newTagg"',
         ),
         (
             "namespace: x\nresources: [../../base]\nconfigMapGenerator:\n- name: a\n  literals: [x=1, x=2]\n",
@@ -409,7 +409,7 @@ PATCH = WEB.replace("name: web\n", "name: wbe\n", 1)
             "overlays/prod/kustomization.yaml:3: kustomize: ",
         ),
         (
-            "resources: [../../base]\nconfigurations: [patch.yaml]\n",
+            "resources: [../../base]\nconfigurations: [conf.yaml]\n",
             "overlays/prod/kustomization.yaml:2: kustomize: error unmarshaling JSON",
         ),
         ("resources:\n- ../../broken\n", "broken/kustomization.yaml:3: kustomize: "),
@@ -423,6 +423,7 @@ def test_what_kustomize_says_has_the_place_that_it_is_about(repo: GitFolder, tex
             text,
             **{
                 "overlays/prod/patch.yaml": PATCH,
+                "overlays/prod/conf.yaml": "nameReference: none\n",
                 "mid/kustomization.yaml": "resources: [../base]\n",
                 "broken/kustomization.yaml": "resources:\n- ../base\nimagess: []\n".replace(
                     "imagess", "images: [{nam: x}]\nreplicas"
@@ -430,7 +431,9 @@ def test_what_kustomize_says_has_the_place_that_it_is_about(repo: GitFolder, tex
             },
         ),
     )
-    assert problem.startswith(told)
+    place, _, words = told.partition("… ")  # what stands between differs from version to version
+    assert problem.startswith(place)
+    assert words in problem
     assert str(repo.folder) not in problem
     assert "pipeline-" not in problem
 
