@@ -150,15 +150,19 @@ class _Reader:
         repository."""
         new = [folder for folder in _folders(self.into.seen) if folder not in self.known]
         self.known |= set(new)
+        found: list[tuple[Chart, Part]] = []
         for folder in new:
             if folder.count("charts/") > _DEEP:
                 raise InvalidError(f"the chart {chain[0]} holds charts more than {_DEEP} deep")
             part = self.into.seen[posixpath.join(folder, CHART_FILE)]
             chart = self._chart(folder, part)
             if chart is not None:
-                self.into.charts.append(chart)
-                if not part.archived:
-                    self._fetch_local(chart, posixpath.dirname(part.path), chain)
+                found.append((chart, part))
+        # All that came along is known before anything is fetched: what is vendored is not fetched.
+        self.into.charts += [chart for chart, _ in found]
+        for chart, part in found:
+            if not part.archived:
+                self._fetch_local(chart, posixpath.dirname(part.path), chain)
 
     def _chart(self, folder: str, part: Part) -> Chart | None:
         try:
@@ -173,9 +177,10 @@ class _Reader:
                 problems = [_problem("chart-malformed", message, Origin(part.path))]
         chart = None
         if not problems:
-            chart, problems = charts.read_chart(documents[0].value, documents[0].lines, part.path, folder)
-        if part.archived:
             # A line within an archive helps nobody.
+            lines = {} if part.archived else documents[0].lines
+            chart, problems = charts.read_chart(documents[0].value, lines, part.path, folder)
+        if part.archived:
             named = posixpath.join(folder, CHART_FILE)
             problems = [
                 replace(p, origin=Origin(part.path), message=f"{named}: {p.message}") for p in problems

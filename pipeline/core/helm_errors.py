@@ -49,7 +49,7 @@ def problems_of(told: str, context: Context) -> list[Problem]:
     """What Helm wrote to standard error, at least one problem."""
     lines = [line.rstrip() for line in told.splitlines() if line.strip() and not _NOISE.match(line)]
     start = next((i for i, line in enumerate(lines) if line.startswith("Error: ")), 0)
-    text = _PREFIX.sub("", "\n".join(lines[start:])).partition("\n\nUse --debug")[0]
+    text = _PREFIX.sub("", "\n".join(lines[start:])).partition("\ngoroutine ")[0]
     text = "\n".join(line for line in text.split("\n") if not line.startswith("Use --debug flag")).strip()
     found: list[Problem] = []
     if text.startswith(_SCHEMA):

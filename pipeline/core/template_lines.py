@@ -58,10 +58,8 @@ def chunks(template: str) -> list[Chunk]:
         for number, line in enumerate(lines)
         if (match := _TOP.match(line)) and not _is_second(lines, number, match[1])
     ]
-    return [
-        _chunk(lines[start:end], start + 1)
-        for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)
-    ]
+    ends = [*starts[1:], len(lines)]
+    return [_chunk(lines[start:end], start + 1) for start, end in zip(starts, ends, strict=False)]
 
 
 def _is_second(lines: Sequence[str], number: int, key: str) -> bool:

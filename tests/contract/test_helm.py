@@ -230,6 +230,32 @@ def test_parts_are_found_in_the_chart_packed_or_elsewhere_in_the_repository(repo
     }
 
 
+def test_what_is_vendored_is_not_looked_for_elsewhere(repo: Repo) -> None:
+    repo.chart()
+    repo.write(
+        "charts/web/Chart.yaml",
+        CHART + "dependencies: [{name: a, version: '*', repository: 'file://../a'}]\n",
+    )
+    repo.write("charts/web/charts/a/Chart.yaml", CHART.replace("web", "a"))
+    repo.write("charts/a/Chart.yaml", "broken: [")
+    assert len(repo.render()) == 1
+    assert [used.path for used in repo.renderer().uses(repo.commit(), source())] == ["charts/web"]
+
+
+def test_a_template_that_only_calls_another_has_its_first_line(repo: Repo) -> None:
+    repo.chart('{{ include "all" . }}\n')
+    repo.write("charts/web/templates/_all.tpl", f'{{{{ define "all" }}}}\n{CONFIG}{{{{ end }}}}\n')
+    (one,) = repo.render()
+    assert str(one.origin) == "charts/web/templates/config.yaml:1"
+
+
+def test_what_an_archive_lacks_is_told_of_the_archive(repo: Repo) -> None:
+    chart = CHART + "dependencies:\n- {name: db, version: '1'}\n"
+    repo.write("charts/web.tgz", stack_chart.packed("web", {"Chart.yaml": chart}))
+    (problem,) = repo.refused("charts/web.tgz")
+    assert problem.startswith("charts/web.tgz:1: web needs the chart db, not in charts/")
+
+
 def test_what_a_rendering_uses_is_told_with_the_chain(repo: Repo) -> None:
     repo.write(
         "charts/web/Chart.yaml",

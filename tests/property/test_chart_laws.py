@@ -132,11 +132,14 @@ def test_no_archive_yields_a_path_that_leads_out(members: list[tuple[str, bytes]
 
 @given(TEXTS, TEXTS)
 def test_lines_that_are_found_in_a_template_are_lines_of_it(template: str, name: str) -> None:
-    text = f"apiVersion: v1\nkind: {name}\n{template}\n---\nkind: X\nmetadata:\n  name: {name}\n"
-    last = text.count("\n") + 1
-    for chunk in template_lines.chunks(text):
-        lines = template_lines.lines_of(chunk, [("kind",), ("metadata", "name"), (name,)])
-        assert all(1 <= line <= last for line in lines.values())
+    for text in (
+        template,
+        f"apiVersion: v1\nkind: {name}\n{template}\n---\nkind: X\nmetadata:\n  name: {name}\n",
+    ):
+        last = text.count("\n") + 1
+        for chunk in template_lines.chunks(text):
+            lines = template_lines.lines_of(chunk, [("kind",), ("metadata", "name"), (name,)])
+            assert all(1 <= line <= last for line in lines.values())
 
 
 def manifest(data: Any) -> Manifest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pipeline.core.template_lines import chunk_of, chunks, lines_of, pieces
 
 TEMPLATE = """\
@@ -40,6 +42,11 @@ def test_each_object_has_a_chunk_from_its_first_key_on() -> None:
         (10, "Service"),
         (15, "Deployment"),
     ]
+
+
+@pytest.mark.parametrize("template", ["", '{{ include "all" . }}\n', "  kind: indented\n", "---\n"])
+def test_a_template_that_only_calls_others_has_no_chunk(template: str) -> None:
+    assert chunks(template) == []
 
 
 def test_an_object_is_found_by_its_kind() -> None:
