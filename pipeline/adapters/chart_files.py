@@ -36,11 +36,17 @@ class Files(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file of a chart: its content, and its path in the repository. Those of an archive have its path."""
+    """A file of a chart: its content, and where it is in the repository: for those of an archive that, for
+    those of a chart from elsewhere the place that names it."""
 
     content: bytes
     path: str
     archived: bool = False
+    line: int = 1
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.path, self.line)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,10 +62,14 @@ class ChartFiles:
     charts: list[Chart] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     local: list[tuple[str, ...]] = field(default_factory=list)
+    named: Origin | None = None
 
     @property
-    def chart_file(self) -> str:
-        return self.path if self.is_archive else posixpath.join(self.path, CHART_FILE)
+    def origin(self) -> Origin:
+        """Its Chart.yaml, its archive, or the place that names it."""
+        if self.named is not None:
+            return self.named
+        return Origin(self.path if self.is_archive else posixpath.join(self.path, CHART_FILE))
 
     def part(self, template: str) -> Part | None:
         """The file that Helm calls ``web/charts/db/templates/x.yaml``."""
@@ -67,6 +77,11 @@ class ChartFiles:
             if template.startswith(f"{prefix}/"):
                 return self.seen.get(posixpath.join(folder, template.removeprefix(f"{prefix}/")))
         return None
+
+    def place(self, template: str) -> tuple[str, int] | None:
+        """(path, 0) of a template, or the place that stands for one in an archive."""
+        part = self.part(template)
+        return (part.path, part.line if part.archived else 0) if part else None
 
     def texts(self) -> Iterator[str]:
         """What may hold templates: they themselves, and values, which ``tpl`` renders."""
@@ -87,6 +102,35 @@ def read(repository: Files, revision: str, path: str, origin: Origin) -> ChartFi
     if found.problems:
         raise InvalidError(f"read the chart {path}: {found.problems[0]}", problems=found.problems)
     return found
+
+
+def packed(content: bytes, path: str, origin: Origin) -> ChartFiles:
+    """The chart in an archive from elsewhere; ``origin`` is where it is named.
+
+    Raises:
+        InvalidError: with everything that is wrong with it.
+    """
+    found = ChartFiles(path=path, is_archive=True, laid={"chart.tgz": content}, named=origin)
+    reader = _Reader(_NoFiles(), "", found)
+    for name, inner in unpacked(content, path, CHART_BYTES):
+        found.seen[name] = Part(inner, origin.path, archived=True, line=origin.line)
+    reader.charts((path,))
+    if not found.problems:
+        _screen(found)
+    if found.problems:
+        problems = [replace(problem, origin=origin) for problem in found.problems]
+        raise InvalidError(f"read the chart {path}: {problems[0]}", problems=problems)
+    return found
+
+
+class _NoFiles:
+    """A repository without files: of a chart from elsewhere, everything is in its archive."""
+
+    def files(self, revision: str, folder: str) -> Sequence[str]:
+        return ()
+
+    def read(self, revision: str, paths: Sequence[str]) -> Mapping[str, bytes]:
+        return {}
 
 
 def gather(repository: Files, revision: str, path: str, origin: Origin) -> ChartFiles:
@@ -121,7 +165,7 @@ class _Reader:
         for name in names:
             within = posixpath.basename(name) if name == path else posixpath.relpath(name, path)
             self._take(posixpath.join(folder, within), contents[name], name)
-        self._charts(chain)
+        self.charts(chain)
 
     def _take(self, within: str, content: bytes, path: str) -> None:
         self._spend(len(content), path)
@@ -145,7 +189,7 @@ class _Reader:
             hint = "keep out of the chart what is no part of it"
             raise InvalidError(message, problems=[_problem("chart-too-large", message, Origin(path), hint)])
 
-    def _charts(self, chain: tuple[str, ...]) -> None:
+    def charts(self, chain: tuple[str, ...]) -> None:
         """Read the Chart.yaml of each part that is new, then fetch what they need from elsewhere in the
         repository."""
         new = [folder for folder in _folders(self.into.seen) if folder not in self.known]
@@ -263,7 +307,7 @@ def unpacked(content: bytes, path: str, limit: int) -> Iterator[tuple[str, bytes
 def _screen(found: ChartFiles) -> None:
     """What Helm would do without a word: fetch what a schema refers to, or say that parts are missing."""
     if not any(chart.folder == "" for chart in found.charts):
-        origin = Origin(found.chart_file)
+        origin = found.origin
         message = f"{found.path} has no {CHART_FILE}"
         found.problems.append(_problem("chart-missing", message, origin, "name the folder of a chart"))
     for chart in found.charts:

@@ -14,17 +14,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline.adapters import chart_files, child, yaml
 from pipeline.adapters.chart_files import ChartFiles, Part
 from pipeline.adapters.git import GitRepository
 from pipeline.adapters.private_folder import folder_of
-from pipeline.core import charts, generated, helm_errors, template_lines
+from pipeline.core import chart_reference, charts, generated, helm_errors, template_lines
 from pipeline.core.schema import kind_of
 from pipeline.model.environment import Environment, HelmChart, Source, Used
 from pipeline.model.errors import InvalidError, Problem, UnreachableError
 from pipeline.model.objects import FieldPath, Manifest, Origin
+
+if TYPE_CHECKING:
+    from pipeline.adapters.chart_remote import ChartRemote
 
 VARIABLE: Final = "PIPELINE_HELM"
 _MAJOR: Final = 4
@@ -44,6 +47,7 @@ class HelmRenderer:
     repository: GitRepository
     program: str = ""
     read: Read = yaml.load_documents
+    remote: ChartRemote | None = None
     stopped: Callable[[], bool] = child.never
 
     def version(self) -> str:
@@ -52,18 +56,22 @@ class HelmRenderer:
     def uses(self, revision: str, source: Source) -> Sequence[Used]:
         """The chart, its values files, and the charts elsewhere that it names as its parts."""
         chart = _chart(source)
+        values = [Used(path, (source.path, path)) for path in chart.values]
+        if chart.digest:
+            return values
         found = chart_files.gather(self.repository, revision, source.path, source.origin)
-        used = [Used(source.path, (source.path,))]
-        used += [Used(path, (source.path, path)) for path in chart.values]
-        used += [Used(chain[-1], chain) for chain in found.local]
-        return used
+        return [
+            Used(source.path, (source.path,)),
+            *values,
+            *(Used(chain[-1], chain) for chain in found.local),
+        ]
 
     def render(self, revision: str, source: Source, environment: Environment) -> Sequence[Manifest]:
         values, problems = self._values(revision, source)
         try:
-            files = chart_files.read(self.repository, revision, source.path, source.origin)
+            files = self._files(revision, source, environment)
         except InvalidError as error:
-            raise _refused(source, [*error.problems, *problems]) from error
+            raise _refused(source, [*_problems_of(error, source), *problems]) from error
         if problems:
             raise _refused(source, problems)
         work = _Work(self, source, environment, files, values)
@@ -73,6 +81,17 @@ class HelmRenderer:
         if any(charts.is_random(text) for text in texts) and (other := work.output()) != output:
             return generated.marked(manifests, work.manifests(other))
         return manifests
+
+    def _files(self, revision: str, source: Source, environment: Environment) -> ChartFiles:
+        digest = _chart(source).digest
+        if not digest:
+            return chart_files.read(self.repository, revision, source.path, source.origin)
+        from pipeline.adapters.chart_remote import ChartRemote  # late: few charts are fetched
+
+        remote = self.remote or ChartRemote(_cache(), self.stopped)
+        reference = chart_reference.parse(f"{source.path}@{digest}")
+        content = remote.fetch(reference, environment.allow.remote)
+        return chart_files.packed(content, source.path, source.origin)
 
     def _values(self, revision: str, source: Source) -> tuple[list[_Values], list[Problem]]:
         chart = _chart(source)
@@ -87,11 +106,7 @@ class HelmRenderer:
                     )
                 found.append(_read_values(path, self.repository.read(revision, [path])[path], self.read))
             except InvalidError as error:
-                problems += error.problems or [
-                    Problem(
-                        code="values-missing", message=error.message, hint=error.hint, origin=source.origin
-                    )
-                ]
+                problems += _problems_of(error, source)
         return found, problems
 
     @cached_property
@@ -159,7 +174,7 @@ class _Work:
         problems: list[Problem] = []
         chunks: dict[str, list[template_lines.Chunk]] = {}
         for template, text in template_lines.pieces(output):
-            place = _Place(template, self.files.part(template), self.files.chart_file, chunks)
+            place = _Place(template, self.files.part(template), self.files.origin, chunks)
             try:
                 # Piece by piece: what the reader takes of one file is limited, and lines are the piece's.
                 loaded = yaml.load_manifests(self.source.path, text.encode())
@@ -214,8 +229,8 @@ class _Work:
         archived = self.files.is_archive
         context = helm_errors.Context(
             name=next((c.name for c in self.files.charts if not c.folder), ""),
-            chart=Origin(self.files.chart_file),
-            place=lambda template: part.path if (part := self.files.part(template)) else None,
+            chart=self.files.origin,
+            place=self.files.place,
             values=[(v.path, v.lines) for v in self.values],
             fallback="" if archived else posixpath.join(self.source.path, "values.yaml"),
         )
@@ -229,16 +244,16 @@ class _Place:
 
     template: str
     part: Part | None
-    fallback: str
+    fallback: Origin
     chunks: dict[str, list[template_lines.Chunk]]
 
     def manifest(self, manifest: Manifest) -> Manifest:
         """The same with its origin, and those of the fields that can be found in the template."""
         part = self.part
         if part is None:
-            return replace(manifest, origin=Origin(self.fallback), lines={})
+            return replace(manifest, origin=self.fallback, lines={})
         if part.archived:
-            return replace(manifest, origin=Origin(part.path), lines={})
+            return replace(manifest, origin=part.origin, lines={})
         if self._is_verbatim:
             return replace(manifest, origin=Origin(part.path, manifest.origin.line))
         if self.template not in self.chunks:
@@ -253,11 +268,11 @@ class _Place:
         """A problem with the output, told of the template that printed it."""
         line = problem.origin.line if problem.origin else 1
         if self.part is None:
-            return replace(problem, origin=Origin(self.fallback))
+            return replace(problem, origin=self.fallback)
         if self._is_verbatim and not self.part.archived:
             return replace(problem, origin=Origin(self.part.path, line))
         message = f"{problem.message} (in line {line} of what it prints)"
-        return replace(problem, origin=Origin(self.part.path), message=message)
+        return replace(problem, origin=self.part.origin, message=message)
 
     @property
     def _is_verbatim(self) -> bool:
@@ -286,6 +301,17 @@ def _environ(folder: Path) -> dict[str, str]:
 def _chart(source: Source) -> HelmChart:
     assert source.helm is not None  # noqa: S101 - sources of this kind have one
     return source.helm
+
+
+def _cache() -> Path:
+    """Where charts from elsewhere are kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pipeline" / "charts"
+
+
+def _problems_of(error: InvalidError, source: Source) -> Sequence[Problem]:
+    return error.problems or [
+        Problem(code="invalid", message=error.message, hint=error.hint, origin=source.origin)
+    ]
 
 
 def _refused(source: Source, problems: Sequence[Problem]) -> InvalidError:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from pipeline.core import chart_reference
 from pipeline.core.environment_shape import ENVIRONMENT, LABEL
 from pipeline.core.schema import Reading, json_schema, nearest
 from pipeline.model.environment import (
@@ -110,7 +111,10 @@ def _sources(reading: Reading, spec: dict[str, Any], path: str) -> tuple[Source,
         chart = _chart(reading, at, path, source[kind]) if kind == "helm" else None
         at = (*at, "chart") if chart else at
         written = (source[kind] or {}).get("chart") if chart else source[kind]
-        folder = _path(reading, at, path, written, root=kind == "kustomize") if written else None
+        if chart and written and chart_reference.is_reference(written):
+            folder, chart = _from_elsewhere(reading, at, written, chart, spec)
+        else:
+            folder = _path(reading, at, path, written, root=kind == "kustomize") if written else None
         if folder is None:
             continue
         key = kind, folder, chart.release if chart else ""
@@ -133,6 +137,24 @@ def _chart(reading: Reading, at: FieldPath, file: str, given: Mapping[str, Any] 
     ]
     rest = {key: value for key, value in given.items() if key not in ("chart", "values")}
     return HelmChart(values=tuple(path for path in values if path), **{"release": "", **_renamed(rest)})
+
+
+def _from_elsewhere(
+    reading: Reading, at: FieldPath, written: str, chart: HelmChart, spec: dict[str, Any]
+) -> tuple[str | None, HelmChart]:
+    """(address, how it is rendered) of a chart that is not in the repository; None, and told, where it is
+    written wrongly or its host is not allowed."""
+    try:
+        reference = chart_reference.parse(written)
+    except ValueError as error:
+        reading.tell(at, "bad-value", f"{written[:100]!r}: {error}")
+        return None, chart
+    if reference.host not in get_path(spec, "allow", "remote", default=()):
+        message = f"{reference.host} is not an allowed host"
+        hint = f"write allow: {{remote: [{reference.host}]}}, if charts may come from there"
+        reading.tell(at, "remote-refused", message, hint)
+        return None, chart
+    return reference.address, replace(chart, digest=reference.digest)
 
 
 def _named(sources: tuple[Source, ...], application: str) -> tuple[Source, ...]:

@@ -55,7 +55,11 @@ _CLUSTER = Keys(
 
 _HELM = Keys(
     fields=_keys(
-        chart=Field(shape=_ANY, required=True, about="Folder or archive of a chart."),
+        chart=Field(
+            shape=_ANY,
+            required=True,
+            about="Folder or archive of a chart; oci://…@sha256:… or https://…@sha256:… of an allowed host.",
+        ),
         release=Field(
             shape=Text(pattern=RELEASE, words="lower-case letters, digits and -, at most 53"),
             about="Default: the application.",
@@ -193,7 +197,8 @@ _ALLOW = Keys(
         ),
         remote=Field(
             shape=Many(Text(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]+)?$", words="no host's name")),
-            about="Git hosts, over https, of which kustomizations may use repositories at a full commit id.",
+            about="Hosts, over https, of which kustomizations may use git repositories at a full commit id, "
+            "and charts come by digest.",
         ),
     )
 )

@@ -29,8 +29,9 @@ _KUBE = re.compile(r"^chart requires kubeVersion: ")
 _NOISE = re.compile(r"^(?:WARNING|level=|time=|walk\.go)|^\d{4}/\d\d/\d\d ")
 _REASON_CHARACTERS = 400
 
-Place = Callable[[str], str | None]
-"""A template, as Helm names it, to its path in the repository; None for what is no file of the chart."""
+Place = Callable[[str], tuple[str, int] | None]
+"""A template, as Helm names it, to its path in the repository and 0; to the place that stands for it, where
+it is packed in an archive; None for what is no file of the chart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ def problems_of(told: str, context: Context) -> list[Problem]:
 def _at(text: str, context: Context) -> Iterator[Problem]:
     match = _AT.match(text)
     if match:
-        yield _problem(_origin(context, match[1], match[2]), match[3], _HINT_VALUES)
+        yield _at_template(context, match[1], match[2], match[3], _HINT_VALUES)
 
 
 def _steps(text: str, context: Context) -> Iterator[Problem]:
@@ -76,14 +77,14 @@ def _steps(text: str, context: Context) -> Iterator[Problem]:
     first, last = steps[0], steps[-1]
     if first != last:
         reason += f", used at {_origin(context, *first)}"
-    yield _problem(_origin(context, *last), reason, _HINT_VALUES)
+    yield _at_template(context, *last, reason, _HINT_VALUES)
 
 
 def _template(text: str, context: Context) -> Iterator[Problem]:
     matches = list(_TEMPLATE.finditer(text))
     if matches:
         match = matches[-1]
-        yield _problem(_origin(context, match[1], match[2]), match[3], _HINT_VALUES)
+        yield _at_template(context, match[1], match[2], match[3], _HINT_VALUES)
 
 
 def _printed(text: str, context: Context) -> Iterator[Problem]:
@@ -95,7 +96,7 @@ def _printed(text: str, context: Context) -> Iterator[Problem]:
         reason = re.sub(r"^line \d+: ", "", reason)
         where = f"in line {line[1]} of what it prints" if line else "in what it prints"
         message = f"it prints no YAML: {reason} ({where})"
-        yield _problem(_origin(context, match[1], None), message, "look at its indentation and quotes")
+        yield _at_template(context, match[1], None, message, "look at its indentation and quotes")
 
 
 def _load(text: str, context: Context) -> Iterator[Problem]:
@@ -147,8 +148,18 @@ _HINT_VALUES = "correct the template, or the values that it is given"
 
 
 def _origin(context: Context, template: str, line: str | None) -> Origin:
-    path = context.place(template)
-    return Origin(path, int(line) if line else 1) if path else context.chart
+    found = context.place(template)
+    if found is None:
+        return context.chart
+    path, stands_for_it = found
+    return Origin(path, stands_for_it or int(line or 1))
+
+
+def _at_template(context: Context, template: str, line: str | None, message: str, hint: str) -> Problem:
+    found = context.place(template)
+    if found is not None and found[1]:
+        message += f" ({template}:{line})" if line else f" ({template})"
+    return _problem(_origin(context, template, line), message, hint)
 
 
 def _problem(origin: Origin, message: str, hint: str = "") -> Problem:

@@ -37,12 +37,14 @@ class HelmChart:
     """How a chart is rendered. ``values`` are files, as paths within the repository; the last one wins.
 
     An empty ``namespace`` is the environment's. ``kube_version`` and ``api_versions`` are what templates are
-    told of the cluster; empty where none is at hand.
+    told of the cluster; empty where none is at hand. ``digest`` is that of a chart which is not in the
+    repository; its source's path is an address then.
     """
 
     release: str
     namespace: str = ""
     values: tuple[str, ...] = ()
+    digest: str = ""
     kube_version: str = ""
     api_versions: tuple[str, ...] = ()
 

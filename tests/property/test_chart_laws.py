@@ -60,7 +60,7 @@ WORDS = st.lists(
 CONTEXT = helm_errors.Context(
     name="web",
     chart=Origin("c/Chart.yaml"),
-    place=lambda template: f"c/{template}" if template.startswith("web/") else None,
+    place=lambda template: (f"c/{template}", 0) if template.startswith("web/") else None,
     values=[("v.yaml", {(): 1, ("a",): 2, ("a", "b"): 3})],
 )
 

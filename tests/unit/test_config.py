@@ -229,6 +229,18 @@ def test_a_source_outside_of_the_repository_is_refused(path: str) -> None:
     assert "is not a folder or file within the repository" in problem
 
 
+DIGEST = "sha256:" + "0" * 64
+
+
+def test_a_chart_from_an_allowed_host_is_named_by_its_digest() -> None:
+    allowed = SMALL + "  allow: {remote: [ghcr.io, 'charts.example.com:8443']}\n"
+    for address in ("oci://ghcr.io/org/charts/web:1.2.3", "https://charts.example.com:8443/web-1.2.3.tgz"):
+        text = allowed.replace("manifests: manifests", f"helm: {{chart: '{address}@{DIGEST}'}}")
+        (source,) = _parse(text).sources
+        assert source.path == address
+        assert source.helm == HelmChart(release="shop", digest=DIGEST)
+
+
 def chart(written: str) -> str:
     return SMALL.replace("manifests: manifests", f"helm: {{{written}}}")
 
@@ -269,7 +281,12 @@ def test_a_release_s_name_is_never_longer_than_helm_allows() -> None:
         ("chart: ../../../x", "'../../../x' is not a folder or file within the repository"),
         ("chart: ../../charts/web, values: [/etc/passwd]", "'/etc/passwd' is not a folder or file"),
         ("chart: ../../charts/web, values: ['https://x/y']", "'https://x/y' is not a folder or file"),
-        ("chart: 'oci://x/y'", "'oci://x/y' is not a folder or file"),
+        ("chart: 'oci://x/y'", "needs its digest: append @sha256:"),
+        ("chart: 'https://x/y.tgz@sha256:abc'", "needs its digest: append @sha256:"),
+        (f"chart: 'http://x/y.tgz@{DIGEST}'", "write oci://host/path/chart@sha256:"),
+        (f"chart: 'oci://u:p@x/y@{DIGEST}'", "write oci://host/path/chart@sha256:"),
+        (f"chart: 'oci://x/../y@{DIGEST}'", "write oci://host/path/chart@sha256:"),
+        (f"chart: 'oci://x/y@{DIGEST}'", "x is not an allowed host (write allow: {remote: [x]}"),
         ("chart: ../../charts/web, release: " + "x" * 54, "at most 53"),
         ("chart: ../../charts/web, release: --set", "at most 53"),
         ("chart: ../../charts/web, kubeVersion: --x", "1.36.0"),

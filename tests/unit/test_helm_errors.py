@@ -13,7 +13,7 @@ VALUES = {(): 1, ("web",): 3, ("web", "replicas"): 4, ("ports", 0): 9}
 CONTEXT = Context(
     name="web",
     chart=Origin("charts/web/Chart.yaml"),
-    place=lambda template: f"charts/{template}" if template.startswith("web/") else None,
+    place=lambda template: (f"charts/{template}", 0) if template.startswith("web/") else None,
     values=[("dev/common.yaml", {(): 1, ("web", "replicas"): 2}), ("dev/values.yaml", VALUES)],
     fallback="charts/web/values.yaml",
 )
@@ -94,6 +94,13 @@ def test_values_of_a_part_stand_under_its_name() -> None:
     assert (
         told(text)[1] == "dev/values.yaml:9: ports.0: minimum: got 0, want 1 (by values.schema.json of ports)"
     )
+
+
+def test_of_a_template_in_an_archive_the_archive_is_told_and_its_name() -> None:
+    context = replace(CONTEXT, place=lambda _: ("charts/web.tgz", 1))
+    assert told("Error: execution error at (web/templates/x.yaml:12:3): a host is needed\n", context) == [
+        "charts/web.tgz:1: helm: a host is needed (web/templates/x.yaml:12)"
+    ]
 
 
 def test_without_values_files_it_is_the_chart_s_own() -> None:

@@ -1,0 +1,203 @@
+"""Fetches a chart's archive by its digest, from an https server or an OCI registry, and keeps it in a cache.
+
+Asked are only hosts that the environment allows, over https, also where a server sends us on. Nothing of this
+machine's is sent along: registries are asked as anybody is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode, urljoin, urlsplit
+
+import urllib3
+
+from pipeline.core.chart_reference import ChartReference, is_digest
+from pipeline.core.charts import CHART_BYTES
+from pipeline.model.errors import InterruptedRunError, InvalidError, UnreachableError
+
+from .connection import proxy_for
+
+_TIMEOUT: Final = urllib3.Timeout(connect=10.0, read=30.0)
+_RETRIES: Final = urllib3.Retry(
+    3, redirect=0, raise_on_redirect=False, status_forcelist=(429, 502, 503, 504), backoff_factor=0.5
+)
+_HOPS: Final = 5
+_DOCUMENT_BYTES: Final = 4 * 1024 * 1024
+"""A manifest or a token; what registries themselves allow."""
+_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+_LAYER: Final = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+_CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class ChartRemote:
+    """``cache`` is a folder of contents, each named after its digest and compared with it when it is read."""
+
+    cache: Path
+    stopped: Callable[[], bool]
+
+    def fetch(self, reference: ChartReference, allowed: Collection[str]) -> bytes:
+        """The archive; ``allowed`` are the hosts that may be asked.
+
+        Raises:
+            InvalidError: a host is not allowed, or what it has is not what the digest says.
+            UnreachableError: a server cannot be asked, or does not have it.
+        """
+        session = _Session(reference, allowed, self.stopped)
+        if not reference.repository:
+            return self._content(reference.digest, lambda: session.get(reference.address, CHART_BYTES))
+        manifest = self._content(reference.digest, lambda: session.of_registry("manifests", reference.digest))
+        layer = _layer(manifest, reference)
+        return self._content(layer, lambda: session.of_registry("blobs", layer))
+
+    def _content(self, digest: str, get: Callable[[], bytes]) -> bytes:
+        kept = self.cache / digest.replace(":", "-")
+        with suppress(OSError):
+            content = kept.read_bytes()
+            if _digest(content) == digest:
+                return content
+        content = get()
+        if _digest(content) != digest:
+            raise InvalidError(
+                f"fetch {digest[:19]}…: what the server has is {_digest(content)[:19]}…",
+                hint="look at what was published there, and write the digest of what you have verified",
+            )
+        # Without a place to keep it, it is fetched again.
+        with suppress(OSError):
+            self.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self.cache, delete=False) as file:
+                file.write(content)
+            Path(file.name).replace(kept)
+        return content
+
+
+@dataclass(slots=True)
+class _Session:
+    """What is asked for one chart. ``headers`` are for the registry alone."""
+
+    reference: ChartReference
+    allowed: Collection[str]
+    stopped: Callable[[], bool]
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def of_registry(self, what: str, digest: str) -> bytes:
+        """A manifest or a blob (OCI distribution specification, pull), with the token that anybody gets."""
+        url = f"{self.reference.server}/v2/{self.reference.repository}/{what}/{digest}"
+        limit = CHART_BYTES if what == "blobs" else _DOCUMENT_BYTES
+        self.headers |= {"Accept": f"{_MANIFEST}, */*"}
+        try:
+            return self.get(url, limit, self.headers)
+        except _LoginWantedError as wanted:
+            self.headers["Authorization"] = f"Bearer {self._token(wanted.challenge)}"
+        try:
+            return self.get(url, limit, self.headers)
+        except _LoginWantedError as error:
+            message = f"fetch {self.reference.address}: {self.reference.host} wants a login"
+            hint = "vendor the chart: those that need a login are not fetched"
+            raise UnreachableError(message, hint=hint) from error
+
+    def _token(self, challenge: str) -> str:
+        told = dict(_CHALLENGE.findall(challenge))
+        realm = told.get("realm", "")
+        if not challenge.lower().startswith("bearer ") or not realm:
+            raise UnreachableError(f"fetch {self.reference.address}: {self.reference.host} wants a login")
+        query = {"scope": f"repository:{self.reference.repository}:pull"}
+        if "service" in told:
+            query["service"] = told["service"]
+        answer = _json(self.get(f"{realm}?{urlencode(query)}", _DOCUMENT_BYTES))
+        token = answer.get("token") or answer.get("access_token")
+        if not isinstance(token, str) or not token.isprintable():
+            raise UnreachableError(
+                f"fetch {self.reference.address}: no token from {urlsplit(realm).hostname}"
+            )
+        return token
+
+    def get(self, url: str, limit: int, headers: Mapping[str, str] | None = None) -> bytes:
+        """What is there, where its server sends us included; what is for the registry goes nowhere else."""
+        first = urlsplit(url).netloc
+        for _ in range(_HOPS):
+            parts = urlsplit(url)
+            self._allow(parts.scheme, parts.netloc)
+            sent = headers if headers and parts.netloc == first else {}
+            answer = self._ask(url, {"User-Agent": "pipeline", **sent}, limit)
+            if isinstance(answer, bytes):
+                return answer
+            url = urljoin(url, answer)
+        raise UnreachableError(f"fetch {self.reference.address}: sent on more than {_HOPS} times")
+
+    def _allow(self, scheme: str, host: str) -> None:
+        if scheme != "https":
+            raise InvalidError(f"fetch {self.reference.address}: sent on to an address that is not https")
+        if host not in self.allowed:
+            raise InvalidError(
+                f"fetch {self.reference.address}: {host} is not an allowed host",
+                hint=f"write allow.remote: [{host}], if charts may come from there",
+            )
+
+    def _ask(self, url: str, headers: Mapping[str, str], limit: int) -> bytes | str:
+        """The content, or the address that the server sends us to."""
+        what = f"fetch {self.reference.address}: {urlsplit(url).hostname}"
+        proxy = proxy_for(url)
+        try:
+            with urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager() as pool:
+                answer = pool.request(
+                    "GET", url, headers=headers, timeout=_TIMEOUT, retries=_RETRIES, preload_content=False
+                )
+                with answer:
+                    if answer.status in (301, 302, 303, 307, 308) and answer.headers.get("Location"):
+                        return str(answer.headers["Location"])
+                    if answer.status == 401 and "WWW-Authenticate" in answer.headers:
+                        raise _LoginWantedError(answer.headers["WWW-Authenticate"])
+                    if answer.status != 200:
+                        raise UnreachableError(f"{what} answered {answer.status}")
+                    return self._read(answer, limit, what)
+        except urllib3.exceptions.HTTPError as error:
+            raise UnreachableError(f"{what} cannot be asked: {type(error).__name__}") from error
+
+    def _read(self, answer: urllib3.BaseHTTPResponse, limit: int, what: str) -> bytes:
+        content = bytearray()
+        while chunk := answer.read(1 << 16):
+            content += chunk
+            if len(content) > limit:
+                raise InvalidError(f"{what} sends more than {limit >> 20} MiB")
+            if self.stopped():
+                raise InterruptedRunError(f"{what}: stopped")
+        return bytes(content)
+
+
+class _LoginWantedError(Exception):
+    """A registry's 401."""
+
+    def __init__(self, challenge: str) -> None:
+        super().__init__("401")
+        self.challenge = challenge
+
+
+def _layer(manifest: bytes, reference: ChartReference) -> str:
+    """The digest of the archive that a manifest names."""
+    layers = _json(manifest).get("layers")
+    for layer in layers if isinstance(layers, list) else ():
+        digest = layer.get("digest") if isinstance(layer, dict) and layer.get("mediaType") == _LAYER else None
+        if isinstance(digest, str) and is_digest(digest):
+            return digest
+    raise InvalidError(f"fetch {reference.address}: {reference.digest[:19]}… is no chart")
+
+
+def _json(content: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _digest(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
