@@ -61,7 +61,7 @@ def told(text: str, context: Context = CONTEXT) -> list[str]:
         ("Error: something new\nof two lines\n", "charts/web/Chart.yaml:1: helm: something new of two lines"),
         ("", "charts/web/Chart.yaml:1: helm: no reason given"),
         (
-            "panic: runtime error: index out of range\n\ngoroutine 1 [running]:\nmain.main()\n\t/src/x.go:9\n",
+            "panic: runtime error: index out of range\n\ngoroutine 1 [running]:\nmain.main()\n",
             "charts/web/Chart.yaml:1: helm: panic: runtime error: index out of range",
         ),
     ],
