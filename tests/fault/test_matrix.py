@@ -68,7 +68,13 @@ STOPPED = (
     "recreate/recreate-mid:stop:1/s2",
     "change/result-pre:stop:1/s2",
 )
-CASES = tuple(map(Case.parse, (*KILLED, *TERMINATED, *STOPPED)))
+LOST = (
+    "change/replies:lost:10/s3",
+    "failing/replies:lost:10/s3",
+    "first/replies:lost:10/s609067",
+    "definition/replies:lost:10/s3",
+)
+CASES = tuple(map(Case.parse, (*KILLED, *TERMINATED, *STOPPED, *LOST)))
 
 
 @pytest.fixture(scope="module")
