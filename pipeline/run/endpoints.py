@@ -45,7 +45,8 @@ class Endpoints:
 
     def settled(self, ref: ObjectRef, obj: Object | None) -> None:
         """The object is Current, and this is how it looks."""
-        self._written.pop(ref, None)
+        if self._written.pop(ref, None) is not None:
+            self._sight.forget_slices(ref)
         if self._manifests and obj is not None and ref.group_kind in WORKLOADS:
             self._ready[ref] = has_ready_pods(obj)
 

@@ -117,6 +117,13 @@ class Sight:
         """The EndpointSlices of a Service."""
         return self._slices.of(service)
 
+    def forget_slices(self, service: ObjectRef) -> None:
+        """They are not asked for any more, whatever news of them come."""
+        places = self._slices.forget(service)
+        for followed in self._of_kind(SLICES.group, SLICES.kind):
+            for place in places:
+                followed.objects.pop(place, None)
+
     def is_listed(self, resource: ResourceType, namespace: str) -> bool:
         """Whether the kind is followed there, and was listed once."""
         followed = self._at(resource.group, resource.kind, namespace)
@@ -180,6 +187,7 @@ class SliceIndex:
     def __init__(self) -> None:
         self._of: dict[ObjectRef, dict[_Place, Object]] = {}
         self._service: dict[_Place, ObjectRef] = {}
+        self._done: set[ObjectRef] = set()
 
     def of(self, service: ObjectRef) -> list[Object]:
         return list(self._of.get(service, {}).values())
@@ -194,7 +202,17 @@ class SliceIndex:
                 self._put(place, None)
         for obj in update.objects:
             place = (text(obj, "metadata", "namespace"), text(obj, "metadata", "name"))
+            if service_of(obj) in self._done:
+                followed.objects.pop(place, None)
             self._put(place, followed.objects.get(place))
+
+    def forget(self, service: ObjectRef) -> tuple[_Place, ...]:
+        """Keep none of the Service any more; where those that there were stood."""
+        self._done.add(service)
+        places = tuple(self._of.pop(service, ()))
+        for place in places:
+            del self._service[place]
+        return places
 
     def _put(self, place: _Place, endpoint_slice: Object | None) -> None:
         before = self._service.pop(place, None)

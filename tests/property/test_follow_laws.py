@@ -190,3 +190,22 @@ def test_slices_are_found_by_their_service_as_a_search_of_all_would(updates: Any
         wanted = [one for one in followed.objects.values() if service_of(one).name == service]
         found = index.of(ObjectRef("", "Service", "demo", service))
         assert sorted(map(str, found)) == sorted(map(str, wanted))
+
+
+@given(UPDATES, st.integers(0, 12))
+def test_nothing_is_kept_of_a_service_that_is_forgotten(updates: Any, at: int) -> None:
+    followed, index = Followed(SLICES, "demo"), SliceIndex()
+    service = ObjectRef("", "Service", "demo", "x")
+    for number, (told, how) in enumerate(updates):
+        if number == at:
+            for place in index.forget(service):
+                del followed.objects[place]
+        objects = tuple(endpoint_slice(*one) for one in told)
+        update = Update(SLICE_KEY, objects=objects, replace=how == "list", deleted=how == "deleted")
+        take_in(followed, update)
+        index.take_in(followed, update)
+    for name in "xy":
+        wanted = [one for one in followed.objects.values() if service_of(one).name == name]
+        found = index.of(ObjectRef("", "Service", "demo", name))
+        assert sorted(map(str, found)) == sorted(map(str, wanted))
+        assert not (name == "x" and at < len(updates) and found)
