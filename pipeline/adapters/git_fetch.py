@@ -79,7 +79,9 @@ def by_id(
     if not remote:
         raise InvalidError("the clone has no remote to fetch it from", hint="git remote add origin URL")
     try:
-        _fetch(git, remote, [object_id(one) for one in ids], stopped, *options, settings=settings)
+        # The clone may be big and in want of packing; whoever asks for one commit does not wait for that.
+        wanted = [object_id(one) for one in ids]
+        _fetch(git, remote, wanted, stopped, "--no-auto-maintenance", *options, settings=settings)
     except UnreachableError as error:
         if _GONE.search(error.message):
             raise InvalidError(f"{remote} does not have it, either") from error

@@ -50,6 +50,14 @@ def cloned(tmp_path: Path, host: GitHost, *options: str, name: str = "clone") ->
     return tmp_path / name
 
 
+def surroundings(folder: Path) -> str:
+    """What a fetch must leave as it is: configuration, branches, and what was fetched last."""
+    told = [run_git(folder, "config", "--local", "--list"), run_git(folder, "for-each-ref")]
+    return "\n".join(
+        [*told, *sorted(path.name for path in (folder / ".git").iterdir() if path.name != "shallow")]
+    )
+
+
 def commits(folder: Path) -> int:
     return int(run_git(folder, "rev-list", "--all", "--count"))
 
@@ -60,9 +68,11 @@ def commits(folder: Path) -> int:
 def test_of_a_shallow_clone_the_base_alone_is_fetched(tmp_path: Path, host: GitHost, origin: Path) -> None:
     base = later(origin, 5)[2]
     clone = cloned(tmp_path, host, "--depth=1")
+    before = surroundings(clone)
     found = changes(clone, base)
     assert (found.base, found.files, names(found)) == (base, ((WEB, "modified"),), ["web"])
     assert not changes(clone, base, name="qa").affected
+    assert surroundings(clone) == before
     for between in ("HEAD~1", f"{base}~1"):
         with pytest.raises(InvalidError):
             GitRepository(clone).resolve(between)
@@ -241,6 +251,17 @@ def test_a_history_that_is_deeper_than_the_steps_is_not_cut_off(
     assert int(run_git(clone, "rev-list", "--count", "HEAD")) == 4
 
 
+def test_a_clone_in_want_of_packing_is_not_packed_while_somebody_waits(
+    tmp_path: Path, host: GitHost, origin: Path
+) -> None:
+    base = later(origin, 3)[1]
+    clone = cloned(tmp_path, host, "--depth=1")
+    for key in ("fetch.unpackLimit", "gc.autoPackLimit"):
+        run_git(clone, "config", key, "1")
+    assert GitRepository(clone).obtain(base) == ""
+    assert len(list((clone / ".git/objects/pack").glob("*.pack"))) == 2
+
+
 def push_side(origin: Path) -> str:
     run_git(origin, "checkout", "-q", "-b", "side", "HEAD~5")
     made = web(origin, "side")
@@ -261,13 +282,14 @@ def test_of_a_partial_clone_what_is_asked_for_is_fetched(
     first = commit_all(origin)
     later(origin, 3)
     clone = cloned(tmp_path, host, "--no-checkout", f"--filter={what}", *depth)
-    asked = host.asked
+    asked, before = host.asked, surroundings(clone)
     found = changes(clone, first)
     assert (found.files, names(found)) == (((WEB, "modified"),), ["web"])
     place = workspace(clone)
     environment = place.environment("dev", found.revision)
     assert len(place.render(environment, found.revision, lambda *_: None)) == 31
     assert host.asked - asked < 31, "not one by one"
+    assert surroundings(clone) == before
 
 
 def test_of_a_partial_clone_without_network_it_is_said_in_one_line(

@@ -207,6 +207,17 @@ def test_a_hostile_gitmodules_changes_nothing_of_what_is_read(folder: Path, mark
     assert not marker.exists()
 
 
+def test_a_clone_cannot_name_a_program_that_fetches(clone: Path, marker: Path) -> None:
+    """``remote.NAME.vcs`` makes git run git-remote-NAME, whatever the address is."""
+    run_git(clone, "config", "remote.origin.vcs", "ext")
+    run_git(clone, "config", "protocol.ext.allow", "always")
+    run_git(clone, "config", "remote.origin.url", f"ext::touch% {marker}")
+    assert GitRepository(clone).obtain("e" * 40)
+    run_git(clone, "config", "remote.origin.url", f"https://127.0.0.1/;touch${{IFS}}{marker}")
+    assert "ext" in GitRepository(clone).obtain("e" * 40)
+    assert not marker.exists()
+
+
 @pytest.mark.parametrize("where", ["path", "file", "ext", "git", "http"])
 def test_a_commit_is_fetched_by_no_other_protocol(
     clone: Path, host: GitHost, marker: Path, where: str
