@@ -13,8 +13,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from pipeline.adapters import git_command
 from pipeline.adapters.schemas import catalogue
 from pipeline.adapters.yaml import Document, dump, load_documents, load_manifests
+from pipeline.core import kustomization
 from pipeline.core.offline import offline_problems
 from pipeline.core.scalars import whole
 from pipeline.core.validate import check, with_namespaces
@@ -214,10 +216,81 @@ def validation(objects: list[dict[str, Any]]) -> None:
         assert problem.message
 
 
+# --- what programs of others are given
+
+_PATHS = st.sampled_from(
+    [
+        "a.yaml",
+        "../base",
+        "https://h/x",
+        "git@h:a/b",
+        "github.com/a/b",
+        "h//a?ref=b",
+        "file:///x",
+        "{}",
+        "a\nb: c",
+    ]
+)
+_OF_PATHS = ("resources", "bases", "components", "crds", "configurations", "generators", "transformers")
+_KUSTOMIZATIONS = st.dictionaries(
+    st.sampled_from(_OF_PATHS)
+    | st.sampled_from(sorted(kustomization.KNOWN))
+    | st.text(_CHARACTERS, max_size=8),
+    st.lists(_PATHS, max_size=3)
+    | st.lists(st.dictionaries(st.sampled_from(["path", "env"]), _PATHS))
+    | _VALUES,
+    max_size=4,
+)
+_OF_HELM = ("helmCharts", "helmGlobals", "helmChartInflationGenerator")
+
+
+def screen(value: dict[str, Any]) -> None:
+    """No path, program or chart that a kustomization names passes the screen unseen."""
+    seen = {reference.path for reference in kustomization.references(value)}
+    seen |= {text for _, text in kustomization.inline_plugins(value)}
+    refused = {refusal.at[0] for refusal in kustomization.refusals(value) if refusal.at}
+    for name in _OF_PATHS:
+        entries = value.get(name)
+        assert {e for e in (entries if isinstance(entries, list) else ()) if isinstance(e, str)} <= seen
+    assert {name for name in _OF_HELM if value.get(name)} <= refused
+    assert {name for name in value if name not in kustomization.KNOWN} <= refused
+    for path in seen:
+        assert "://" not in path or kustomization.is_remote(path)
+    list(kustomization.plugin_refusals(value))
+
+
+_WORDS = st.text(alphabet="ab0/-~^@{}:.\\*?[ \t\n\x1b\x7f=é", max_size=12)
+_REVISIONS = st.one_of(
+    _WORDS,
+    st.tuples(st.sampled_from(["HEAD", "-", "--upload-pack=", "refs/heads/", "a" * 40]), _WORDS).map("".join),
+    st.text(max_size=12),
+)
+
+
+def wrapper(text: str) -> None:
+    """What git is given as a revision or an object is no option, range, path or address, and one line."""
+    for accept in (git_command.revision, git_command.object_id):
+        try:
+            given = accept(text)
+        except InvalidError as error:
+            told = str(error).splitlines()
+        else:
+            told = []
+            assert given == text
+        if told:
+            assert len(told) == 1
+            continue
+        assert text.isprintable()
+        assert text[0] not in "-^/"
+        assert not any(part in text for part in ("..", "@{", ":", "//", " ", "\\", "*", "?", "["))
+
+
 TARGETS: Mapping[str, Target] = {
     "composer": Target(_FILES, composer),
     "json": Target(_JSON, json_reader),
     "splitter": Target(st.lists(_documents(), min_size=2, max_size=4), splitter),
     "dump": Target(st.lists(_VALUES, max_size=3), dumped),
     "validation": Target(_objects(), validation),
+    "screen": Target(_KUSTOMIZATIONS, screen),
+    "wrapper": Target(_REVISIONS, wrapper),
 }
