@@ -54,7 +54,7 @@ def validate(workspace: Workspace, args: argparse.Namespace, revision: str) -> l
         if args.environment:
             environments = [workspace.environment(args.environment, revision)]
         else:
-            environments = workspace.environments(revision)
+            environments, problems = workspace.readable(revision)
     except InvalidError as error:
         problems += document.error_problems(error)
     for environment in environments:

@@ -47,6 +47,17 @@ class Workspace:
         Raises:
             InvalidError: with the problems of all of them.
         """
+        found, problems = self.readable(revision)
+        if problems:
+            raise InvalidError(f"{len(problems)} problems in {FOLDER}/", problems=problems)
+        return found
+
+    def readable(self, revision: str) -> tuple[tuple[Environment, ...], list[Problem]]:
+        """The environments of a commit that can be read, by name, and what is wrong with the others.
+
+        Raises:
+            InvalidError: there are none at all.
+        """
         paths = self.repository.named(revision, FOLDER, FILE)
         if not paths:
             raise InvalidError(
@@ -63,9 +74,7 @@ class Workspace:
                 problems += error.problems or [
                     Problem(code="invalid", message=error.message, hint=error.hint)
                 ]
-        if problems:
-            raise InvalidError(f"{len(problems)} problems in {FOLDER}/", problems=problems)
-        return tuple(sorted(found, key=lambda e: e.name))
+        return tuple(sorted(found, key=lambda e: e.name)), problems
 
     def environment(self, name: str, revision: str) -> Environment:
         """One environment. InvalidError with the nearest name where there is none of that name.

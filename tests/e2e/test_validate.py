@@ -118,6 +118,15 @@ def test_all_environments_are_told_of_at_once_in_the_order_of_files(place: Works
     assert files == ["dev/manifests/settings.yaml", "prod/manifests/a.yaml", "prod/manifests/b.yaml"]
 
 
+def test_an_environment_that_cannot_be_read_hides_nothing_of_the_others(place: Workspace) -> None:
+    place.write("environments/broken/environment.yaml", "kind: Environment\n")
+    place.manifest("settings.yaml", SETTINGS.replace("name: settings", "name: Settings"))
+    place.commit()
+    _, document = place.json("validate")
+    files = [p["file"].removeprefix("environments/") for p in document["problems"]]
+    assert set(files) == {"broken/environment.yaml", "dev/manifests/settings.yaml"}
+
+
 def test_who_asks_a_server_does_not_load_the_schemas() -> None:
     code = "import sys, pipeline.cli.commands; print(*sys.modules)"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
