@@ -173,6 +173,10 @@ class _Sources:
                         yield from _applied(patch, body, source.name)
                 for path, at in fields.settings(layer.value, body, source.name):
                     yield Operation(path, get_path(body, *path), layer.origin(at))
+                for one in self.texts.replacements:
+                    if one.layer.folder == layer.folder:
+                        for path in fields.replaced(one.value, body, source.name):
+                            yield Operation(path, get_path(body, *path), one.origin)
 
     def _is_component(self, folder: str) -> bool:
         return folder in self.graph.layers and self.graph.layers[folder].value.get("kind") == "Component"

@@ -55,12 +55,22 @@ class Patch:
     steps: tuple[Operation, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """One replacement of a kustomization, and where it is written."""
+
+    layer: Layer
+    value: Json
+    origin: Origin
+
+
 @dataclass(slots=True)
 class Texts:
     """``objects`` by the file that holds them, in its order."""
 
     objects: dict[str, list[Written]] = field(default_factory=dict)
     patches: list[Patch] = field(default_factory=list)
+    replacements: list[Replacement] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -68,24 +78,45 @@ def read(repository: GitRepository, revision: str, graph: Graph) -> Texts:
     """What the files of a graph say, each read once, with every problem of theirs."""
     texts = Texts()
     objects = list(dict.fromkeys(named.file for named in graph.files(Role.RESOURCE)))
-    patches = list(graph.files(Role.PATCH))
-    contents = _contents(repository, revision, [*objects, *(named.file for named in patches)], texts)
+    others = [named for named in graph.named if named.reference.role in (Role.PATCH, Role.REPLACEMENT)]
+    contents = _contents(repository, revision, [*objects, *(named.file for named in others)], texts)
     for path in objects:
         documents = _load(path, contents.get(path, b""), _of_file(path), texts)
         flat = [one for document in documents for one in flatten(document)]
         texts.objects[path] = [Written(value, path, lines, origin.line) for value, origin, lines in flat]
         texts.problems += [problem for one in flat for problem in identity_problems(*one)]
         texts.problems += [problem for written in texts.objects[path] for problem in _numbers(written)]
-    for named in patches:
+    for named in others:
         place = _of_file(named.file)
         documents = _load(named.file, contents.get(named.file, b""), place, texts)
-        _add_patch(named.layer, _selector(named), documents, place, texts)
+        if named.reference.role is Role.PATCH:
+            _add_patch(named.layer, _selector(named), documents, place, texts)
+        else:
+            texts.replacements += _replacements(named, documents)
     for layer in graph.layers.values():
+        texts.replacements += [Replacement(layer, *one) for one in _inline_replacements(layer)]
         for at, text in _inline(layer.value):
             place = _within(layer, at)
             documents = _load(layer.path, text.encode(), place, texts)
             _add_patch(layer, _target(layer.value, at), documents, place, texts)
     return texts
+
+
+def _replacements(named: Named, documents: list[Document]) -> Iterator[Replacement]:
+    """Those of a file: each document is one, or a list of them."""
+    for document in documents:
+        written = Written(document.value, named.file, document.lines, document.origin.line)
+        if isinstance(document.value, list):
+            for index, value in enumerate(document.value):
+                yield Replacement(named.layer, value, written.origin((index,)))
+        else:
+            yield Replacement(named.layer, document.value, written.origin(()))
+
+
+def _inline_replacements(layer: Layer) -> Iterator[tuple[Json, Origin]]:
+    entries = layer.value.get("replacements")
+    for index, value in enumerate(entries) if isinstance(entries, list) else ():
+        yield value, layer.origin(("replacements", index))
 
 
 Place = Callable[[int], Origin]

@@ -130,6 +130,48 @@ def _entries(value: Mapping[str, Json], name: str) -> Iterator[tuple[int, Mappin
             yield index, entry
 
 
+# --- replacements
+
+
+def replaced(replacement: Json, body: Json, base: str) -> Iterator[FieldPath]:
+    """The fields of an object that a replacement has set: those that its targets name, where they select the
+    object. What they reject, and labels, are not looked at."""
+    targets = replacement.get("targets") if isinstance(replacement, dict) else None
+    kind = str(get_path(body, "kind"))
+    name = str(get_path(body, "metadata", "name", default=""))
+    for target in targets if isinstance(targets, list) else ():
+        if not isinstance(target, dict) or not is_target(target.get("select"), kind, base, name):
+            continue
+        paths = target.get("fieldPaths")
+        for text in paths if isinstance(paths, list) else ["metadata.name"]:
+            yield from _at(body, _steps(text)) if isinstance(text, str) else ()
+
+
+def _steps(text: str) -> list[str]:
+    """Of ``spec.containers.[name=web].image``; dots within brackets or after a backslash do not divide."""
+    return [step.replace("\\.", ".") for step in re.findall(r"\[[^\]]*\]|(?:\\.|[^.\[])+", text)]
+
+
+def _at(body: Json, steps: list[str], path: FieldPath = ()) -> Iterator[FieldPath]:
+    """The paths of all that the steps lead to."""
+    if not steps:
+        yield path
+        return
+    for step in _matching(body, steps[0]):
+        yield from _at(body[step], steps[1:], (*path, step))
+
+
+def _matching(body: Json, step: str) -> Iterator[str | int]:
+    if isinstance(body, dict):
+        yield from (step,) if step in body else ()
+    elif isinstance(body, list):
+        key, _, wanted = step.strip("[]").partition("=")
+        for index, item in enumerate(body):
+            is_item = isinstance(item, dict) and str(item.get(key)) == wanted and step.startswith("[")
+            if step == "*" or step == str(index) or is_item:
+                yield index
+
+
 # --- generators
 
 

@@ -242,6 +242,49 @@ def test_objects_are_what_the_program_prints_for_the_user(repo: GitFolder) -> No
     }
 
 
+def test_a_replaced_field_points_at_its_replacement(repo: GitFolder) -> None:
+    deployment = rendered(
+        repo,
+        overlay(
+            """
+            resources: [../../base, values.yaml]
+            replacements:
+            - path: more.yaml
+            - source: {kind: ConfigMap, name: values, fieldPath: data.image}
+              targets:
+              - select: {kind: Deployment}
+                fieldPaths: ["spec.template.spec.containers.[name=web].image"]
+              - select: {kind: Service}
+                fieldPaths: [spec.replicas]
+            """,
+            **{
+                "overlays/prod/values.yaml": """
+                    apiVersion: v1
+                    kind: ConfigMap
+                    metadata: {name: values}
+                    data: {image: "nginx:1.22", tier: front}
+                """,
+                "overlays/prod/more.yaml": """
+                    - source: {kind: ConfigMap, name: values, fieldPath: data.tier}
+                      targets:
+                      - select: {name: web}
+                        fieldPaths: ["metadata.annotations.example\\\\.com/tier"]
+                        options: {create: true}
+                """,
+            },
+        ),
+    )["Deployment"]
+    containers = ("spec", "template", "spec", "containers")
+    expected = {
+        (*containers, 1, "image"): "overlays/prod/kustomization.yaml:4",
+        (*containers, 0, "image"): "base/web.yaml:13",
+        ("metadata", "annotations", "example.com/tier"): "overlays/prod/more.yaml:1",
+        ("spec", "replicas"): "base/web.yaml:6",
+    }
+    assert deployment.body["spec"]["template"]["spec"]["containers"][1]["image"] == "nginx:1.22"
+    assert {path: str(deployment.origin_of(path)) for path in expected} == expected
+
+
 def test_a_base_that_is_used_twice_is_told_apart_by_its_prefix(repo: GitFolder) -> None:
     variant = "resources: [../../base]\nnamePrefix: {0}-\nreplicas:\n- name: web\n  count: {1}\n"
     revision = repo.commit(

@@ -157,7 +157,7 @@ def test_what_an_overlay_uses_affects_it_with_the_way_that_leads_there(repo: Wor
         f" {source} ← components/two/kustomization.yaml",
     ]
     kinds = sorted(name.split("/")[1] for name in one["objects"])
-    assert kinds == ["ConfigMap", "Deployment"]
+    assert kinds == ["ConfigMap", "ConfigMap", "Deployment"]  # the new hash, the old one, who reads it
 
     repo.write("environments/dev/overlay/kustomization.yaml", "resources: [../../../other]\n")
     repo.write("other/kustomization.yaml", "resources: []\n")
@@ -175,6 +175,9 @@ def test_what_renders_is_told_to_who_wants_to_know(repo: Workspace) -> None:
         result = repo.run(command, "-e", "dev", "-v")
         assert (result.code, "rendered by kustomize v5." in result.stderr) == (0, True), str(result)
     assert "rendered by" not in repo.run("render", "-e", "dev").stderr
+    missing = repo.run("validate", "-e", "dev", env={"PIPELINE_KUSTOMIZE": "/nowhere/kustomize"})
+    assert missing.code == 40
+    assert "install kustomize 5 or kubectl 1.27 or newer" in missing.stderr
 
 
 def test_problems_of_a_kustomization_are_told_all_at_once_with_their_lines(repo: Workspace) -> None:

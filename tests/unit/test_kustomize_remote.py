@@ -212,7 +212,15 @@ def test_a_commit_that_is_not_there_and_a_host_that_is_down_are_told(repo: GitFo
         render(repo, host, text)
 
 
-def test_no_redirect_is_followed(repo: GitFolder, host: GitHost) -> None:
-    host.answer, host.location = 302, "https://127.0.0.1:1/far.git"
-    with pytest.raises(UnreachableError):
-        render(repo, host, f"resources:\n- {host.url()}?ref={SHA}\n")
+def test_no_redirect_is_followed(repo: GitFolder, host: GitHost, home: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with GitHost(elsewhere) as other:
+        authorities = host.authority.read_bytes() + other.authority.read_bytes()
+        host.authority.write_bytes(authorities)
+        files = {"kustomization.yaml": "resources: [m.yaml]", "m.yaml": MAP}
+        commit = push(other, tmp_path / "far", files)
+        host.answer, host.location = 302, other.url()
+        with pytest.raises(UnreachableError):
+            render(repo, host, f"resources:\n- {host.url()}?ref={commit}\n")
+        assert (host.asked > 0, other.asked) == (True, 0)
