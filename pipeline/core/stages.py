@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from pipeline.core.edges import Edge, Softness, milestone
 from pipeline.core.hooks import (
+    HELM_HOOK,
     SYNC_WAVE,
     Hook,
     HookEvent,
@@ -104,6 +105,8 @@ def staged(lookup: Lookup, hooks: Hooks, problems: list[Problem]) -> Iterator[Ed
     The stages: hooks before, by weight; all else, by sync wave where any object has one; hooks after.
     """
     stages = _stages(lookup, hooks, problems)
+    for stage in stages:
+        yield from _in_turn(stage)
     before_main = [stage for stage in stages if stage.phase is HookPhase.PRE][-1:]
     for earlier, stage in pairwise(stages):
         yield from _holding(earlier)
@@ -117,6 +120,14 @@ def staged(lookup: Lookup, hooks: Hooks, problems: list[Problem]) -> Iterator[Ed
             # Where its own wave has to give way, what runs before all waves need not.
             by_default = [member for member in stage.members if member.annotation is None]
             yield from _waiting(by_default, stage, before_main[0], Softness.DEFAULT)
+
+
+def _in_turn(stage: _Stage) -> Iterator[Edge]:
+    """Of one weight, Helm runs what ends one after the other, by name (pkg/action/hooks.go, hookByWeight)."""
+    members = [m for m in stage.members if m.annotation == HELM_HOOK and m.ref.kind in ("Job", "Pod")]
+    for earlier, later in pairwise(sorted(members, key=lambda m: (m.ref.name, m.ref))):
+        why = f"is by name the next of {stage.label}"
+        yield Edge(later.ref, earlier.ref, why, Strength.READY, later.origin, HELM_HOOK, Softness.DEFAULT)
 
 
 def _holding(stage: _Stage) -> Iterator[Edge]:

@@ -141,6 +141,7 @@ def test_hooks_run_in_helm_s_order_and_go_as_their_policies_say(
     run = audit.watch(
         make(
             late=job("late", "pre-install,pre-upgrade", 5, "hook-succeeded"),
+            aaa=job("later", "pre-install", 5),
             early=job("early", "pre-install", -5),
             post=job("post", "post-install,post-upgrade", 0, "before-hook-creation,hook-succeeded"),
             back=job("back", "post-rollback"),
@@ -150,10 +151,10 @@ def test_hooks_run_in_helm_s_order_and_go_as_their_policies_say(
     repo = run.repo
     assert run.deploy().code == 0
     written = [r.what for r in run.writes if r.verb == "patch"]
-    assert written[:2] == ["jobs/web-early", "jobs/web-late"]
+    assert written[:3] == ["jobs/web-early", "jobs/web-late", "jobs/web-later"]
     assert written[-1] == "jobs/web-post"
     jobs = [item["metadata"]["name"] for item in repo.get("batch/v1/jobs")["items"]]
-    assert jobs == ["web-early"]
+    assert jobs == ["web-early", "web-later"]
 
     repo.write("environments/dev/values.yaml", "replicas: 1\ngreeting: bye\n")
     repo.commit()
@@ -161,7 +162,7 @@ def test_hooks_run_in_helm_s_order_and_go_as_their_policies_say(
     written = [r.what for r in run.writes if r.verb == "patch"]
     assert written[0] == "jobs/web-late"
     assert written[-1] == "jobs/web-post"
-    assert "jobs/web-early" not in written
+    assert not {"jobs/web-early", "jobs/web-later", "jobs/web-test", "jobs/web-back"} & set(written)
 
 
 def test_an_upgrade_that_fails_is_rolled_back_with_the_template_s_line(

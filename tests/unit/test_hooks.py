@@ -48,6 +48,40 @@ def problem(*manifests: Manifest) -> tuple[str, Origin | None, str]:
     return one.code, one.origin, one.hint
 
 
+# --- the order of hooks of one weight
+
+
+def test_helm_s_hooks_of_one_weight_run_one_after_the_other_by_name() -> None:
+    pre = {HELM: "pre-install,pre-upgrade"}
+    assert order(obj("Job/c", pre), obj("Job/a", pre), obj("Pod/b", pre), obj("Deployment/web")) == [
+        ["Job/a"],
+        ["Pod/b"],
+        ["Job/c"],
+        ["Deployment/web"],
+    ]
+
+
+def test_hooks_without_anything_else_do_too() -> None:
+    pre = {HELM: "pre-upgrade"}
+    assert order(obj("Job/b", pre), obj("Job/a", pre)) == [["Job/a"], ["Job/b"]]
+
+
+def test_what_does_not_end_waits_for_nobody_s_turn() -> None:
+    pre = {HELM: "pre-upgrade"}
+    assert order(obj("ConfigMap/a", pre), obj("ConfigMap/b", pre)) == [["ConfigMap/a", "ConfigMap/b"]]
+
+
+def test_a_reference_wins_over_the_turn() -> None:
+    pre = {HELM: "pre-upgrade"}
+    first = obj("Job/a", {**pre, "pipeline/depends-on": "batch/Job/a/b"})
+    assert order(first, obj("Job/b", pre)) == [["Job/b"], ["Job/a"]]
+
+
+def test_argo_s_hooks_of_one_wave_run_together() -> None:
+    pre = {ARGO: "PreSync"}
+    assert order(obj("Job/a", pre), obj("Job/b", pre)) == [["Job/a", "Job/b"]]
+
+
 # --- what a hook is
 
 
