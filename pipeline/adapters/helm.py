@@ -10,6 +10,7 @@ import os
 import posixpath
 import re
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -33,6 +34,8 @@ VARIABLE: Final = "PIPELINE_HELM"
 _MAJOR: Final = 4
 _LIMITS: Final = child.Limits(seconds=60, memory_bytes=1024 * child.MIB, output_bytes=64 * child.MIB)
 _VERSION: Final = re.compile(r"v(\d+)\.\d+\S*")
+_TICK_S: Final = 1.1
+"""Between two renderings of what tells the time, which Helm's own format of it counts in seconds."""
 _HINT: Final = f"install Helm {_MAJOR}, helm.sh/docs/intro/install, or name it with {VARIABLE}"
 
 Lines = Mapping[FieldPath, int]
@@ -49,6 +52,7 @@ class HelmRenderer:
     read: Read = yaml.load_documents
     remote: ChartRemote | None = None
     stopped: Callable[[], bool] = child.never
+    sleep: Callable[[float], None] = time.sleep
 
     def version(self) -> str:
         return f"helm {self._found[1]}"
@@ -78,9 +82,12 @@ class HelmRenderer:
         output = work.output()
         manifests = work.manifests(output)
         texts = [*files.texts(), *(v.text for v in values)]
-        if any(charts.is_random(text) for text in texts) and (other := work.output()) != output:
-            return generated.marked(manifests, work.manifests(other))
-        return manifests
+        if not any(charts.is_random(text) for text in texts):
+            return manifests
+        if any(charts.is_timed(text) for text in texts):
+            self.sleep(_TICK_S)
+        other = work.output()
+        return generated.marked(manifests, work.manifests(other)) if other != output else manifests
 
     def _files(self, revision: str, source: Source, environment: Environment) -> ChartFiles:
         digest = _chart(source).digest

@@ -27,6 +27,9 @@ _VERSION = re.compile(r"v?[0-9]+(\.[0-9A-Za-z][0-9A-Za-z.+-]*)?")
 _CONSTRAINT = re.compile(r"[0-9A-Za-z.+*^~<>=!|, -]+")
 _LOCAL = "file://"
 _DRAFTS = re.compile(r"https?://json-schema\.org/draft(-0[3-7]|/20\d\d-\d\d)/schema#?")
+_ACTION = re.compile(r"\{\{(?!-?\s*/\*).*?\}\}", re.DOTALL)
+"""What a template does, without comments and the text around it: people write "now" there."""
+_TIME = re.compile(r"\b(?:now|ago)\b")
 _RANDOM = re.compile(
     r"\b(?:rand(?:Alpha|AlphaNum|Numeric|Ascii|Bytes|Int)|gen(?:CA|SelfSignedCert|SignedCert)(?:WithKey)?"
     r"|genPrivateKey|uuidv4|shuffle|htpasswd|bcrypt|encryptAES|now|ago)\b"
@@ -177,7 +180,12 @@ def foreign_references(schema: Json) -> Iterator[str]:
 
 def is_random(text: str) -> bool:
     """Whether a template may make something else each time: of chance, of the time, of unordered keys."""
-    return _RANDOM.search(text) is not None
+    return any(_RANDOM.search(action) for action in _ACTION.findall(text))
+
+
+def is_timed(text: str) -> bool:
+    """Whether a template may make something else as time goes by."""
+    return any(_TIME.search(action) for action in _ACTION.findall(text))
 
 
 def _is_name(text: object) -> bool:

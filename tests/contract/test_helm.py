@@ -16,7 +16,9 @@ import pytest
 
 from pipeline.adapters.git import GitRepository
 from pipeline.adapters.helm import HelmRenderer
+from pipeline.core import generated
 from pipeline.core.charts import CHART_BYTES
+from pipeline.core.desired import body_of
 from pipeline.model.environment import Environment, HelmChart, Source
 from pipeline.model.errors import InvalidError, UnreachableError
 from pipeline.model.objects import Manifest, Origin
@@ -286,6 +288,37 @@ def test_made_up_values_are_marked(repo: Repo) -> None:
     (one,) = repo.render()
     assert one.generated == (("data", "password"),)
     assert len(one.body["data"]["password"]) == 20
+
+
+def test_made_up_certificates_are_marked_wherever_they_are_and_fit_each_other_once_kept(repo: Repo) -> None:
+    repo.chart(
+        """\
+        {{- $ca := genCA "admission" 365 }}
+        apiVersion: v1
+        kind: Secret
+        metadata: {name: x}
+        data: {tls.crt: {{ $ca.Cert | b64enc }}, tls.key: {{ $ca.Key | b64enc }}}
+        ---
+        apiVersion: admissionregistration.k8s.io/v1
+        kind: ValidatingWebhookConfiguration
+        metadata: {name: x}
+        webhooks: [{name: x.example.com, clientConfig: {caBundle: {{ $ca.Cert | b64enc }}}}]
+        """
+    )
+    first, second = repo.render(), repo.render()
+    assert {m.ref.kind: m.generated for m in first} == {
+        "Secret": (("data", "tls.crt"), ("data", "tls.key")),
+        "ValidatingWebhookConfiguration": (("webhooks", 0, "clientConfig", "caBundle"),),
+    }
+    recorded = {m.ref: body_of(m, ENVIRONMENT) for m in first}
+    found = generated.kept(second, recorded, ENVIRONMENT)
+    assert [m.body for m in found] == [m.body for m in first]
+
+
+def test_what_tells_the_time_is_marked(repo: Repo) -> None:
+    repo.chart(CONFIG + "  at: {{ now | unixEpoch | quote }}\n")
+    (one,) = repo.render()
+    assert one.generated == (("data", "at"),)
 
 
 def test_a_chart_of_the_size_of_kube_prometheus_stack(repo: Repo) -> None:

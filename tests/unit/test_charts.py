@@ -11,6 +11,7 @@ from pipeline.core.charts import (
     Dependency,
     foreign_references,
     is_random,
+    is_timed,
     local_path,
     missing,
     prefixes,
@@ -173,7 +174,27 @@ def test_what_makes_a_template_random_is_known(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{{ .Values.known }}", "nowhere: x", "keys: 3", "random: generate", "values: a"]
+    "text",
+    [
+        "{{ .Values.known }}",
+        "nowhere: x",
+        "keys: 3",
+        "values: a",
+        "# randAlphaNum, by now {{ .x }} uuidv4",
+        "{{/* randAlphaNum now */}}",
+        "{{- /* genCA */ -}}",
+    ],
 )
 def test_what_does_not_is_not(text: str) -> None:
     assert not is_random(text)
+    assert not is_timed(text)
+
+
+@pytest.mark.parametrize("text", ["{{ now | unixEpoch }}", "{{ ago .x }}", "a {{ .x }}\nb: {{-\n now }}"])
+def test_what_tells_the_time_is_known(text: str) -> None:
+    assert is_timed(text)
+    assert is_random(text)
+
+
+def test_what_is_random_need_not_tell_the_time() -> None:
+    assert not is_timed("{{ randAlphaNum 5 }}")
