@@ -24,6 +24,7 @@ from pipeline.model.environment import Environment
 from pipeline.model.errors import InvalidError
 from pipeline.model.objects import FieldPath, Manifest, ObjectRef, Origin, get_path
 from tests.contract.documents import SCALARS, SHAPES, SPELLINGS, Documents
+from tests.fuzz.links import links_count, two_commits
 
 _SAMPLES = Path(__file__).parents[1] / "contract/samples.yaml"
 _MARKS = b"[]{}:,&*!|>'\"%@`#?-<=~\n\r\t \x00\xff\xfe\\.0u"
@@ -293,4 +294,5 @@ TARGETS: Mapping[str, Target] = {
     "validation": Target(_objects(), validation),
     "screen": Target(_KUSTOMIZATIONS, screen),
     "wrapper": Target(_REVISIONS, wrapper),
+    "links": Target(two_commits(), links_count),
 }
