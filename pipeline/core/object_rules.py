@@ -13,6 +13,7 @@ from pipeline.core.ready_rules import FAILED, READY, parse_rules
 from pipeline.core.references import pod_spec_path
 from pipeline.core.removed import removed
 from pipeline.core.schema import kind_of, nearest, shown
+from pipeline.core.selection import labels_of, matches, parse
 from pipeline.model.errors import Problem
 from pipeline.model.objects import FieldPath, Json, Manifest, get_path, show_path
 
@@ -191,6 +192,21 @@ def _selector(manifest: Manifest) -> Iterator[Problem]:
             message = f"the selector wants label {shown(key)}, the template's labels do not match it"
             hint = "write the same value under spec.template.metadata.labels"
             yield error(manifest, (*path, key), "selector-mismatch", message, hint)
+    yield from _expressions(manifest)
+
+
+def _expressions(manifest: Manifest) -> Iterator[Problem]:
+    """Those that the template's labels do not meet. What is malformed is told by its schema."""
+    labels = labels_of(manifest.body, ("spec", "template", "metadata"))
+    expressions = get_path(manifest.body, "spec", "selector", "matchExpressions")
+    for index, expression in enumerate(expressions if isinstance(expressions, list) else ()):
+        selector = parse({"matchExpressions": [expression]})
+        if selector is not None and not matches(selector, labels):
+            key = shown(expression["key"])
+            message = f"the selector's expression for label {key} does not match the template's labels"
+            hint = "write labels under spec.template.metadata.labels that it matches"
+            at = ("spec", "selector", "matchExpressions", index)
+            yield error(manifest, at, "selector-mismatch", message, hint)
 
 
 def _pods(manifest: Manifest) -> Iterator[Problem]:

@@ -76,7 +76,7 @@ class Shapes:
         elif (version, kind) not in self._missed:
             self._missed.add((version, kind))
             message = f"no schema of {version} {kind} is known, so its fields are not checked"
-            hint = "give its CustomResourceDefinition with --crds FILE"
+            hint = "pipeline validate --crds FILE takes its CustomResourceDefinition"
             yield warning(manifest, ("kind",), "unknown-kind", message, hint)
 
 

@@ -296,6 +296,18 @@ def test_no_problem_shows_a_value_of_a_secret(data: str) -> None:
         ("labels: {app: web}", "labels: {app: web, more: x}", []),
         ("matchLabels: {app: web}", "matchLabels: {}", [("missing-selector", 5)]),
         ("matchLabels: {app: web}", "matchExpressions: [{key: app, operator: Exists}]", []),
+        ("matchLabels: {app: web}", "matchExpressions: [{key: app, operator: In, values: [web]}]", []),
+        (
+            "matchLabels: {app: web}",
+            "matchExpressions: [{key: app, operator: NotIn, values: [web]}]",
+            [("selector-mismatch", 6)],
+        ),
+        (
+            "matchLabels: {app: web}",
+            "matchLabels: {app: web}\n    matchExpressions:\n    - {key: a, operator: Exists}",
+            [("selector-mismatch", 8)],
+        ),
+        ("matchLabels: {app: web}", "matchLabels: {app: web}\n    matchExpressions: [x, {key: 1}]", []),
         ("        image: nginx\n", "", [("no-image", 12)]),
         ("image: nginx", "image: ''", [("no-image", 12)]),
         ("image: nginx", "image: nginx\n        env: [{name: A, value: 1}]", [("wrong-type", 14)]),
