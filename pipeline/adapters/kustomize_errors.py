@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pipeline.adapters.child import MIB, Ended, Limits
+from pipeline.adapters.child import MIB, Ended
 from pipeline.adapters.git_tree import normal
 from pipeline.adapters.kustomize_graph import Graph, Layer
+from pipeline.adapters.kustomize_program import LIMITS
 from pipeline.adapters.kustomize_texts import Texts
 from pipeline.core.kustomization import references
 from pipeline.core.kustomization_fields import generators
@@ -71,7 +72,7 @@ def problem_of(ended: Ended, root: Path, graph: Graph, texts: Texts, top: Layer)
 
 def _told(ended: Ended, root: Path) -> str:
     if _MEMORY.search(ended.errors):
-        return f"it took more than {Limits().memory_bytes // MIB} MiB of memory"
+        return f"it took more than {LIMITS.memory_bytes // MIB} MiB of memory"
     text = _ERROR.split(ended.errors)[-1]
     if logged := _LOGGED.search(text):
         text = logged[1] or logged[2].replace('\\"', '"').replace("\\n", "\n")

@@ -20,6 +20,9 @@ OLDEST: Final = (5, 0, 0)
 """What kubectl has had since 1.27. Fields change their meaning between major versions, and 4 was never tried:
 docs/decisions/0019-kustomize.md."""
 
+LIMITS: Final = child.Limits(seconds=300)
+"""kustomize compares every object with every other: 5,000 Deployments take 75 s of CPU, and 224 MB."""
+
 _VERSION: Final = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 _INSTALL: Final = f"install kustomize 5 or kubectl 1.27 or newer, or name one with {VARIABLE}"
 
@@ -36,7 +39,7 @@ class Program:
     def build(self, root: Path, folder: str, stopped: Callable[[], bool]) -> child.Ended:
         """Build a folder below ``root``. Without options plugins, functions and helm stay off."""
         argv = [self.path, *self.arguments, str(root / folder)]
-        return child.run(argv, folder=root, stopped=stopped)
+        return child.run(argv, folder=root, limits=LIMITS, stopped=stopped)
 
 
 def find(environ: Mapping[str, str], stopped: Callable[[], bool]) -> Program:

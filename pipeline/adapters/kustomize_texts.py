@@ -79,7 +79,9 @@ def read(repository: GitRepository, revision: str, graph: Graph) -> Texts:
     texts = Texts()
     objects = list(dict.fromkeys(named.file for named in graph.files(Role.RESOURCE)))
     others = [named for named in graph.named if named.reference.role in (Role.PATCH, Role.REPLACEMENT)]
-    contents = _contents(repository, revision, [*objects, *(named.file for named in others)], texts)
+    variables = [named for named in graph.files(Role.FILE) if {"env", "envs"} & set(named.reference.at)]
+    named_files = [named.file for named in (*others, *variables)]
+    contents = _contents(repository, revision, [*objects, *named_files], texts)
     for path in objects:
         documents = _load(path, contents.get(path, b""), _of_file(path), texts)
         flat = [one for document in documents for one in flatten(document)]
@@ -93,6 +95,8 @@ def read(repository: GitRepository, revision: str, graph: Graph) -> Texts:
             _add_patch(named.layer, _selector(named), documents, place, texts)
         else:
             texts.replacements += _replacements(named, documents)
+    for named in variables:
+        texts.problems += _borrowed(named.file, contents.get(named.file, b""))
     for layer in graph.layers.values():
         texts.replacements += [Replacement(layer, *one) for one in _inline_replacements(layer)]
         for at, text in _inline(layer.value):
@@ -100,6 +104,16 @@ def read(repository: GitRepository, revision: str, graph: Graph) -> Texts:
             documents = _load(layer.path, text.encode(), place, texts)
             _add_patch(layer, _target(layer.value, at), documents, place, texts)
     return texts
+
+
+def _borrowed(path: str, content: bytes) -> Iterator[Problem]:
+    """Names without a value: kustomize takes that from the environment variables of whoever runs it."""
+    for number, line in enumerate(content.decode("utf-8-sig", "replace").splitlines(), 1):
+        name = line.strip()
+        if name and not name.startswith("#") and "=" not in name:
+            message = f"{shown(name)} has no value, and would have the one of an environment variable"
+            origin = Origin(path, number)
+            yield Problem(code="bad-value", message=message, origin=origin, hint="write NAME=VALUE")
 
 
 def _replacements(named: Named, documents: list[Document]) -> Iterator[Replacement]:

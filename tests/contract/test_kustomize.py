@@ -406,6 +406,39 @@ def test_a_spelling_with_two_meanings_is_told_with_its_line_wherever_it_stands(r
     ]
 
 
+def test_a_variable_without_a_value_is_refused_as_it_would_be_that_of_the_machine(
+    repo: GitFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "of the machine")
+    text = "configMapGenerator:\n- {name: a, envs: [a.env], files: [b.env]}\n- {name: b, env: b.env}\n"
+    files = {
+        "overlays/prod/a.env": "# words\nMODE=fast\n\n  TOKEN\n",
+        "overlays/prod/b.env": "EMPTY=\nHOME\n",
+    }
+    told = problems(repo, overlay(text, **files))
+    assert [one.partition(" has no value")[0] for one in told] == [
+        'overlays/prod/a.env:4: "TOKEN"',
+        'overlays/prod/b.env:2: "HOME"',
+    ]
+
+
+def test_the_root_of_the_repository_may_be_a_kustomization(repo: GitFolder) -> None:
+    files = {
+        "kustomization.yaml": "resources: [base]\nimages:\n- {name: nginx, newTag: '3'}\n",
+        **BASE,
+        "notes.yaml": "a: [",
+    }
+    revision = repo.commit(dict(files))
+    source = Source(kind="kustomize", path=".", origin=SOURCE.origin)
+    renderer = kustomize(repo)
+    (manifest,) = renderer.render(revision, source, ENVIRONMENT)
+    image = ("spec", "template", "spec", "containers", 1, "image")
+    assert str(manifest.origin_of(image)) == "kustomization.yaml:3"
+    used = {one.path: " ← ".join(one.chain) for one in renderer.uses(revision, source)}
+    assert used["base/web.yaml"] == ". ← base/web.yaml"
+    assert "notes.yaml" not in used
+
+
 # --- what kustomize says against it
 
 PATCH = WEB.replace("name: web\n", "name: wbe\n", 1)

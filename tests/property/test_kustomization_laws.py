@@ -77,6 +77,7 @@ KUSTOMIZATIONS = st.dictionaries(KEYS, VALUES, max_size=4)
 @example({"resources": ["https://example.com/x"]})
 @example({"Resources": ["https://example.com/x"]})
 @example({"patches": [{"Path": "https://example.com/x"}]})
+@example({"configurations": [".."]})
 @example({"transformers": ["b"], "generators": ["a\nb: c"]})
 @settings(max_examples=400)
 def test_no_kustomization_passes_with_something_remote_or_outside(value: dict[str, Any]) -> None:
@@ -87,7 +88,7 @@ def test_no_kustomization_passes_with_something_remote_or_outside(value: dict[st
         assert real.startswith(f"{named.layer.folder}/")
     for path in graph.used:
         assert not path.startswith(("/", ".."))
-        assert posixpath.normpath(path) == path
+        assert posixpath.normpath(path) == (path or ".")
     if not graph.problems and not graph.remotes:
         assert not [text for text in _texts(value, REFERRING) if is_remote(text) and "=" not in text]
 
