@@ -89,7 +89,8 @@ def build(world: World) -> tuple[Plan | None, tuple[Problem, ...]]:
         problems += found
     last = max(chain(level.values(), (0,)))
     gone = _deletions(world, last + 1)
-    problems += pruning.guard(world.environment, len(world.inventory), gone.going)
+    wanted = [desired.manifest.ref for desired in world.desired]
+    problems += pruning.guard(world.environment, len(world.inventory), gone.going, wanted)
     changes = [*_with_hooks(world, changes, bool(gone.going)), *gone.going, *gone.staying]
     problems += _irreversible(world.environment, changes)
     if problems:

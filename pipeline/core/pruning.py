@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -93,9 +94,16 @@ def deletions(
     return Deletions(going=going, staying=staying, objects=objects, order=found)
 
 
-def guard(environment: Environment, owned: int, going: Sequence[Change]) -> list[Problem]:
-    """Refuse to delete much at once: an empty render or a wrong path looks just like that."""
+def guard(
+    environment: Environment, owned: int, going: Sequence[Change], wanted: Collection[ObjectRef] = ()
+) -> list[Problem]:
+    """Refuse to delete much at once: an empty render or a wrong path looks just like that.
+
+    What ``wanted`` has with another hash is not lost: kustomize's generators name each content anew.
+    """
     prune = environment.prune
+    renewed = {_without_hash(ref) for ref in wanted}
+    going = [change for change in going if (_without_hash(change.ref) or change.ref) not in renewed]
     count = len(going)
     percent = 100 * count / owned if owned else 0
     # A share says little of a handful: losing one of three objects is no accident.
@@ -111,6 +119,16 @@ def guard(environment: Environment, owned: int, going: Sequence[Change]) -> list
             f"prune.maxPercent ({prune.max_percent}) in {environment.path}",
         )
     ]
+
+
+_HASH: Final = re.compile(r"-[2456789bcdfghkmt]{10}")
+"""As kustomize writes it: ten digits of a checksum, in letters that make no words (api/hasher/hasher.go)."""
+
+
+def _without_hash(ref: ObjectRef) -> ObjectRef | None:
+    """What a generated ConfigMap or Secret is called whatever it holds; None for all else."""
+    stem, hashed = ref.name[:-11], _HASH.fullmatch(ref.name[-11:])
+    return ref._replace(name=stem) if hashed and ref.kind in ("ConfigMap", "Secret") else None
 
 
 def _is_another(entry: InventoryEntry, live: Object) -> bool:

@@ -106,7 +106,6 @@ def test_an_overlay_is_deployed_and_a_new_hash_rolls_the_workload_before_the_old
     repo.deployed()
     assert repo.objects() == before
 
-    repo.environment("prune: {maxPercent: 100}", sources="[{kustomize: overlay}]")
     repo.write("base/greeting.txt", "good day")
     repo.commit()
     report = repo.deployed()
@@ -119,8 +118,6 @@ def test_an_overlay_is_deployed_and_a_new_hash_rolls_the_workload_before_the_old
 def test_a_new_hash_that_does_not_get_ready_leads_back_to_the_old_one_which_was_never_gone(
     repo: Workspace,
 ) -> None:
-    repo.environment("prune: {maxPercent: 100}", sources="[{kustomize: overlay}]")
-    repo.commit()
     repo.deployed()
     before = settings(repo)
     uid = repo.get("configmaps", next(iter(before)))["metadata"]["uid"]

@@ -176,6 +176,17 @@ def test_a_mass_deletion_is_refused_and_says_what_to_raise():
     assert "prune.maxDeletions" in problems[0].hint
 
 
+def test_a_generated_object_that_comes_back_with_another_hash_is_no_deletion():
+    olds = [settings(f"s{n}-g9t2f7m5dk") for n in range(12)]
+    news = [settings(f"s{n}-k2b4c6d8fh") for n in range(12)]
+    state = {"live": [live_of(o) for o in olds], "owned": [entry_of(o) for o in olds]}
+    plan, problems = build(*news, **state)
+    assert problems == ()
+    assert [c.action for c in plan.writes].count(Action.DELETE) == 12
+    for others in ([], [settings("other-k2b4c6d8fh")], [settings(f"s{n}") for n in range(12)]):
+        assert [p.code for p in build(*others, **state)[1]] == ["mass-deletion"]
+
+
 def test_one_of_three_objects_may_go():
     all_three = [settings(f"s{n}") for n in range(3)]
     plan, problems = build(
