@@ -32,6 +32,9 @@ _KEPT: Final = (
     "PATH",
     "SSL_",
     "HTTPS_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
 )
 """What SOPS finds its keys with; a child process gets nothing else of the machine's."""
 _INSTALL: Final = f"install sops, getsops.io, or name it with {VARIABLE}"

@@ -223,10 +223,12 @@ def test_sops_gets_nothing_of_the_machine_but_what_finds_keys(
     monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(sops.key_file))
     monkeypatch.setenv("GITHUB_TOKEN", "canary-canary")
     monkeypatch.setenv("KUBECONFIG", "canary-canary")
+    monkeypatch.setenv("no_proxy", "example.invalid")
     Sops(lambda *_: None, program=str(spy)).manifests(PATH, sops.encrypted(SECRET, *ONLY_DATA))
     seen = (tmp_path / "seen").read_text()
     assert "SOPS_AGE_KEY_FILE" in seen
     assert "canary-canary" not in seen
+    assert "no_proxy=example.invalid" in seen
 
 
 def test_nothing_in_clear_text_is_left_or_was_on_a_disk(
