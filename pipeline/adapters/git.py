@@ -210,11 +210,6 @@ class GitRepository:
         _, output = self._git("config", "--get", "remote.origin.url", accept=(0, 1))
         return _name_in(output.decode(errors="replace").strip()) or self.root.name
 
-    def dirty(self) -> bool:
-        """Whether the work tree has changes that are in no commit, and so will not be deployed."""
-        _, output = self._git("status", "--porcelain", "-z", "--ignore-submodules=all")
-        return bool(output)
-
     # --- helpers
 
     def _lacking(self, commit: str) -> PipelineError | None:

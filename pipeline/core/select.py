@@ -25,25 +25,6 @@ class Selection:
     files: tuple[FileChange, ...] = ()
 
 
-def affected(
-    environments: Sequence[Environment],
-    changed: Sequence[FileChange] | None,
-    *,
-    unknown: str = "",
-    also: Mapping[str, Sequence[Used]] | None = None,
-) -> dict[str, Selection]:
-    """``selection`` of each environment, by name, where all have the same base.
-
-    ``also`` holds by environment what its sources use.
-    """
-    return {
-        environment.name: selection(
-            environment, changed, unknown=unknown, also=(also or {}).get(environment.name, ())
-        )
-        for environment in environments
-    }
-
-
 def selection(
     environment: Environment,
     changed: Sequence[FileChange] | None,

@@ -256,12 +256,6 @@ def test_files_are_those_of_the_commit_not_of_the_work_tree(folder: Path) -> Non
     assert repository.files(head, ".") == ("d/a.yaml", "d/e/b.yaml", "x.yaml")
     assert repository.files(head, "nothing") == ()
     assert repository.read(head, ["d/a.yaml", "x.yaml"]) == {"d/a.yaml": b"committed", "x.yaml": b"3"}
-    assert repository.dirty()
-
-
-def test_a_clean_work_tree_is_not_dirty(folder: Path) -> None:
-    commit(folder, a="1")
-    assert not GitRepository(folder).dirty()
 
 
 def test_empty_and_binary_files_are_read_as_they_are(folder: Path) -> None:
@@ -566,7 +560,7 @@ def test_a_bare_repository_among_the_files_runs_nothing(folder: Path, tmp_path: 
     commit_all(folder)
     for start in (bare, folder / "d", folder):
         repository = GitRepository(start)
-        repository.dirty()
+        repository.branch()
         assert repository.root == folder.resolve()
     assert not marker.exists()
 
@@ -578,7 +572,7 @@ def test_commands_in_the_configuration_are_not_run(folder: Path, tmp_path: Path)
         run_git(folder, "config", key, f"touch {marker};false")
     repository = GitRepository(folder)
     assert repository.changed(base, head)
-    assert repository.dirty() is False
+    assert repository.branch()
     assert repository.read(head, ["a.yaml"])
     repository.describe(head)
     assert not marker.exists()

@@ -266,7 +266,7 @@ def test_no_hook_runs_whatever_is_asked(folder: Path, marker: Path) -> None:
     marker.unlink(missing_ok=True)
     found = changes(folder, base)
     repository = GitRepository(folder)
-    repository.dirty()
+    repository.branch()
     repository.describe(found.revision)
     assert found.files
     assert not marker.exists()
@@ -386,5 +386,5 @@ def test_a_hidden_repository_within_the_sources_is_content_and_runs_nothing(
     for start in (bare, folder / "environments/dev", folder):
         found = changes(start, base)
         assert [ref.name for ref in found.objects] == ["extra"]
-        GitRepository(start).dirty()
+        GitRepository(start).branch()
     assert not marker.exists()

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from pipeline.core.select import Selection, affected, is_below, promotion_order, selection
+from pipeline.core.select import Selection, is_below, promotion_order, selection
 from pipeline.model.environment import Environment, Promotion, Source, Used
 from pipeline.model.errors import InvalidError
 from pipeline.model.objects import Origin
@@ -46,11 +46,11 @@ def test_its_own_file_affects_an_environment() -> None:
 
 def test_what_a_source_uses_affects_too() -> None:
     used = Used("base/web.yaml", ("overlays/dev", "base/web.yaml"))
-    found = affected([DEV, environment("prod")], [("base/web.yaml", "deleted")], also={"dev": [used]})
-    assert found["dev"].because == (
+    changed = [("base/web.yaml", "deleted")]
+    assert selection(DEV, changed, also=[used]).because == (
         "base/web.yaml was deleted, and is used by dev: overlays/dev ← base/web.yaml",
     )
-    assert not found["prod"].affected
+    assert not selection(environment("prod"), changed).affected
 
 
 def test_other_files_affect_nothing() -> None:
