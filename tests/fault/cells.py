@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import random
+import secrets
 import sys
 import tempfile
 import threading
@@ -36,6 +37,7 @@ from tests.fault.witness import USER
 AT_ONCE = 8
 FOR_GOOD = 10_000  # times
 SEED = 1
+CONTROLLERS_S = 120.0
 FAILED, TIMED_OUT, ROLLBACK_FAILED, PREFLIGHT, UNREACHABLE = 11, 12, 13, 21, 40
 ENDINGS = frozenset(
     {OK, ROLLED_BACK, FAILED, TIMED_OUT, ROLLBACK_FAILED, PREFLIGHT, UNREACHABLE, INTERRUPTED}
@@ -51,6 +53,28 @@ class Restart:
     def answer(self, exchange: Exchange) -> None:
         self.cluster.restart_apiserver()
         exchange.reset()
+
+    def wait_for_controllers(self) -> None:
+        """Until the controllers follow Deployments again: their watches back off for up to a minute, and a
+        rollout without them is rolled back, as it should."""
+        namespace = f"probe-{secrets.token_hex(3)}"
+        self.cluster.create_namespace(namespace)
+        path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+        spec = {
+            "replicas": 0,
+            "selector": {"matchLabels": {"app": "probe"}},
+            "template": {
+                "metadata": {"labels": {"app": "probe"}},
+                "spec": {"containers": [{"name": "main", "image": "app:1"}]},
+            },
+        }
+        self.cluster.api.call("POST", path, {"metadata": {"name": "probe"}, "spec": spec})
+        limit = time.monotonic() + CONTROLLERS_S
+        while not self.cluster.api.call("GET", f"{path}/probe")["status"].get("observedGeneration"):
+            if time.monotonic() > limit:
+                raise TimeoutError("the controllers did not come back")
+            time.sleep(0.2)
+        self.cluster.api.call("DELETE", f"/api/v1/namespaces/{namespace}")
 
 
 FAULTS: Mapping[str, Fault] = {
@@ -111,7 +135,13 @@ def play(world: World, cell: Cell) -> Verdict:
             where = {k: v for k, v in cell.where.items() if k != "times"}
             rule = faulty.does(fault, times=1 if once else FOR_GOOD, **where)
             way = faulty.kubeconfig(world.cluster.token_of(f"{USER}first"))
-            told = stage.play("", random.Random(SEED), through=way, endings=ENDINGS)
+            told = stage.play(
+                "",
+                random.Random(SEED),
+                through=way,
+                endings=ENDINGS,
+                afterwards=fault.wait_for_controllers if isinstance(fault, Restart) else lambda: None,
+            )
     finally:
         stage.clear()
     return Verdict(cell=cell, is_met=rule.met > 0, code=told.codes["first"], violations=told.violations)

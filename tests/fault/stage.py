@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -204,11 +204,13 @@ class Stage:
         chance: random.Random,
         through: Path | None = None,
         endings: frozenset[int] = frozenset(),
+        afterwards: Callable[[], None] = lambda: None,
     ) -> Told:
         """Disturb a run, let the next one put it right, and judge.
 
         ``through``: the disturbed run's kubeconfig, where its way to the server is what disturbs it. It has
-        to end as if nothing had been, or by one of ``endings``.
+        to end as if nothing had been, or by one of ``endings``. ``afterwards`` puts right what it left of the
+        cluster itself.
         """
         since, others = time.time(), self._others()
         old = self.good
@@ -223,6 +225,7 @@ class Stage:
         is_stopped = first.wait()
         if not is_stopped:
             runs.append(first.ended(self._live()))
+        afterwards()
         goes_back = not is_stopped and not self.scenario.is_first and chance.random() < GOES_BACK
         runs.append(self._run("next", old[0] if goes_back else new[0]))
         if is_stopped:
