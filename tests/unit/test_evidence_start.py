@@ -84,8 +84,8 @@ RUNTIME: dict[str, tuple[str, Any, FieldPath, str]] = {
         "no such folder",
     ),
     "a working folder that the user may not enter": (
-        'chdir to cwd ("/root/app") set in config.json failed: permission denied: unknown',
-        {"workingDir": "/root/app/"},
+        'chdir to cwd ("/srv/app") set in config.json failed: permission denied: unknown',
+        {"workingDir": "/srv/app/"},
         ("workingDir",),
         "has to be able to enter it",
     ),

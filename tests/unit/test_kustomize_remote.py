@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -79,26 +78,6 @@ def test_everything_else_is_not_with_the_reason_and_what_helps(text: str) -> Non
 
 
 # --- with a host
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for key in [key for key in os.environ if key.startswith("GIT_")]:
-        monkeypatch.delenv(key)
-    made = tmp_path / "home"
-    made.mkdir()
-    monkeypatch.setenv("HOME", str(made))
-    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    return made
-
-
-@pytest.fixture
-def host(tmp_path: Path, home: Path) -> Iterator[GitHost]:
-    folder = tmp_path / "host"
-    folder.mkdir()
-    with GitHost(folder) as running:
-        running.trusted_by(home)
-        yield running
 
 
 def push(host: GitHost, folder: Path, files: dict[str, str], name: str = "shop.git") -> str:
