@@ -61,7 +61,6 @@ class Evidence:
     others_after: Mapping[str, str]
     canaries: Sequence[str]
     now: float
-    enough_s: float = ENOUGH_S
 
 
 def violations(evidence: Evidence) -> list[str]:
@@ -145,7 +144,7 @@ def _codes(evidence: Evidence) -> Iterator[str]:
         allowed = evidence.must_end.get(run.role)
         if allowed is not None and run.code not in allowed:
             yield f"I6 {run.role} ended with {run.code}, not {sorted(allowed)}: {_last_words(run.output)}"
-        if run.ended - run.started > evidence.enough_s + RECOVERY_S:
+        if run.ended - run.started > ENOUGH_S + RECOVERY_S:
             yield f"I5 {run.role} took {run.ended - run.started:.0f} s"
         if "Traceback (most recent call last)" in run.output:
             yield f"I6 {run.role} showed a traceback"

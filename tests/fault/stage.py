@@ -22,12 +22,11 @@ from tests.cluster.local import LocalCluster
 from tests.e2e.live import answering
 from tests.e2e.workspace import Workspace
 from tests.fault import checker
-from tests.fault.checker import ENOUGH_S, INTERRUPTED, OK, ROLLED_BACK, Evidence, Object, Run
+from tests.fault.checker import INTERRUPTED, OK, ROLLED_BACK, Evidence, Object, Run
 from tests.fault.scenarios import CANARY, Manifest, Scenario, text
 from tests.fault.witness import USERS, AuditLog
 
 FILE = "environments/dev/manifests/all.yaml"
-FOR_GOOD_S = 75.0  # where no answer comes for good: half a minute for the request, and for saying so
 STUCK_S = 120.0  # after that a run is killed; the checker says that it took too long
 BEFORE_LOCK = ("lock-pre",)  # a takeover is planned within it
 WITHIN_LOCK = ("lock-post", "intent-pre", "intent-post", "apply-pre", "rollback-start")
@@ -259,7 +258,6 @@ class Stage:
             others_after=self._others(),
             canaries=[f"{CANARY}-{version}" for version in range(self.version + 1)],
             now=time.time(),
-            enough_s=FOR_GOOD_S if endings else ENOUGH_S,
         )
         code = next(run.code for run in runs if run.role == "first")
         is_met = is_stopped or code in (-signal.SIGKILL, INTERRUPTED) or ":term" in failpoint
