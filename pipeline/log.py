@@ -109,8 +109,9 @@ def unbind() -> None:
 def redact(*values: str) -> None:
     """These values, in any usual encoding, appear in no entry and in no scrubbed text from now on."""
     with _state.lock:
-        _state.secrets |= set(values)
-        _state.known = Known(_state.secrets)
+        if not _state.secrets.issuperset(values):
+            _state.secrets |= set(values)
+            _state.known = Known(_state.secrets)
 
 
 def hide(text: str) -> str:
@@ -125,12 +126,19 @@ def scrub(text: str) -> str:
 
 def scrub_document(document: Any) -> Any:
     """A JSON value, its strings scrubbed. Keys are not judged: a document's are ours."""
+    return _scrubbed(document, {})
+
+
+def _scrubbed(document: Any, known: dict[str, str]) -> Any:
+    """``known`` has what became of a string: kinds, namespaces and verdicts stand in it a thousand times."""
     if isinstance(document, str):
-        return scrub(document)
+        if document not in known:
+            known[document] = scrub(document)
+        return known[document]
     if isinstance(document, dict):
-        return {key: scrub_document(value) for key, value in document.items()}
+        return {key: _scrubbed(value, known) for key, value in document.items()}
     if isinstance(document, (list, tuple)):
-        return [scrub_document(item) for item in document]
+        return [_scrubbed(item, known) for item in document]
     return document
 
 

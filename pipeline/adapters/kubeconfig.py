@@ -37,9 +37,21 @@ class ConfiguredCredentials:
         self._read = read
         self._lock = threading.Lock()
         self.settings = read()
+        self._fixed = self._unless_renewed()
 
     def headers(self) -> dict[str, str]:
-        with self._lock, plugin_errors() as said:
+        fixed = self._fixed
+        if fixed is not None:
+            return fixed
+        with self._lock:
+            return self._headers()
+
+    def _unless_renewed(self) -> dict[str, str] | None:
+        """What holds for all requests; None where the package wants to be asked for each."""
+        return self._headers() if self.settings.refresh_api_key_hook is None else None
+
+    def _headers(self) -> dict[str, str]:
+        with plugin_errors() as said:
             try:
                 # Calls the refresh hook, which runs an exec plugin again when its token expires.
                 value = self.settings.get_api_key_with_prefix("BearerToken", alias="authorization")
@@ -50,6 +62,7 @@ class ConfiguredCredentials:
     def renew(self) -> None:
         with self._lock:
             self.settings = self._read()
+            self._fixed = self._unless_renewed()
 
 
 def load(paths: Sequence[Path], context: str, *, pool_size: int) -> Connection:

@@ -12,7 +12,7 @@ from typing import Final
 from pipeline.core.absent import absent_references
 from pipeline.core.catalogue import Catalogue
 from pipeline.core.pod_rules import pod_problems
-from pipeline.core.predict import predict
+from pipeline.core.predict.all import predict
 from pipeline.core.predict.apis import api_problems
 from pipeline.core.predict.facts import Facts, Outlook
 from pipeline.core.predict.pod_security import pod_security_problems

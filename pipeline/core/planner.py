@@ -75,11 +75,7 @@ def unchanged(desired: Desired, entry: InventoryEntry | None, live: Object | Non
 
 def build(world: World) -> tuple[Plan | None, tuple[Problem, ...]]:
     """The plan, or every reason why there is none. Deterministic: equal worlds, equal digests."""
-    needs = graph.needs(
-        [d.manifest for d in world.desired],
-        default_namespace=world.environment.namespace,
-        event=world.event,
-    )
+    needs = _needs(world)
     level = {ref: n for n, wave in enumerate(graph.waves(needs), 1) for ref in wave}
     problems: list[Problem] = []
     changes: list[Change] = []
@@ -105,6 +101,18 @@ def build(world: World) -> tuple[Plan | None, tuple[Problem, ...]]:
             warnings=(*_warnings(world), *gone.order.warnings, *_unheld(world, changes, gone.objects)),
         ),
         (),
+    )
+
+
+def _needs(world: World) -> graph.Needs:
+    """What must come before what; where nothing can come of the plan, there is no order to find."""
+    wanted = {d.manifest.ref for d in world.desired}
+    if not world.offline and not world.dry_runs and wanted.issuperset(world.inventory):
+        return graph.Needs((), ())
+    return graph.needs(
+        [d.manifest for d in world.desired],
+        default_namespace=world.environment.namespace,
+        event=world.event,
     )
 
 

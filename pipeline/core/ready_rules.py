@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeAlias, assert_never
 
 from pipeline.core.json_path import JsonPath, find, parse_path, spell
@@ -133,6 +134,7 @@ def parse_rule(text: str) -> Rule:
     return alternatives[0] if len(alternatives) == 1 else AnyOf(alternatives, text.strip())
 
 
+@lru_cache(maxsize=1_000)  # the same few texts for thousands of objects
 def parse_rules(text: str) -> tuple[Rule, ...]:
     """Read several rules separated by commas; one inside braces, parentheses or quotes separates nothing."""
     return tuple(parse_rule(part) for part in _split(text, ",") if part.strip())

@@ -137,14 +137,12 @@ def digest(value: Json) -> str:
 def get_path(obj: Json, *path: str | int, default: Json = None) -> Json:
     """Follow ``path`` through dicts and lists; ``default`` where it ends early or holds null."""
     for step in path:
-        if isinstance(step, int):
-            if not isinstance(obj, list) or not -len(obj) <= step < len(obj):
-                return default
+        if isinstance(obj, dict):
+            obj = obj.get(step)
+        elif isinstance(obj, list) and isinstance(step, int) and -len(obj) <= step < len(obj):
             obj = obj[step]
         else:
-            if not isinstance(obj, dict) or step not in obj:
-                return default
-            obj = obj[step]
+            return default
     return default if obj is None else obj
 
 

@@ -108,7 +108,7 @@ def _applied(event: ObjectApplied) -> str:
 def _progress(statuses: tuple[tuple[ObjectRef, ObjectStatus], ...], elapsed_s: float) -> str:
     waiting = [(ref, status) for ref, status in statuses if status.status is not Status.CURRENT]
     done = f"rollout {seconds(elapsed_s)}: {len(statuses) - len(waiting)} of {len(statuses)} current"
-    named = shown([waits_for(ref, status) for ref, status in waiting], _WAITED_FOR)
+    named = shown(waiting, _WAITED_FOR, lambda one: waits_for(*one))
     return f"{done}; waiting for {'; '.join(named)}" if named else done
 
 

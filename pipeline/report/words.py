@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from pipeline.core.escape import defuse, one_line
 from pipeline.model.objects import ObjectRef
 from pipeline.model.plan import Action, FieldChange, Plan
+
+_Item = TypeVar("_Item")
 
 VALUE_LIMIT = 100
 """Characters of a field's value in a diff line; the JSON document has all of it."""
@@ -88,10 +90,10 @@ def field_line(field: FieldChange) -> str:
             return f"~ {path}: {value_text(field.before)} → {value_text(field.after)}"
 
 
-def shown(items: Sequence[str], limit: int) -> list[str]:
-    """The first ``limit`` items, and a line that counts the others."""
-    more = len(items) - limit
-    return [*items[:limit], f"… and {more} more"] if more > 0 else list(items)
+def shown(items: Sequence[_Item], limit: int, say: Callable[[_Item], str] = str) -> list[str]:
+    """The first ``limit`` items, as ``say`` puts them into words, and a line that counts the others."""
+    said, more = [say(item) for item in items[:limit]], len(items) - limit
+    return [*said, f"… and {more} more"] if more > 0 else said
 
 
 def finish(lines: Iterable[str]) -> list[str]:

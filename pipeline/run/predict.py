@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pipeline.core.planner import Desired
-from pipeline.core.predict import predict
+from pipeline.core.predict.all import predict
 from pipeline.core.predict.apis import concerned
 from pipeline.core.predict.crd import depends_on_objects
 from pipeline.core.predict.facts import Facts, Outlook

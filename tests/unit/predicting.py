@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pipeline.adapters.yaml import load_manifests
-from pipeline.core.predict import predict
+from pipeline.core.predict.all import predict
 from pipeline.core.predict.facts import Facts, Outlook
 from pipeline.model.errors import Problem
 from pipeline.model.objects import Manifest

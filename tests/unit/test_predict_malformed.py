@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.predict import predict
+from pipeline.core.predict.all import predict
 from pipeline.core.predict.facts import Facts, Outlook
 from pipeline.core.predict.size import size_problems
 from tests.unit.predicting import read
