@@ -152,9 +152,10 @@ class Cluster(Protocol):
         """The live object, read from etcd, not from a cache; None where it does not exist."""
 
     def list(
-        self, resource: ResourceType, namespace: str = "", selector: str = ""
+        self, resource: ResourceType, namespace: str = "", selector: str = "", *, lean: bool = False
     ) -> tuple[list[Object], str]:
-        """All objects of a kind, with the collection's resourceVersion. Items carry apiVersion and kind."""
+        """All objects of a kind, with the collection's resourceVersion. Items carry apiVersion and kind;
+        ``lean``: and no ``managedFields``."""
 
     def apply(self, body: Object, *, force: bool = False, strict: bool = True) -> Object:
         """Server-side apply as field manager ``pipeline``; waits for what is just coming up."""

@@ -123,14 +123,16 @@ class KubeCluster:
             return None
         return _object(answer)
 
-    def list(self, resource: ResourceType, namespace: str = "", selector: str = "") -> tuple[Objects, str]:
+    def list(
+        self, resource: ResourceType, namespace: str = "", selector: str = "", *, lean: bool = False
+    ) -> tuple[Objects, str]:
         try:
-            return self._list(resource, namespace, selector)
+            return self._list(resource, namespace, selector, lean=lean)
         except ApiError as exc:
             if exc.status != 410:
                 raise
         # The list took so long that its snapshot was compacted away: once more from the start.
-        return self._list(resource, namespace, selector)
+        return self._list(resource, namespace, selector, lean=lean)
 
     def apply(self, body: Object, *, force: bool = False, strict: bool = True) -> Object:
         ref = ObjectRef.of(body)
@@ -336,7 +338,9 @@ class KubeCluster:
             raise ApiError("read the cluster's clock: its answers carry no date", status=502)
         return now
 
-    def _list(self, resource: ResourceType, namespace: str, selector: str) -> tuple[Objects, str]:
+    def _list(
+        self, resource: ResourceType, namespace: str, selector: str, *, lean: bool
+    ) -> tuple[Objects, str]:
         what = f"list {resource.plural}" + (f" in {namespace}" if namespace else "")
         path, secret = _collection_path(resource, namespace), _is_secret(resource)
         query = {"limit": str(PAGE)}
@@ -346,6 +350,8 @@ class KubeCluster:
         while True:
             page = self.http.json(replace(_read(path, what, query=query, secret=secret), compressed=True))
             for item in page.get("items") or []:
+                if lean:
+                    item["metadata"].pop("managedFields", None)  # half of an object: page by page
                 # Items of a typed list come without these two.
                 found.append({"apiVersion": resource.api_version, "kind": resource.kind, **item})
             meta = page.get("metadata") or {}

@@ -107,7 +107,9 @@ class Follower:
 
     def _list_and_watch(self) -> None:
         followed = self._followed
-        items, version = self._cluster.list(followed.resource, followed.namespace, followed.selector)
+        items, version = self._cluster.list(
+            followed.resource, followed.namespace, followed.selector, lean=True
+        )
         self._updates(Update(self._key, objects=tuple(items), replace=True))
         while not self._ended.is_set():
             started = self._clock.monotonic()

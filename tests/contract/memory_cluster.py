@@ -61,7 +61,7 @@ class MemoryCluster:
         return copy.deepcopy(self.objects.get((ref.kind, ref.namespace, ref.name)))
 
     def list(
-        self, resource: ResourceType, namespace: str = "", selector: str = ""
+        self, resource: ResourceType, namespace: str = "", selector: str = "", *, lean: bool = False
     ) -> tuple[list[Object], str]:
         wanted = [part.split("=") for part in selector.split(",") if part]
         found = [

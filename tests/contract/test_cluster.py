@@ -198,6 +198,21 @@ def test_lists_of_several_pages_are_whole(
     assert names == [f"page-{n}" for n in range(5)]
 
 
+def test_a_lean_list_leaves_out_who_set_which_field_and_nothing_else(
+    kube: KubeCluster, namespace: str
+) -> None:
+    kube.apply(config_map(namespace, "lean", color="red"))
+    resource = kube.resource("v1", "ConfigMap")
+
+    whole, _ = kube.list(resource, namespace)
+    lean, _ = kube.list(resource, namespace, lean=True)
+
+    assert all("managedFields" in o["metadata"] for o in whole)
+    for obj in whole:
+        del obj["metadata"]["managedFields"]
+    assert lean == whole
+
+
 def test_a_watch_tells_what_happened_after_the_list(kube: KubeCluster, namespace: str) -> None:
     resource = kube.resource("v1", "ConfigMap")
     ref = ObjectRef("", "ConfigMap", namespace, "settings")

@@ -84,7 +84,9 @@ class Faulty:
         self._at = 0
         self.done = threading.Event()
 
-    def list(self, resource: ResourceType, namespace: str = "", selector: str = "") -> Any:
+    def list(
+        self, resource: ResourceType, namespace: str = "", selector: str = "", *, lean: bool = False
+    ) -> Any:
         if self._faults and self._faults[0] == "list fails":
             self._faults.pop(0)
             raise UnreachableError("list: broke off")

@@ -28,7 +28,7 @@ class Server:
     def resource(self, api_version, kind):
         return ResourceType(api_version.rpartition("/")[0], "v1", kind, f"{kind.lower()}s", True)
 
-    def list(self, resource, namespace="", selector=""):
+    def list(self, resource, namespace="", selector="", *, lean=False):
         self.lists += 1
         found = [o for o in self.objects if o["kind"] == resource.kind]
         return [o for o in found if namespace in ("", o["metadata"].get("namespace"))], "1"

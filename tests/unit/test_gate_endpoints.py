@@ -77,7 +77,7 @@ class Server:
         return T0 + 1
 
     def list(
-        self, resource: ResourceType, namespace: str = "", selector: str = ""
+        self, resource: ResourceType, namespace: str = "", selector: str = "", *, lean: bool = False
     ) -> tuple[list[Object], str]:
         self.asked.append((resource.kind, namespace))
         if (resource.kind, namespace) in self._closed:
