@@ -8,13 +8,14 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
-from urllib.parse import quote
 
 from pipeline.core.access import Access
 from pipeline.model.errors import ApiError, PipelineError
 from pipeline.model.objects import Json, Object, ObjectRef, ResourceType
 from pipeline.ports import Tried
 
+from . import pod_logs, reviews
+from .api_paths import collection_path, namespace_of, object_path
 from .apierror import clean, is_missing_path
 from .connection import Connection
 from .discovery import Discovery
@@ -38,7 +39,6 @@ Objects: TypeAlias = list[Object]
 """Named out here, because inside the class ``list`` is the method."""
 
 _FOUND_OR_NOT = frozenset({404})
-_NO_LOGS = frozenset({400, 404, 500, 502, 503, 504})
 
 
 class KubeCluster:
@@ -71,25 +71,8 @@ class KubeCluster:
     def identity(self) -> str:
         """The cluster's name for us; empty where the server does not tell. Asked once: it does not change."""
         if self._identity is None:
-            self._identity = self._ask_identity()
+            self._identity = reviews.identity(self.http)
         return self._identity
-
-    def _ask_identity(self) -> str:
-        try:
-            review = self.http.json(
-                Call(
-                    method="POST",
-                    path="/apis/authentication.k8s.io/v1/selfsubjectreviews",
-                    what="ask the cluster who we are",
-                    body={"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"},
-                    idempotent=True,  # nothing is stored
-                )
-            )
-        except ApiError as exc:
-            if exc.status in (403, 404):
-                return ""
-            raise
-        return str(((review.get("status") or {}).get("userInfo") or {}).get("username") or "")
 
     def git_version(self) -> str:
         return str(self.http.json(_read("/version", "ask the cluster's version")).get("gitVersion") or "")
@@ -116,7 +99,7 @@ class KubeCluster:
         if resource is None:
             return None  # a kind that is not served has no objects
         what = f"get {ref.short}"
-        call = replace(_read(_object_path(resource, ref, what), what, secret=_is_secret(ref)), paced=True)
+        call = replace(_read(object_path(resource, ref, what), what, secret=_is_secret(ref)), paced=True)
         answer = self.http.send(call, accept_status=_FOUND_OR_NOT)
         if answer.status == 404:
             self._check_served(resource, answer, what)
@@ -155,7 +138,7 @@ class KubeCluster:
         return self.http.send(
             Call(
                 method="PATCH",
-                path=_object_path(resource, ref, what),
+                path=object_path(resource, ref, what),
                 what=what,
                 query=query,
                 body=body,
@@ -179,29 +162,7 @@ class KubeCluster:
         self.http.retrier.run(look, budget_s=SERVED_WITHIN_S)
 
     def allowed(self, access: Access) -> bool | None:
-        attributes = {
-            "verb": access.verb,
-            "group": access.group,
-            "resource": access.resource,
-            "namespace": access.namespace,
-        }
-        call = Call(
-            method="POST",
-            path="/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-            what="ask the cluster what we may do",
-            body={
-                "apiVersion": "authorization.k8s.io/v1",
-                "kind": "SelfSubjectAccessReview",
-                "spec": {"resourceAttributes": attributes},
-            },
-            idempotent=True,  # nothing is stored
-            paced=True,
-        )
-        try:
-            status = self.http.json(call).get("status") or {}
-        except PipelineError:
-            return None
-        return bool(status.get("allowed"))
+        return reviews.allowed(self.http, access)
 
     def create(self, body: Object, *, dry_run: bool = False) -> Object:
         query = {"fieldManager": MANAGER}
@@ -233,7 +194,7 @@ class KubeCluster:
             self.http.send(
                 Call(
                     method="PATCH",
-                    path=_object_path(resource, ref, what),
+                    path=object_path(resource, ref, what),
                     what=what,
                     query=query,
                     body=body,
@@ -264,7 +225,7 @@ class KubeCluster:
             options["dryRun"] = ["All"]  # in the body: with one, the server ignores the query
         call = Call(
             method="DELETE",
-            path=_object_path(resource, ref, what),
+            path=object_path(resource, ref, what),
             what=what,
             body=options,
             idempotent=bool(uid) or dry_run,
@@ -302,7 +263,7 @@ class KubeCluster:
         response = self.http.stream(
             Call(
                 method="GET",
-                path=_collection_path(resource, namespace),
+                path=collection_path(resource, namespace),
                 what=what,
                 query=query,
                 idempotent=True,
@@ -313,22 +274,7 @@ class KubeCluster:
         return Watch(response, what, secret=secret)
 
     def logs(self, namespace: str, pod: str, container: str, *, previous: bool, lines: int) -> str:
-        query = {"container": container, "tailLines": str(lines)}
-        if previous:
-            query["previous"] = "true"
-        answer = self.http.send(
-            Call(
-                method="GET",
-                path=f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/log",
-                what=f"read the logs of Pod/{pod}",
-                query=query,
-                accept="text/plain, */*",
-                idempotent=True,
-                budget_s=0,  # logs explain a failure; they must not delay it
-            ),
-            accept_status=_NO_LOGS,
-        )
-        return answer.body.decode("utf-8", "replace") if answer.status == 200 else ""
+        return pod_logs.read(self.http, namespace, pod, container, previous=previous, lines=lines)
 
     def server_time(self) -> float:
         if self.http.now() is None:
@@ -342,7 +288,7 @@ class KubeCluster:
         self, resource: ResourceType, namespace: str, selector: str, *, lean: bool
     ) -> tuple[Objects, str]:
         what = f"list {resource.plural}" + (f" in {namespace}" if namespace else "")
-        path, secret = _collection_path(resource, namespace), _is_secret(resource)
+        path, secret = collection_path(resource, namespace), _is_secret(resource)
         query = {"limit": str(PAGE)}
         if selector:
             query["labelSelector"] = selector
@@ -387,9 +333,9 @@ class KubeCluster:
         what = f"{verb} {ref.short}"
         resource = self._served(str(body["apiVersion"]), ref.kind, what)
         if method == "POST":
-            path = _collection_path(resource, _namespace(resource, ref, what))
+            path = collection_path(resource, namespace_of(resource, ref, what))
         else:
-            path = _object_path(resource, ref, what)
+            path = object_path(resource, ref, what)
         return _object(
             self.http.send(
                 Call(
@@ -452,30 +398,3 @@ def _is_secret(of: ObjectRef | ResourceType) -> bool:
 def _is_lease(ref: ObjectRef) -> bool:
     """The lock cannot wait for itself; its versions fence it."""
     return ref.group_kind == ("coordination.k8s.io", "Lease")
-
-
-def _namespace(resource: ResourceType, ref: ObjectRef, what: str) -> str:
-    if not resource.namespaced:
-        return ""
-    _check_segment(ref.namespace, what)
-    if not ref.namespace:
-        # The kubeconfig's default is no substitute: it would write where nobody looked.
-        raise ApiError(f"{what}: {ref.kind} is namespaced, and no namespace is given", status=400)
-    return ref.namespace
-
-
-def _object_path(resource: ResourceType, ref: ObjectRef, what: str) -> str:
-    _check_segment(ref.name, what)
-    return f"{_collection_path(resource, _namespace(resource, ref, what))}/{quote(ref.name, safe='')}"
-
-
-def _check_segment(name: str, what: str) -> None:
-    """Dots alone would climb out of the path; the API server allows no such name either."""
-    if name in (".", ".."):
-        raise ApiError(f"{what}: {name!r} is no name", status=400, reason="BadRequest")
-
-
-def _collection_path(resource: ResourceType, namespace: str) -> str:
-    root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
-    scope = f"/namespaces/{quote(namespace, safe='')}" if namespace and resource.namespaced else ""
-    return f"{root}{scope}/{resource.plural}"
