@@ -114,6 +114,19 @@ def pod(
     }
 
 
+def named_pod(
+    *states: Json, uid: str = "p1", hashed: str = "r2", of: str = "web", probed: bool = False, **more: Json
+) -> Json:
+    """A running pod of ReplicaSet ``of``-``hashed``, named and labelled as its Deployment's controller does;
+    ``probed``: its container has a readiness probe."""
+    spec = {"containers": [{"name": "web", **({"readinessProbe": {"tcpSocket": {}}} if probed else {})}]}
+    made = pod(*states, **{"uid": uid, "owner": hashed, "phase": "Running", "spec": spec, **more})
+    made["metadata"]["name"] = f"{of}-{hashed}-{uid}"
+    made["metadata"]["labels"] = {"app": of, "pod-template-hash": hashed}
+    made["metadata"]["ownerReferences"][0] |= {"apiVersion": "apps/v1", "name": f"{of}-{hashed}"}
+    return made
+
+
 def waiting(
     reason: str, message: str = "", *, name: str = "web", restarts: int = 0, last: Json = None
 ) -> Json:

@@ -65,11 +65,16 @@ def uid(obj: Json) -> str:
     return text(obj, "metadata", "uid")
 
 
-def owner_uid(obj: Json) -> str:
-    """The uid of the controller that owns the object; of any owner where none is marked as such."""
+def owner(obj: Json) -> dict[str, Any]:
+    """The controller that owns the object; any owner where none is marked as such; empty where none does."""
     owners = items(obj, "metadata", "ownerReferences")
     controller = next((o for o in owners if o.get("controller") is True), None)
-    return text(controller or (owners[0] if owners else {}), "uid")
+    return controller or (owners[0] if owners else {})
+
+
+def owner_uid(obj: Json) -> str:
+    """The uid of ``owner``."""
+    return text(owner(obj), "uid")
 
 
 def is_deleting(obj: Json) -> bool:

@@ -6,14 +6,16 @@ second; ``pending_causes`` explains what is missing when the time is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from pipeline.core import brief_pods
 from pipeline.core.evidence import EventIndex, EvidenceLog, evidence, remember
 from pipeline.core.evidence.endpoints import of_endpoints
 from pipeline.core.evidence.newest import new_pods
 from pipeline.core.evidence.pending import explain_failure, explain_loss, explain_pending
+from pipeline.core.fatal import most_telling
 from pipeline.core.readiness import assess
 from pipeline.core.readiness.deleting import terminating
 from pipeline.core.readiness.endpoints import Serving, lack, ready_endpoints
@@ -21,17 +23,10 @@ from pipeline.core.readiness.nodes import excused
 from pipeline.core.readiness.services import NO_ENDPOINTS
 from pipeline.core.readiness.steady import UNSTEADY, unsteady
 from pipeline.core.readiness.verdicts import unknown, waiting
-from pipeline.core.reading import (
-    condition,
-    is_deleting,
-    number,
-    observed,
-    owner_uid,
-    uid,
-)
+from pipeline.core.reading import condition, is_deleting, number, observed, owner_uid, uid
 from pipeline.model.environment import Rollout
 from pipeline.model.objects import Object, ObjectRef
-from pipeline.model.status import CauseCode, Evidence, Grade, ObjectStatus, Status
+from pipeline.model.status import Evidence, ObjectStatus, Status
 
 WORKLOADS = frozenset(
     {
@@ -74,7 +69,8 @@ class Snapshot:
     """The cluster as last seen: the targets that exist, and lists that may hold more than theirs.
 
     Without ``nodes`` a DaemonSet waits for all of its nodes, whatever state they are in. ``services`` are
-    those that must find pods: the endpoints of others say nothing.
+    those that must find pods: the endpoints of others say nothing. ``shown`` are the workloads whose pods
+    are among ``pods``, or will be as soon as they are seen; ``briefs`` the pods in brief of others.
     """
 
     objects: Mapping[ObjectRef, Object] = field(default_factory=dict)
@@ -84,6 +80,8 @@ class Snapshot:
     controller_revisions: Sequence[Object] = ()
     nodes: Sequence[Object] = ()
     services: Mapping[ObjectRef, Serving] = field(default_factory=dict)
+    shown: frozenset[ObjectRef] = frozenset()
+    briefs: Mapping[ObjectRef, Sequence[Object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,14 +121,14 @@ def step(
 ) -> RolloutDecision:
     """Judge one look at the cluster; ``now`` is seconds since 1970 on the server's clock.
 
-    ``blindly``: pods and events were not looked at, so only what has failed is asked why.
+    ``blindly``: pods were looked at in brief at most, so only what has failed is asked why.
 
     The log of the decision goes into the next call. A target that is whole has no evidence against it: one
     pod's crash does not count any more, though its pods must have been seen to run since.
     """
     index = _Index(snapshot)
     memory = remember(log.evidence.memory, list(snapshot.pods))
-    judge = partial(_steady_status, index=index, log=log, policy=policy, now=now, blindly=blindly)
+    judge = partial(_steady_status, index=index, snapshot=snapshot, log=log, policy=policy, now=now)
     statuses, services = _statuses(targets, snapshot, judge)
     lacking = _lacking(snapshot, statuses, services)
     found: list[tuple[ObjectRef, Evidence]] = []
@@ -154,10 +152,9 @@ def step(
         found += ((ref, one) for one in shown)
         pending += ((ref, one) for one in explain_pending(ref, obj, status, shown, index.events))
     evidence_log = replace(log.evidence, memory=memory).update(found, now)
-    fatal = _most_telling([*evidence_log.fatal(policy.grace, now), *summed_up])
     return RolloutDecision(
         statuses=statuses,
-        fatal=(*fatal, *_of_claims(fatal, pending)),
+        fatal=most_telling([*evidence_log.fatal(policy.grace, now), *summed_up], pending),
         present=tuple(evidence_log.present()),
         log=RolloutLog(evidence=evidence_log, finished=_finished(statuses, log)),
         done=all(status.status is Status.CURRENT for status in statuses.values()),
@@ -173,9 +170,15 @@ def status_of(
     policy: Rollout,
     now: float,
     serving: Serving | None = None,
+    pods: Sequence[Object] | None = None,
 ) -> ObjectStatus:
-    """The readiness of one target, as ``step`` judges it, without what speaks against it."""
-    return _status(target, obj, log, policy, now, serving=serving)
+    """The readiness of one target, as ``step`` judges it, without what speaks against it. ``pods``: its own
+    in brief, all of them as far as they were seen; None where nobody looks."""
+    status = _status(target, obj, log, policy, now, serving=serving)
+    if pods is None or obj is None or not _is_to_stand(target, status):
+        return status
+    newest = brief_pods.newest(obj, pods)
+    return _standing(target, obj, status, newest, policy, now, all_shown=True)
 
 
 def settled(log: RolloutLog, ref: ObjectRef, status: ObjectStatus) -> RolloutLog:
@@ -247,21 +250,43 @@ def _steady_status(
     serving: Serving | None,
     *,
     index: _Index,
+    snapshot: Snapshot,
     log: RolloutLog,
     policy: Rollout,
     now: float,
-    blindly: bool,
 ) -> ObjectStatus:
     """A status in which what is whole has also stood for a moment, as far as its pods are looked at."""
     excused_nodes = _excused(target, obj, index)
     status = _status(target, obj, log, policy, now, excused_nodes=excused_nodes, serving=serving)
-    if status.status is not Status.CURRENT or obj is None or blindly:
-        return status
-    if target.since is None or target.ref.group_kind not in WORKLOADS or target.ref.kind == "Job":
+    if obj is None or not _is_to_stand(target, status):
         return status
     pods, replica_sets, revisions = _owned(obj, index)
     newest = new_pods(obj, replica_sets, pods, revisions)
-    return unsteady(obj, status, newest, target.since, now, policy.steady_s) or status
+    if target.ref in snapshot.briefs:  # what they do not show may be among those that are seen whole
+        newest = max(brief_pods.newest(obj, snapshot.briefs[target.ref]), newest, key=len)
+    all_shown = target.ref in snapshot.briefs or target.ref in snapshot.shown
+    return _standing(target, obj, status, newest, policy, now, all_shown=all_shown)
+
+
+def _is_to_stand(target: Target, status: ObjectStatus) -> bool:
+    """Whether its pods have a say, though it is whole by its own counts."""
+    has_pods = target.ref.group_kind in WORKLOADS and target.ref.kind != "Job"
+    return has_pods and status.status is Status.CURRENT and not target.gone
+
+
+def _standing(
+    target: Target,
+    obj: Object,
+    status: ObjectStatus,
+    newest: Sequence[Object],
+    policy: Rollout,
+    now: float,
+    *,
+    all_shown: bool,
+) -> ObjectStatus:
+    if target.since is None:
+        return status
+    return unsteady(obj, status, newest, target.since, now, policy.steady_s, all_shown=all_shown) or status
 
 
 def _lacking(
@@ -365,27 +390,3 @@ _ENDS: Mapping[Status, tuple[str, ...]] = {
 def _finished(statuses: Mapping[ObjectRef, ObjectStatus], log: RolloutLog) -> dict[ObjectRef, ObjectStatus]:
     ended = {ref: status for ref, status in statuses.items() if status.reason in _ENDS.get(status.status, ())}
     return {**log.finished, **ended}
-
-
-def _of_claims(
-    fatal: Sequence[tuple[ObjectRef, Evidence]], pending: Sequence[tuple[ObjectRef, Evidence]]
-) -> Iterator[tuple[ObjectRef, Evidence]]:
-    """Why a pod's claim has no volume is told by the claim."""
-    if any(one.code is CauseCode.CLAIM_PENDING for _, one in fatal):
-        yield from (
-            (ref, one)
-            for ref, one in pending
-            if ref.kind == "PersistentVolumeClaim" and one.code is CauseCode.CLAIM_PENDING
-        )
-
-
-_SUMMARIES = frozenset({CauseCode.PROGRESS_DEADLINE_EXCEEDED, CauseCode.POD_FAILED})
-
-
-def _most_telling(fatal: Sequence[tuple[ObjectRef, Evidence]]) -> tuple[tuple[ObjectRef, Evidence], ...]:
-    """What a container shows says more than that time is over."""
-    order = {Grade.TERMINAL: 0, Grade.PROBABLE: 1, Grade.TRANSIENT: 2}
-    once = {(ref, one.code, one.container): (ref, one) for ref, one in fatal}
-    return tuple(
-        sorted(once.values(), key=lambda item: (item[1].code in _SUMMARIES, order[item[1].grade], item[0]))
-    )

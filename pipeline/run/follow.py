@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from pipeline import failpoint
@@ -20,17 +20,22 @@ _QUIET_S = 10.0
 """A watch may be dead without anybody having said so (a load balancer that forgot it). After so long without
 a word what it follows is listed anew: one request, where the connection's own timer would take a minute."""
 
+Trim = Callable[[Object], Object | None]
+"""What of an object is kept; None where nothing is."""
+
 Key = tuple[str, str, str]
 """(group, kind, namespace) of what is followed; an empty namespace stands for all of them."""
 
 
 @dataclass(slots=True)
 class Followed:
-    """The objects of one kind and namespace as last seen, by (namespace, name)."""
+    """The objects of one kind and namespace as last seen, by (namespace, name); what ``trim`` leaves of
+    them."""
 
     resource: ResourceType
     namespace: str
     selector: str = ""
+    trim: Trim | None = None
     objects: dict[tuple[str, str], Object] = field(default_factory=dict)
     synced: bool = False
     forbidden: str = ""
@@ -85,6 +90,11 @@ class Follower:
     def doubt(self) -> None:
         """Look again if nothing was heard for long. Called by whoever still waits for something."""
         if self._stream is not None and self._clock.monotonic() - self._heard > _QUIET_S:
+            self.again()
+
+    def again(self) -> None:
+        """List it anew now: what was seen is not all known any more."""
+        if self._stream is not None:
             self._heard = float("inf")
             self._stream.close()
 
@@ -110,7 +120,7 @@ class Follower:
         items, version = self._cluster.list(
             followed.resource, followed.namespace, followed.selector, lean=True
         )
-        self._updates(Update(self._key, objects=tuple(items), replace=True))
+        self._updates(Update(self._key, objects=self._trimmed(items), replace=True))
         while not self._ended.is_set():
             started = self._clock.monotonic()
             version = self._watch(version)
@@ -136,10 +146,18 @@ class Follower:
             self._heard = self._clock.monotonic()
             failpoint.passing(Point.WATCH_EVENT)
             version = str(get_path(obj, "metadata", "resourceVersion", default=version))
-            if kind != "BOOKMARK":
-                self._updates(Update(self._key, objects=(obj,), deleted=kind == "DELETED"))
+            objects = self._trimmed((obj,)) if kind != "BOOKMARK" else ()
+            if objects:
+                self._updates(Update(self._key, objects=objects, deleted=kind == "DELETED"))
         self._heard = float("inf")
         return version
+
+    def _trimmed(self, objects: Iterable[Object]) -> tuple[Object, ...]:
+        """Here, not in the loop: what is not kept should not wait there in full."""
+        trim = self._followed.trim
+        if trim is None:
+            return tuple(objects)
+        return tuple(kept for obj in objects if (kept := trim(obj)) is not None)
 
 
 def take_in(followed: Followed, update: Update) -> None:

@@ -16,31 +16,27 @@ from pipeline.core.edges import order
 from pipeline.core.readiness import exists_is_enough
 from pipeline.core.readiness.endpoints import Serving, service_of
 from pipeline.core.readiness.services import NO_ENDPOINTS
-from pipeline.core.reading import uid
-from pipeline.core.rollout import WORKLOADS, RolloutDecision, RolloutLog
-from pipeline.model.errors import PipelineError
+from pipeline.core.readiness.steady import UNSTEADY
+from pipeline.core.rollout import WORKLOADS, RolloutDecision, RolloutLog, Snapshot
 from pipeline.model.events import Note, RolloutProgress
 from pipeline.model.objects import Manifest, Object, ObjectRef
 from pipeline.model.release import RolloutEntry
-from pipeline.model.status import CauseCode, ObjectStatus, Status
+from pipeline.model.status import ObjectStatus, Status
+from pipeline.run.closeup import Closeup, confirmed
 from pipeline.run.endpoints import Endpoints
 from pipeline.run.follow import Update
+from pipeline.run.pods import BriefPods, PodNews
 from pipeline.run.session import Session
 from pipeline.run.sight import Sight
-from pipeline.run.targets import NODES, SERVICE, SLICES, Facts, Target, companions
+from pipeline.run.targets import SERVICE, SLICES, Facts, Target
 from pipeline.run.unblock import Unblocker
 
 TICK_S = 0.25
 """How often the clock alone is asked: grace that runs out makes no event."""
 
 _MANY = 50
-"""More targets than this that wait are looked into one by one only after a while: most come up by
-themselves, and following the pods and events of hundreds costs the control plane more than us."""
-
-_PATIENCE_S = 2.0
-"""So long without any of them becoming Current, """
-_LONGEST_S = 10.0
-"""or so long in all."""
+"""Of more targets than this pods are followed in brief, and what explains them once one is in trouble: most
+come up by themselves, and following all of it for hundreds costs the control plane more than us."""
 
 _LOOK_EACH_S = 0.25
 """How often many are judged as a whole, if that takes no more than a twentieth of the time."""
@@ -90,10 +86,10 @@ class Gate:
         self._started = session.clock.monotonic()
         self._due = 0.0
         self._stale = False  # something was seen since all was judged
-        self._waits_since: float | None = None
-        self._progressed = float("-inf")
-        self._explains = False  # pods and events are followed, too
         self._count = count
+        self._closeup = Closeup(session, self._sight, many=self._is_large)
+        self._pods = BriefPods(session, expected, inbox.put) if self._is_large else None
+        self._doubt_due = 0.0
 
     # --- targets
 
@@ -120,7 +116,7 @@ class Gate:
                 if follow:
                     self._follow_target(target)
         if follow and self._count <= _MANY:
-            self._follow_companions()  # of many, with the next whole look
+            self._closeup.follow(self._active)  # of many, with the next whole look
             self._follow_endpoints()
 
     def expect_no_more(self) -> None:
@@ -153,7 +149,8 @@ class Gate:
     def _status_of(self, ref: ObjectRef, obj: Object | None, now: float) -> ObjectStatus:
         policy = self._session.environment.rollout
         serving = self._services({ref: obj}).get(ref) if obj else None
-        return rollout.status_of(self._targets[ref], obj, self._log, policy, now, serving)
+        pods = self._pods.of(ref) if self._pods else None
+        return rollout.status_of(self._targets[ref], obj, self._log, policy, now, serving, pods)
 
     def _services(self, objects: Mapping[ObjectRef, Object]) -> Mapping[ObjectRef, Serving]:
         return self._endpoints.of(objects, self.statuses, all_sent=self._all_sent)
@@ -171,26 +168,8 @@ class Gate:
             )
             return
         self._sight.follow(resource, target.ref.namespace, ours=True)
-
-    def _follow_companions(self) -> None:
-        """What explains those that wait; of very many only after a while."""
-        waiting = [ref for ref in self._active if ref.group_kind in WORKLOADS or ref.namespace]
-        if not waiting:
-            self._waits_since = None
-            return
-        now = self._session.clock.monotonic()
-        if self._waits_since is None:
-            self._waits_since = now
-        quiet_s = now - max(self._waits_since, self._progressed)
-        many = max(len(waiting), self._count) > _MANY
-        if many and quiet_s < _PATIENCE_S and now - self._waits_since < _LONGEST_S:
-            return
-        self._explains = True
-        if any(ref.group_kind == ("apps", "DaemonSet") for ref in waiting):
-            self._sight.follow(NODES, "", ours=False)
-        for resource, namespaces in companions(waiting).items():
-            for namespace in namespaces:
-                self._sight.follow(resource, namespace, ours=False)
+        if self._pods:
+            self._pods.follow(target.ref)
 
     def _follow_endpoints(self) -> None:
         """Where Services find their pods; of many only once nothing else is waited for: until then most have
@@ -219,6 +198,8 @@ class Gate:
         for obj in update.objects:
             ref = ObjectRef.of(obj) if "kind" in obj else None
             if ref in self._targets:
+                if ref not in self._active:
+                    self._look_closer_if_needed(ref)
                 self._active.add(ref)
                 self._changed.add(ref)
             elif update.key[1] == SLICES.kind and (service := service_of(obj)) in self._active:
@@ -245,10 +226,31 @@ class Gate:
             while True:
                 if isinstance(item, Update):
                     self.take_in(item)
+                elif isinstance(item, PodNews):
+                    self._take_in_pods(item)
                 else:
                     others.append(item)
                 item = self._inbox.get_nowait()
         return others
+
+    def _take_in_pods(self, news: PodNews) -> None:
+        """Pods change the verdict of what is whole but for them, and may be in trouble."""
+        for ref in self._pods.take_in(news) & self._active if self._pods else ():
+            if self.statuses[ref].reason in UNSTEADY:
+                self._changed.add(ref)
+                self._stale = True
+            self._look_closer_if_needed(ref)
+
+    def _look_closer_if_needed(self, ref: ObjectRef) -> None:
+        if self._pods is None or self._closeup.has_begun:
+            return
+        failing = self.statuses[ref].reason == "ReplicaFailure"
+        if failing or self._pods.are_in_trouble(ref, self._targets[ref].since):
+            self._alarm()
+
+    def _alarm(self) -> None:
+        if self._closeup.alarm():
+            self._stale, self._due = True, 0.0
 
     def judge(self) -> RolloutDecision | None:
         """The verdicts of now, on all that is not settled; None where the last ones are too recent.
@@ -264,19 +266,21 @@ class Gate:
         self._stale = False
         self._changed.clear()
         self._sight.doubt()
-        self._follow_companions()
+        if self._pods:
+            self._pods.doubt()
+        self._closeup.follow(self._active)
         now = self._session.cluster.server_time()
-        if self._is_large and self._explains:
+        if self._is_large and self._closeup.has_begun:
             self._sight.forget_companions()
         refs = [ref for ref in self.waiting if self._sight.is_synced(ref)]
-        snapshot = self._sight.snapshot(refs)
+        snapshot = self._snapshot(refs)
         decision = rollout.step(
             [self._targets[ref] for ref in refs],
-            replace(snapshot, services=self._services(snapshot.objects)),
+            snapshot,
             self._log,
             self._session.environment.rollout,
             now,
-            blindly=not self._explains,
+            blindly=not self._closeup.sees,
         )
         self._log = decision.log
         for ref, status in decision.statuses.items():
@@ -287,44 +291,47 @@ class Gate:
         self._tell()
         if not decision.fatal:
             return decision
-        return self._unblocker.without_blockers(self._confirmed(decision), self.manifests)
+        if self._closeup.is_too_soon(decision):
+            self._alarm()
+            return replace(decision, fatal=())
+        sure = confirmed(decision, self._sight, self._targets, self.manifests)
+        return self._unblocker.without_blockers(sure, self.manifests)
 
-    def _confirmed(self, decision: RolloutDecision) -> RolloutDecision:
-        """What seems lost is read once more: a watch may be far behind, and a failure is no guess."""
-        left = tuple(
-            (ref, one)
-            for ref, one in decision.fatal
-            if one.code is not CauseCode.OBJECT_LOST or self._is_lost(ref)
-        )
-        return decision if len(left) == len(decision.fatal) else replace(decision, fatal=left)
-
-    def _is_lost(self, ref: ObjectRef) -> bool:
-        try:
-            live = self._sight.read(ref, self.manifests[ref].api_version)
-        except PipelineError:
-            return False
-        return live is None or uid(live) != self._targets[ref].uid
+    def _snapshot(self, refs: Sequence[ObjectRef]) -> Snapshot:
+        """These objects, and all that has a say."""
+        seen = self._sight.snapshot(refs)
+        seen = replace(seen, services=self._services(seen.objects))
+        if self._pods is None:
+            return replace(seen, shown=frozenset(ref for ref in refs if self._sight.shows_pods(ref)))
+        return replace(seen, briefs=self._pods.of_all(refs))
 
     def _pause_s(self, spent_s: float) -> float:
         """Between two whole looks: of few they are quick; of many, the clock alone tells little while nothing
         is followed that explains."""
         if max(len(self._active), self._count) <= _MANY:
             return min(30 * spent_s, _LOOK_EACH_S)
-        return max(20 * spent_s, _LOOK_EACH_S if self._explains else _LOOK_BLINDLY_S)
+        return max(20 * spent_s, _LOOK_EACH_S if self._closeup.has_begun else _LOOK_BLINDLY_S)
 
     def _judge_changed(self) -> None:
+        started = self._session.clock.monotonic()
+        if self._pods and started >= self._doubt_due:
+            self._changed |= {ref for ref in self._active if self.statuses[ref].reason in UNSTEADY}
         now = self._session.cluster.server_time()
         for ref in self._changed & self._active:
             if self._sight.is_synced(ref):
                 obj = self._sight.object(ref)
                 status = self._status_of(ref, obj, now)
-                if status.status is Status.CURRENT and self._explains and ref.group_kind in WORKLOADS:
+                if status.status is Status.CURRENT and not self._pods and ref.group_kind in WORKLOADS:
                     self._due = 0.0  # its pods have a say, in the next look
                     continue
                 self._note(ref, status, obj)
+                self._look_closer_if_needed(ref)
                 if status.status is Status.FAILED:
                     self._due = 0.0  # the next look says why
         self._changed.clear()
+        ended = self._session.clock.monotonic()
+        if started >= self._doubt_due:
+            self._doubt_due = ended + max(TICK_S, 20 * (ended - started))
         self._follow_endpoints()
         self._tell()
 
@@ -333,12 +340,14 @@ class Gate:
         self.statuses[ref] = status
         if status.status is Status.CURRENT:
             self._settle(ref, obj)
-        else:
-            self._settled.pop(ref, None)
+        elif self._settled.pop(ref, None) is not None and status.reason not in UNSTEADY:
+            self._sight.recall(ref)
 
     def stop(self) -> None:
         """Follow nothing any more, and forget what was seen; verdicts stay."""
         self._sight.stop()
+        if self._pods:
+            self._pods.stop()
 
     @property
     def elapsed_s(self) -> float:
@@ -365,7 +374,7 @@ class Gate:
         self._log = rollout.settled(self._log, ref, self.statuses[ref])
         if self._is_large:
             self._sight.forget(ref)
-        self._progressed = self._session.clock.monotonic()
+        self._closeup.progress()
 
     @property
     def _is_large(self) -> bool:

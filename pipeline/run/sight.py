@@ -11,12 +11,15 @@ from pipeline.core.reading import owner_uid, text, uid
 from pipeline.core.rollout import Snapshot
 from pipeline.model.errors import PipelineError
 from pipeline.model.objects import Object, ObjectRef, ResourceType
-from pipeline.run.follow import Followed, Follower, Key, Update, take_in
+from pipeline.run.follow import Followed, Follower, Key, Trim, Update, take_in
 from pipeline.run.session import Session
-from pipeline.run.targets import SERVICE, SLICES, Target, companions
+from pipeline.run.targets import EVENTS, SERVICE, SLICES, Target, companions, explained_by
 
 _WIDE = 3
 """In more namespaces than this a kind is followed in all of them at once, where that is allowed."""
+
+_OWNED = (("apps", "ReplicaSet"), ("", "Pod"), ("", "Event"))
+"""What belongs to workloads, owners before what they own."""
 
 _Place = tuple[str, str]
 """(namespace, name)."""
@@ -30,13 +33,14 @@ class Sight:
         self._session = session
         self._put = put
         self._followed: dict[Key, Followed] = {}
-        self._followers: list[Follower] = []
-        self._done: set[str] = set()  # uids of what is forgotten
+        self._followers: dict[Key, Follower] = {}
+        self._forgotten: set[str] = set()  # uids of what was forgotten, and
+        self._done: set[str] = set()  # of what belongs to that, too
         self._slices = SliceIndex()
         self._wide, self._labelled = _scopes(expected)
 
-    def follow(self, resource: ResourceType, namespace: str, *, ours: bool) -> None:
-        """Once. ``ours``: only what carries our labels is of interest."""
+    def follow(self, resource: ResourceType, namespace: str, *, ours: bool, trim: Trim | None = None) -> None:
+        """Once. ``ours``: only what carries our labels is of interest; ``trim``: of the rest only a part."""
         wide = not namespace or (resource.group, resource.kind) in self._wide
         key = (resource.group, resource.kind, "" if wide else namespace)
         if wide and namespace and (found := self._followed.get(key)) and found.forbidden:
@@ -44,29 +48,31 @@ class Sight:
         if key in self._followed:
             return
         selector = owner_selector(self._session.environment) if ours and wide and self._labelled else ""
-        followed = Followed(resource, key[2], selector)
+        followed = Followed(resource, key[2], selector, trim)
         self._followed[key] = followed
         follower = Follower(self._session.cluster, self._session.clock, key, followed, self._put)
-        self._followers.append(follower)
+        self._followers[key] = follower
         follower.start()
 
-    def take_in(self, update: Update, refs: Iterable[ObjectRef]) -> None:
-        """What a follower saw. Where it may not look into all namespaces, those of ``refs`` are tried."""
+    def take_in(self, update: Update, refs: Iterable[ObjectRef]) -> Followed:
+        """What a follower saw, and what is seen by it now. Where it may not look into all namespaces, those
+        of ``refs`` are tried."""
         followed = self._followed[update.key]
         take_in(followed, update)
         if update.key[:2] == (SLICES.group, SLICES.kind):
             self._slices.take_in(followed, update)
         if update.forbidden and followed.resource.namespaced and not update.key[2]:
-            self._narrow(followed.resource, refs)
+            self._narrow(followed, refs)
+        return followed
 
     def doubt(self) -> None:
         """Look again at what has been silent for long."""
-        for follower in self._followers:
+        for follower in self._followers.values():
             follower.doubt()
 
     def stop(self) -> None:
         """Follow nothing any more, and forget what was seen."""
-        for follower in self._followers:
+        for follower in self._followers.values():
             follower.stop()
         for followed in self._followed.values():
             followed.objects.clear()
@@ -134,6 +140,17 @@ class Sight:
         followed = self._at(resource.group, resource.kind, namespace)
         return followed.forbidden if followed else ""
 
+    def shows_pods(self, ref: ObjectRef) -> bool:
+        """Whether a workload's pods, and what tells the new ones from the old, are followed: those that are
+        missing have not been seen yet. Not where they may not be looked at."""
+        kinds = [resource for resource in explained_by(ref) if resource != EVENTS]
+        return bool(kinds) and all(self.follows(resource, ref.namespace) for resource in kinds)
+
+    def follows(self, resource: ResourceType, namespace: str) -> bool:
+        """Whether the kind is followed there, and may be."""
+        followed = self._at(resource.group, resource.kind, namespace)
+        return followed is not None and not followed.forbidden
+
     @property
     def unseen(self) -> list[str]:
         """Kinds that the cluster has not listed yet."""
@@ -144,12 +161,25 @@ class Sight:
         followed = self._of(ref)
         obj = followed.objects.pop((ref.namespace, ref.name), None) if followed else None
         if obj is not None:
+            self._forgotten.add(uid(obj))
             self._done.add(uid(obj))
+
+    def recall(self, ref: ObjectRef) -> None:
+        """The object is looked at again, and what belongs to it: that may have been forgotten, and is asked
+        for anew."""
+        obj = self.seen(ref)
+        if obj is None or uid(obj) not in self._forgotten:
+            return
+        self._forgotten.discard(uid(obj))
+        self._done = set(self._forgotten)
+        for key, follower in self._followers.items():
+            if key[:2] in _OWNED:
+                follower.again()
 
     def forget_companions(self) -> None:
         """What belongs to what was forgotten: only where the owner is known, as the news of different kinds
         come in any order."""
-        for owned in (("apps", "ReplicaSet"), ("", "Pod")):
+        for owned in _OWNED[:2]:
             for followed in self._of_kind(*owned):
                 for key, obj in list(followed.objects.items()):
                     if owner_uid(obj) in self._done:
@@ -160,12 +190,13 @@ class Sight:
                 if text(obj, "involvedObject", "uid") in self._done:
                     del followed.objects[key]
 
-    def _narrow(self, resource: ResourceType, refs: Iterable[ObjectRef]) -> None:
+    def _narrow(self, wide: Followed, refs: Iterable[ObjectRef]) -> None:
+        resource = wide.resource
         own = (resource.group, resource.kind)
         for ref in refs:
             companion = any(r.kind == resource.kind for r in _beside(ref))
             if ref.namespace and (ref.group_kind == own or companion):
-                self.follow(resource, ref.namespace, ours=ref.group_kind == own)
+                self.follow(resource, ref.namespace, ours=ref.group_kind == own, trim=wide.trim)
 
     def _of(self, ref: ObjectRef) -> Followed | None:
         """What follows the object: its own namespace before all of them."""
@@ -181,46 +212,52 @@ class Sight:
         return [followed for key, followed in self._followed.items() if key[:2] == (group, kind)]
 
 
-class SliceIndex:
-    """EndpointSlices by the Service that they are of: a thousand of them ask all the time."""
+class Index:
+    """Objects by what they are of: a thousand of those ask all the time."""
 
-    def __init__(self) -> None:
+    def __init__(self, of: Callable[[Object], ObjectRef]) -> None:
+        self._whose = of
         self._of: dict[ObjectRef, dict[_Place, Object]] = {}
-        self._service: dict[_Place, ObjectRef] = {}
+        self._placed: dict[_Place, ObjectRef] = {}
         self._done: set[ObjectRef] = set()
 
-    def of(self, service: ObjectRef) -> list[Object]:
-        return list(self._of.get(service, {}).values())
+    def of(self, ref: ObjectRef) -> list[Object]:
+        return list(self._of.get(ref, {}).values())
 
     def take_in(self, followed: Followed, update: Update) -> None:
         """As ``followed`` has them now: news that are stale have changed nothing there."""
         if update.replace:
-            gone = [
-                p for p in self._service if p not in followed.objects and followed.namespace in ("", p[0])
-            ]
+            gone = [p for p in self._placed if p not in followed.objects and followed.namespace in ("", p[0])]
             for place in gone:
                 self._put(place, None)
         for obj in update.objects:
             place = (text(obj, "metadata", "namespace"), text(obj, "metadata", "name"))
-            if service_of(obj) in self._done:
+            if self._whose(obj) in self._done:
                 followed.objects.pop(place, None)
             self._put(place, followed.objects.get(place))
 
-    def forget(self, service: ObjectRef) -> tuple[_Place, ...]:
-        """Keep none of the Service any more; where those that there were stood."""
-        self._done.add(service)
-        places = tuple(self._of.pop(service, ()))
+    def forget(self, ref: ObjectRef) -> tuple[_Place, ...]:
+        """Keep none that is of it any more; where those that there were stood."""
+        self._done.add(ref)
+        places = tuple(self._of.pop(ref, ()))
         for place in places:
-            del self._service[place]
+            del self._placed[place]
         return places
 
-    def _put(self, place: _Place, endpoint_slice: Object | None) -> None:
-        before = self._service.pop(place, None)
+    def _put(self, place: _Place, obj: Object | None) -> None:
+        before = self._placed.pop(place, None)
         if before is not None:
             del self._of[before][place]
-        if endpoint_slice is not None:
-            service = self._service[place] = service_of(endpoint_slice)
-            self._of.setdefault(service, {})[place] = endpoint_slice
+        if obj is not None:
+            ref = self._placed[place] = self._whose(obj)
+            self._of.setdefault(ref, {})[place] = obj
+
+
+class SliceIndex(Index):
+    """EndpointSlices by the Service that they are of."""
+
+    def __init__(self) -> None:
+        super().__init__(service_of)
 
 
 def _scopes(expected: Iterable[Target]) -> tuple[frozenset[tuple[str, str]], bool]:

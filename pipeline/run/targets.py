@@ -14,8 +14,8 @@ from pipeline.model.objects import Json, Manifest, Object, ObjectRef, ResourceTy
 from pipeline.model.status import ObjectStatus
 from pipeline.run.session import Session
 
-_EVENTS = ResourceType("", "v1", "Event", "events", True)
-_PODS = ResourceType("", "v1", "Pod", "pods", True)
+EVENTS = ResourceType("", "v1", "Event", "events", True)
+PODS = ResourceType("", "v1", "Pod", "pods", True)
 NODES = ResourceType("", "v1", "Node", "nodes", False)
 """Where a DaemonSet's pods do not come up for want of a healthy node."""
 SLICES = ResourceType("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", True)
@@ -160,8 +160,8 @@ def explained_by(ref: ObjectRef) -> Sequence[ResourceType]:
     """The kinds, beside its own, in which the reasons of an object's state are found."""
     if ref.group_kind in WORKLOADS:
         between = _BETWEEN.get(ref.group_kind)
-        return (_EVENTS, _PODS, between) if between else (_EVENTS, _PODS)
-    return (_EVENTS,) if ref.namespace else ()
+        return (EVENTS, PODS, between) if between else (EVENTS, PODS)
+    return (EVENTS,) if ref.namespace else ()
 
 
 def companions(refs: Iterable[ObjectRef]) -> dict[ResourceType, set[str]]:

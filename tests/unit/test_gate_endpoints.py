@@ -21,7 +21,7 @@ from pipeline.run.gate import Gate
 from pipeline.run.session import Session
 from pipeline.run.targets import Target
 from pipeline.run.watch import timed_out
-from tests.kube_objects import T0, deployment, endpoint_slice, rolling, service
+from tests.kube_objects import T0, deployment, endpoint_slice, named_pod, rolling, running, service
 
 KINDS = {
     "Deployment": ResourceType("apps", "v1", "Deployment", "deployments", True),
@@ -29,6 +29,8 @@ KINDS = {
 }
 MANY = 60
 WEB, SERVICE = ObjectRef.of(deployment()), ObjectRef.of(service())
+PODS = tuple(named_pod(running(ready=True), uid=uid, probed=True) for uid in ("p1", "p2"))
+"""Those that a Deployment says it has when it is whole."""
 
 
 class Stream:
@@ -207,7 +209,7 @@ def test_one_list_and_one_watch_follow_the_endpoints_of_few(watched: Make) -> No
 
 
 def test_of_many_nobody_asks_for_endpoints_before_all_else_is_current(watched: Make) -> None:
-    run = watched(Server(endpoint_slice(True)), service(), rolling(), count=MANY)
+    run = watched(Server(endpoint_slice(True), *PODS), service(), rolling(), count=MANY)
     run.written(service(), rolling())
     run.gate.expect_no_more()
     run.looks(5)
@@ -251,7 +253,7 @@ def test_of_many_the_last_workload_without_pods_lets_its_service_go_at_once(watc
 
 
 def test_of_many_the_lack_of_the_right_to_look_is_seen_at_once(watched: Make) -> None:
-    run = watched(Server(closed=(("EndpointSlice", "demo"),)), service(), rolling(), count=MANY)
+    run = watched(Server(*PODS, closed=(("EndpointSlice", "demo"),)), service(), rolling(), count=MANY)
     run.written(service(), rolling())
     run.gate.expect_no_more()
     run.looks(5)
@@ -399,7 +401,7 @@ def test_when_time_is_over_and_only_endpoints_are_missing_the_service_is_told(wa
 
 
 def test_a_cause_is_told_even_where_the_last_look_was_before_the_workload_stood(watched: Make) -> None:
-    run = watched(Server(endpoint_slice()), service(), rolling(), count=MANY)
+    run = watched(Server(endpoint_slice(), *PODS), service(), rolling(), count=MANY)
     run.written(service(), rolling())
     decision = run.looks(5)
     run.server.put(deployment())

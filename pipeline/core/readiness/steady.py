@@ -25,6 +25,18 @@ its containers once a second, so that what dies at once is told within three."""
 UNSTEADY = frozenset({"NotSeen", "Restarted", "Started"})
 """The reasons of what is whole by its counts and not believed yet."""
 
+_COUNTS = {
+    "Deployment": "updatedReplicas",
+    "StatefulSet": "updatedReplicas",
+    "DaemonSet": "updatedNumberScheduled",
+    "ReplicaSet": "replicas",
+    "ReplicationController": "replicas",
+    "Rollout": "updatedReplicas",
+}
+"""Where a workload's status says how many pods of its newest revision there are."""
+
+_ENDED = ("Succeeded", "Failed")
+
 
 def unsteady(
     workload: Object,
@@ -33,12 +45,15 @@ def unsteady(
     since: float,
     now: float,
     after_start_s: float = ENOUGH_S,
+    *,
+    all_shown: bool = False,
 ) -> ObjectStatus | None:
     """Why a workload that is Current by its own counts is not, yet.
 
     ``pods`` are those of its newest revision, ``since`` is when it was written: what started before that is
     believed. ``after_start_s``: how long a container without a readiness probe must run. Each watch has a
-    pace of its own, so that pods may be seen as they were before the counts.
+    pace of its own, so that pods may be seen as they were before the counts, or, where they are
+    ``all_shown`` sooner or later, not at all yet.
     """
     ready, wanted = status.progress or (0, 0)
     doubts = _Doubts(
@@ -48,9 +63,12 @@ def unsteady(
         patient=number(workload, "spec", "minReadySeconds") >= after_start_s,
         all_run=ready >= wanted,
     )
-    for pod in pods:
-        if text(pod, "status", "phase") in ("Succeeded", "Failed"):
-            continue  # of one that failed its controller has made another
+    living = [pod for pod in pods if text(pod, "status", "phase") not in _ENDED]  # others have been replaced
+    missing = number(workload, "status", _COUNTS.get(text(workload, "kind"), "")) - len(living)
+    if all_shown and missing > 0:
+        unseen = several(missing, "of its pods has", "of its pods have")
+        return waiting("NotSeen", f"{unseen} not been seen yet", progress=status.progress)
+    for pod in living:
         for spec, container in _containers(pod):
             if doubt := doubts.about(spec, container):
                 reason, told = doubt
