@@ -39,9 +39,10 @@ _MANY = 50
 come up by themselves, and following all of it for hundreds costs the control plane more than us."""
 
 _LOOK_EACH_S = 0.25
-"""How often many are judged as a whole, if that takes no more than a twentieth of the time."""
+"""How often few are judged as a whole at least, and how often many are, if that takes no more than a
+twentieth of the time:"""
 
-_LOOK_BLINDLY_S = 1.0
+_LOOK_CLOSELY_S, _LOOK_BLINDLY_S = 0.08, 1.0
 _TOLD_EACH_S = 0.5
 
 _STARTING = ObjectStatus(Status.IN_PROGRESS, "NotObserved", "has not been seen in the cluster yet")
@@ -204,7 +205,7 @@ class Gate:
                 self._changed.add(ref)
             elif update.key[1] == SLICES.kind and (service := service_of(obj)) in self._active:
                 self._changed.add(service)
-        if update.forbidden:
+        if update.forbidden or update.replace:
             self._due = 0.0
 
     def _note_ends(self, update: Update) -> None:
@@ -310,7 +311,7 @@ class Gate:
         is followed that explains."""
         if max(len(self._active), self._count) <= _MANY:
             return min(30 * spent_s, _LOOK_EACH_S)
-        return max(20 * spent_s, _LOOK_EACH_S if self._closeup.has_begun else _LOOK_BLINDLY_S)
+        return max(20 * spent_s, _LOOK_CLOSELY_S if self._closeup.has_begun else _LOOK_BLINDLY_S)
 
     def _judge_changed(self) -> None:
         started = self._session.clock.monotonic()

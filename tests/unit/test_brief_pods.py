@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.brief_pods import brief, is_in_trouble, newest, workload_of
+from pipeline.core.brief_pods import brief, is_in_trouble, is_starting, newest, workload_of
 from pipeline.core.readiness import assess
 from pipeline.core.readiness.steady import unsteady
 from pipeline.model.objects import Object, ObjectRef
@@ -164,3 +164,33 @@ class TestTrouble:
         going["metadata"]["deletionTimestamp"] = at(9)
 
         assert not is_in_trouble(brief(going), T0)
+
+
+class TestStarting:
+    @pytest.mark.parametrize(
+        "found",
+        [named_pod(phase="Pending"), named_pod(waiting("ContainerCreating"), phase="Pending")],
+        ids=["unscheduled", "created"],
+    )
+    def test_is_as_good_as_not_there(self, found: Object) -> None:
+        assert is_starting(found)
+
+    @pytest.mark.parametrize(
+        "found",
+        [
+            named_pod(UP),
+            named_pod(waiting("ErrImagePull"), phase="Pending"),
+            named_pod(
+                initContainerStatuses=[running(ready=False, restarts=1, last=ended(1))], phase="Pending"
+            ),
+        ],
+        ids=["runs", "cannot pull", "init crashed"],
+    )
+    def test_is_not_what_there_is_something_to_say_of(self, found: Object) -> None:
+        assert not is_starting(found)
+
+    def test_is_not_what_goes(self) -> None:
+        going = named_pod(phase="Pending")
+        going["metadata"]["deletionTimestamp"] = at(9)
+
+        assert not is_starting(going)

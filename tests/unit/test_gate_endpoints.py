@@ -62,6 +62,7 @@ class Server:
         self._closed = closed
         self._streams: dict[str, list[Stream]] = defaultdict(list)
         self._version = 10
+        self.later_s = 0.0
 
     def put(self, obj: Object) -> None:
         """A controller wrote it."""
@@ -76,7 +77,7 @@ class Server:
         return KINDS.get(kind)
 
     def server_time(self) -> float:
-        return T0 + 1
+        return T0 + 1 + self.later_s
 
     def list(
         self, resource: ResourceType, namespace: str = "", selector: str = "", *, lean: bool = False
@@ -136,15 +137,22 @@ class Watched:
             live = self.server.objects[obj["kind"], ObjectRef.of(obj)]
             self.gate.add([Target(manifest=manifest(obj), since=T0, live=live)])
 
-    def until(self, holds: Callable[[], bool]) -> Any:
-        """Look again and again until it holds; the last decision."""
+    def until(self, holds: Callable[[], bool], fatal: list[Any] | None = None) -> Any:
+        """Look again and again until it holds; the last decision. ``fatal`` collects those that end it."""
         last, end = None, time.monotonic() + 10
         while True:
             self.gate.wait(0.02)
             last = self.gate.judge() or last
+            if fatal is not None and last is not None and last.fatal:
+                fatal.append(last)
             if holds():
                 return last
             assert time.monotonic() < end, self.gate.statuses
+
+    def until_fatal(self) -> Any:
+        """The first decision that ends the rollout."""
+        found: list[Any] = []
+        return self.until(lambda: bool(found), found)
 
     def looks(self, count: int) -> Any:
         """So many whole looks later: the last decision."""
