@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
 import pytest
 
+from pipeline.core.brief_pods import brief
 from pipeline.model.objects import Object, ObjectRef, ResourceType
 from pipeline.model.status import CauseCode
+from pipeline.run.pods import BriefPods, PodNews
+from pipeline.run.targets import Target
 from tests.kube_objects import (
     condition,
     deployment,
@@ -22,7 +27,7 @@ from tests.kube_objects import (
     running,
     waiting,
 )
-from tests.unit.test_gate_endpoints import KINDS, MANY, WEB, Server, Watched, placed
+from tests.unit.test_gate_endpoints import KINDS, MANY, WEB, Server, Watched, manifest, placed
 
 KINDS["Job"] = ResourceType("batch", "v1", "Job", "jobs", True)
 UP = running(ready=True)
@@ -165,3 +170,69 @@ def test_what_falls_back_after_it_was_settled_is_looked_into_again(watched: Make
     run.server.put(rolling())
     decision = run.until_fatal()
     assert [(ref.name, one.code) for ref, one in decision.fatal] == [("web", CauseCode.CRASH_LOOP)]
+
+
+class Held(Server):
+    """Lists no events until it is let."""
+
+    def __init__(self, *objects: Object) -> None:
+        super().__init__(*objects)
+        self.let = threading.Event()
+
+    def list(self, resource: ResourceType, *more: Any, **options: Any) -> Any:
+        if resource.kind == "Event":
+            self.let.wait(10)
+        return super().list(resource, *more, **options)
+
+
+@pytest.mark.parametrize("count", [1, MANY])
+def test_what_has_failed_ends_nothing_before_it_was_looked_into(watched: Make, count: int) -> None:
+    server = Held()
+    run = watched(server, job(), count=count)
+    run.written(job())
+    run.clock.stop()
+    run.server.put(job(condition("Failed", reason="BackoffLimitExceeded", message="too many")))
+    run.until(lambda: reason(run, ObjectRef.of(job())) == "JobFailed")
+    for _ in range(3):
+        run.clock.stopped_at = (run.clock.stopped_at or 0.0) + 0.3
+        decision = run.looks(1)
+        assert decision.fatal == ()
+
+    server.let.set()
+    assert [one.code for _, one in run.until_fatal().fatal] == [CauseCode.JOB_FAILED]
+
+
+def test_what_cannot_be_looked_into_for_long_is_told_as_it_is(watched: Make) -> None:
+    server = Held()
+    run = watched(server, job())
+    run.written(job())
+    run.server.put(job(condition("Failed", reason="BackoffLimitExceeded", message="too many")))
+
+    assert [one.code for _, one in run.until_fatal().fatal] == [CauseCode.JOB_FAILED]
+    server.let.set()
+
+
+@pytest.mark.parametrize("closed", [(), (("Pod", ""),)], ids=["all at once", "each namespace"])
+def test_of_pods_only_a_part_is_kept_and_of_others_and_of_those_that_start_nothing(closed: Any) -> None:
+    namespaces = [f"n{number}" for number in range(5)]
+    full = named_pod(UP, spec={"containers": [{"name": "web", "env": [{"name": "A", "value": "b"}]}]})
+    kinds = (full, named_pod(UP, of="foreign", uid="p2"), named_pod(phase="Pending", uid="p3"))
+    server = Server(*(placed(one, ns) for one in kinds for ns in namespaces), closed=closed)
+    expected = [placed(rolling(), ns) for ns in namespaces]
+    session = Watched(server, *expected).session
+    inbox: queue.SimpleQueue[PodNews] = queue.SimpleQueue()
+    pods = BriefPods(session, [Target(manifest=manifest(obj)) for obj in expected], inbox.put)
+    seen: list[Object] = []
+    try:
+        for obj in expected:
+            pods.follow(ObjectRef.of(obj))
+        while len(seen) < len(namespaces):
+            news = inbox.get(timeout=5)
+            pods.take_in(news)
+            seen += news.update.objects
+    finally:
+        pods.stop()
+
+    seen.sort(key=lambda pod: str(pod["metadata"]["namespace"]))
+    assert seen == [brief(placed(full, ns)) for ns in namespaces]
+    assert "env" not in seen[0]["spec"]["containers"][0]
