@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from pipeline.core.access import Access
 from pipeline.model.environment import Environment, HttpCheck, Source, TcpCheck, Used
@@ -27,6 +27,10 @@ class Tried:
     result: Object
     created: bool
     warnings: tuple[str, ...] = ()
+
+
+Trim: TypeAlias = Callable[[Object], Object | None]
+"""What of an object is kept; None where nothing is."""
 
 
 class Clock(Protocol):
@@ -152,10 +156,10 @@ class Cluster(Protocol):
         """The live object, read from etcd, not from a cache; None where it does not exist."""
 
     def list(
-        self, resource: ResourceType, namespace: str = "", selector: str = "", *, lean: bool = False
+        self, resource: ResourceType, namespace: str = "", selector: str = "", *, trim: Trim | None = None
     ) -> tuple[list[Object], str]:
         """All objects of a kind, with the collection's resourceVersion. Items carry apiVersion and kind;
-        ``lean``: and no ``managedFields``."""
+        what ``trim`` takes away of them is gone before the next page is read."""
 
     def apply(self, body: Object, *, force: bool = False, strict: bool = True) -> Object:
         """Server-side apply as field manager ``pipeline``; waits for what is just coming up."""

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from pipeline.core.access import Access
 from pipeline.model.errors import ApiError, PipelineError
 from pipeline.model.objects import Json, Object, ObjectRef, ResourceType
-from pipeline.ports import Tried
+from pipeline.ports import Tried, Trim
 
 from . import pod_logs, reviews
 from .api_paths import collection_path, namespace_of, object_path
@@ -107,15 +107,15 @@ class KubeCluster:
         return _object(answer)
 
     def list(
-        self, resource: ResourceType, namespace: str = "", selector: str = "", *, lean: bool = False
+        self, resource: ResourceType, namespace: str = "", selector: str = "", *, trim: Trim | None = None
     ) -> tuple[Objects, str]:
         try:
-            return self._list(resource, namespace, selector, lean=lean)
+            return self._list(resource, namespace, selector, trim=trim)
         except ApiError as exc:
             if exc.status != 410:
                 raise
         # The list took so long that its snapshot was compacted away: once more from the start.
-        return self._list(resource, namespace, selector, lean=lean)
+        return self._list(resource, namespace, selector, trim=trim)
 
     def apply(self, body: Object, *, force: bool = False, strict: bool = True) -> Object:
         ref = ObjectRef.of(body)
@@ -285,7 +285,7 @@ class KubeCluster:
         return now
 
     def _list(
-        self, resource: ResourceType, namespace: str, selector: str, *, lean: bool
+        self, resource: ResourceType, namespace: str, selector: str, *, trim: Trim | None
     ) -> tuple[Objects, str]:
         what = f"list {resource.plural}" + (f" in {namespace}" if namespace else "")
         path, secret = collection_path(resource, namespace), _is_secret(resource)
@@ -296,10 +296,10 @@ class KubeCluster:
         while True:
             page = self.http.json(replace(_read(path, what, query=query, secret=secret), compressed=True))
             for item in page.get("items") or []:
-                if lean:
-                    item["metadata"].pop("managedFields", None)  # half of an object: page by page
                 # Items of a typed list come without these two.
-                found.append({"apiVersion": resource.api_version, "kind": resource.kind, **item})
+                obj = {"apiVersion": resource.api_version, "kind": resource.kind, **item}
+                kept = trim(obj) if trim else obj
+                found += [kept] if kept is not None else []
             meta = page.get("metadata") or {}
             if not meta.get("continue"):
                 return found, str(meta.get("resourceVersion") or "")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pipeline import failpoint
 from pipeline.failpoint import Point
 from pipeline.model.errors import ApiError, PipelineError
 from pipeline.model.objects import Object, ResourceType, get_path
-from pipeline.ports import Clock, Cluster, WatchStream
+from pipeline.ports import Clock, Cluster, Trim, WatchStream
 
 _WATCH_S = 240.0
 _BACKOFF_S = 0.5
@@ -19,9 +19,6 @@ _LONGEST_BACKOFF_S = 8.0
 _QUIET_S = 10.0
 """A watch may be dead without anybody having said so (a load balancer that forgot it). After so long without
 a word what it follows is listed anew: one request, where the connection's own timer would take a minute."""
-
-Trim = Callable[[Object], Object | None]
-"""What of an object is kept; None where nothing is."""
 
 Key = tuple[str, str, str]
 """(group, kind, namespace) of what is followed; an empty namespace stands for all of them."""
@@ -118,9 +115,9 @@ class Follower:
     def _list_and_watch(self) -> None:
         followed = self._followed
         items, version = self._cluster.list(
-            followed.resource, followed.namespace, followed.selector, lean=True
+            followed.resource, followed.namespace, followed.selector, trim=self._kept
         )
-        self._updates(Update(self._key, objects=self._trimmed(items), replace=True))
+        self._updates(Update(self._key, objects=tuple(items), replace=True))
         while not self._ended.is_set():
             started = self._clock.monotonic()
             version = self._watch(version)
@@ -146,18 +143,17 @@ class Follower:
             self._heard = self._clock.monotonic()
             failpoint.passing(Point.WATCH_EVENT)
             version = str(get_path(obj, "metadata", "resourceVersion", default=version))
-            objects = self._trimmed((obj,)) if kind != "BOOKMARK" else ()
-            if objects:
-                self._updates(Update(self._key, objects=objects, deleted=kind == "DELETED"))
+            kept = self._kept(obj) if kind != "BOOKMARK" else None
+            if kept is not None:
+                self._updates(Update(self._key, objects=(kept,), deleted=kind == "DELETED"))
         self._heard = float("inf")
         return version
 
-    def _trimmed(self, objects: Iterable[Object]) -> tuple[Object, ...]:
+    def _kept(self, obj: Object) -> Object | None:
         """Here, not in the loop: what is not kept should not wait there in full."""
+        _drop_owners(obj)
         trim = self._followed.trim
-        if trim is None:
-            return tuple(objects)
-        return tuple(kept for obj in objects if (kept := trim(obj)) is not None)
+        return trim(obj) if trim else obj
 
 
 def take_in(followed: Followed, update: Update) -> None:
@@ -178,8 +174,13 @@ def take_in(followed: Followed, update: Update) -> None:
             followed.objects.pop(key, None)
             followed.gone[key] = max(version, known)
         elif version == 0 or version > followed.gone.get(key, 0):
-            obj["metadata"].pop("managedFields", None)  # half of an object, and no evidence of anything
+            _drop_owners(obj)
             followed.objects[key] = obj
+
+
+def _drop_owners(obj: Object) -> None:
+    """Half of an object, and no evidence of anything."""
+    obj["metadata"].pop("managedFields", None)
 
 
 def _version(obj: Object | None) -> int:

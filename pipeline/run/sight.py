@@ -11,7 +11,8 @@ from pipeline.core.reading import owner_uid, text, uid
 from pipeline.core.rollout import Snapshot
 from pipeline.model.errors import PipelineError
 from pipeline.model.objects import Object, ObjectRef, ResourceType
-from pipeline.run.follow import Followed, Follower, Key, Trim, Update, take_in
+from pipeline.ports import Trim
+from pipeline.run.follow import Followed, Follower, Key, Update, take_in
 from pipeline.run.session import Session
 from pipeline.run.targets import EVENTS, SERVICE, SLICES, Target, companions, explained_by
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from pipeline.model.errors import ApiError, UnreachableError
 from pipeline.model.objects import Object, ObjectRef, ResourceType
+from pipeline.ports import Trim
+from tests.kube_objects import trimmed
 
 Key = tuple[str, str, str]
 """(kind, namespace, name)."""
@@ -61,7 +63,7 @@ class MemoryCluster:
         return copy.deepcopy(self.objects.get((ref.kind, ref.namespace, ref.name)))
 
     def list(
-        self, resource: ResourceType, namespace: str = "", selector: str = "", *, lean: bool = False
+        self, resource: ResourceType, namespace: str = "", selector: str = "", *, trim: Trim | None = None
     ) -> tuple[list[Object], str]:
         wanted = [part.split("=") for part in selector.split(",") if part]
         found = [
@@ -71,7 +73,7 @@ class MemoryCluster:
             and at == namespace
             and all(obj["metadata"].get("labels", {}).get(k) == v for k, v in wanted)
         ]
-        return found, str(self._version)
+        return trimmed(found, trim), str(self._version)
 
     def create(self, body: Object, *, dry_run: bool = False) -> Object:
         def insert(key: Key) -> Object:

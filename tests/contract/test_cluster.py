@@ -198,19 +198,27 @@ def test_lists_of_several_pages_are_whole(
     assert names == [f"page-{n}" for n in range(5)]
 
 
-def test_a_lean_list_leaves_out_who_set_which_field_and_nothing_else(
-    kube: KubeCluster, namespace: str
+def test_what_is_trimmed_is_gone_before_the_next_page_is_read(
+    kube: KubeCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kube.apply(config_map(namespace, "lean", color="red"))
-    resource = kube.resource("v1", "ConfigMap")
+    monkeypatch.setattr("pipeline.adapters.cluster.PAGE", 2)
+    for number in range(5):
+        kube.create(config_map(namespace, f"trimmed-{number}"))
+    pages = []
+    read = kube.http.json
+    monkeypatch.setattr(kube.http, "json", lambda call: pages.append(len(seen)) or read(call))
+    seen: list[str] = []
 
-    whole, _ = kube.list(resource, namespace)
-    lean, _ = kube.list(resource, namespace, lean=True)
+    def only_even(obj: Object) -> Object | None:
+        seen.append(obj["kind"])
+        name = obj["metadata"]["name"]
+        return {"name": name} if name in ("trimmed-0", "trimmed-2", "trimmed-4") else None
 
-    assert all("managedFields" in o["metadata"] for o in whole)
-    for obj in whole:
-        del obj["metadata"]["managedFields"]
-    assert lean == whole
+    found, _ = kube.list(kube.resource("v1", "ConfigMap"), namespace, trim=only_even)
+
+    assert found == [{"name": f"trimmed-{n}"} for n in (0, 2, 4)]
+    assert pages == [0, *range(2, len(seen), 2)]
+    assert set(seen) == {"ConfigMap"}
 
 
 def test_a_watch_tells_what_happened_after_the_list(kube: KubeCluster, namespace: str) -> None:

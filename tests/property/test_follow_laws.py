@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from pipeline.core.readiness.endpoints import service_of
 from pipeline.model.errors import ApiError, UnreachableError
 from pipeline.model.objects import Object, ObjectRef, ResourceType
+from pipeline.ports import Trim
 from pipeline.run import follow
 from pipeline.run.follow import Followed, Follower, Update, take_in
 from pipeline.run.sight import SliceIndex
 from pipeline.run.targets import SLICES
+from tests.kube_objects import trimmed
 
 KIND = ResourceType("", "v1", "ConfigMap", "configmaps", True)
 KEY = ("", "ConfigMap", "demo")
@@ -85,7 +87,7 @@ class Faulty:
         self.done = threading.Event()
 
     def list(
-        self, resource: ResourceType, namespace: str = "", selector: str = "", *, lean: bool = False
+        self, resource: ResourceType, namespace: str = "", selector: str = "", *, trim: Trim | None = None
     ) -> Any:
         if self._faults and self._faults[0] == "list fails":
             self._faults.pop(0)
@@ -93,7 +95,7 @@ class Faulty:
         state = self._history.states[self._at]
         if self._at == len(self._history.events):
             self.done.set()
-        return [copy.deepcopy(obj) for obj in state.values()], str(self._at)
+        return trimmed([copy.deepcopy(obj) for obj in state.values()], trim), str(self._at)
 
     def watch(self, *args: Any, **more: Any) -> Any:
         version = int(args[2])
