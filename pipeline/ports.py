@@ -67,6 +67,10 @@ class Repository(Protocol):
     def is_ancestor(self, old: str, new: str) -> bool | None:
         """Whether ``new`` contains ``old``; None where that is neither known here nor to the remote."""
 
+    def last_with(self, revision: str, path: str) -> str:
+        """The newest commit before ``revision`` that has a file which that has not; empty where none is
+        known here."""
+
     def changed(self, base: str, revision: str) -> Sequence[tuple[str, str]]:
         """(path, added | modified | deleted) between two commits; a rename is a deletion and an addition."""
 

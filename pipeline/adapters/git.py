@@ -85,6 +85,26 @@ class GitRepository:
             return None
         return self._clone.is_ancestor(old, new)
 
+    def last_with(self, revision_: str, path: str) -> str:
+        """The newest commit before this one that has the file; empty where none is known here.
+
+        git is asked for the file by a name that no wildcard is read in. What is here of the history is
+        looked at; nothing is fetched for it.
+        """
+        if not re.fullmatch(r"[\w./-]+", path):
+            return ""
+        try:
+            _, output = self._git("rev-list", "-n1", object_id(revision_), "--", f":(top,literal){path}")
+            deletion = output.decode().strip()
+            _, output = self._git("rev-list", "-n1", "--parents", object_id(deletion or revision_))
+        except UnreachableError:  # a clone without trees
+            return ""
+        parents = output.decode().split()[1:]
+        return next((parent for parent in parents if self._has(parent, path)), "")
+
+    def _has(self, commit: str, path: str) -> bool:
+        return not self._lacking(commit) and self.tree(commit).is_file(path)
+
     def describe(self, revision_: str) -> tuple[str, str]:
         """(author name, first line of the message); both are somebody's text."""
         self._require(revision_)

@@ -14,21 +14,46 @@ from pipeline.model.events import Note
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.views import EnvironmentChanges
 from pipeline.run import job
+from pipeline.run.removed_environments import removed_environments
 from pipeline.run.touched import with_objects
-from pipeline.run.workspace import Workspace
+from pipeline.run.workspace import Workspace, path_of
 from pipeline.wiring import App, pushed_from
 
 
 def run(app: App, args: argparse.Namespace, screen: Screen, workspace: Workspace, revision: str) -> ExitCode:
     """Tell what changed, in which environments; only remarks go to stderr."""
-    if args.environment:
-        environments: Sequence[Environment] = [workspace.environment(args.environment, revision)]
-    else:
-        environments = workspace.environments(revision)
+    name = args.environment or ""
+    here = workspace.has(name, revision)
+    environments: Sequence[Environment] = ()
+    if here:
+        environments = [workspace.environment(name, revision)] if name else workspace.environments(revision)
     if args.on_merge:
         environments = job.deployed_on_merge(environments, branches_of(workspace).into)
-    screen.show_changes([_changes_of(app, workspace, e, revision, args.base) for e in environments])
+    found = [_changes_of(app, workspace, e, revision, args.base) for e in environments]
+    if not (name and here):
+        found += _removed(app, workspace, revision, args, [one.base for one in found])
+    if not found and not here:
+        # Which there are, it says best itself.
+        _ = workspace.environment(name, revision) if name else workspace.environments(revision)
+    if args.matrix:
+        for one in found:
+            if one.removed:
+                app.tell(Note("; ".join(one.because), warning=True))
+    screen.show_changes(found)
     return ExitCode.OK
+
+
+def _removed(
+    app: App, workspace: Workspace, revision: str, args: argparse.Namespace, compared: Sequence[str]
+) -> list[EnvironmentChanges]:
+    """Environments that were there at an explicit base, else where the push began or at any base that was
+    compared with, and now are not; of one that is named, at the last commit that had it."""
+    name = args.environment or ""
+    if args.base and args.base.strip("0"):
+        base, _ = job.base_commit(workspace.repository, args.base, "")
+        return removed_environments(workspace, revision, [base], None, name)
+    last = workspace.repository.last_with(revision, path_of(name)) if name else ""
+    return removed_environments(workspace, revision, [last, pushed_from(), *compared], app.session, name)
 
 
 def _changes_of(

@@ -66,7 +66,7 @@ def _deploy(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
         )
     if found.why_none:
         screen.tell(Note(f"nothing deploys on merge: {found.why_none}"))
-    outcomes = job.deploy_affected(workspace, app.session, environments, revision, order)
+    outcomes = job.deploy_affected(workspace, app.session, environments, revision, order, app.tell)
     return screen.show_outcomes(outcomes, several=True)
 
 

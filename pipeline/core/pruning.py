@@ -84,7 +84,7 @@ def deletions(
             uid=str(get_path(obj, "metadata", "uid", default="")),
             reversible=Reversible.ONE_WAY if ref.kind == "Job" else Reversible.EXACT,
         )
-        if reason := _stays(entry, obj, environment):
+        if reason := stays(entry, obj, environment):
             staying.append(replace(change, action=Action.KEEP, note=f"left in the cluster: {reason}"))
         else:
             going.append(change)
@@ -137,8 +137,8 @@ def _is_another(entry: InventoryEntry, live: Object) -> bool:
     return bool(entry.uid) and get_path(live, "metadata", "uid") != entry.uid
 
 
-def _stays(entry: InventoryEntry, live: Object, environment: Environment) -> str:
-    """Why the object is not deleted; empty where it is."""
+def stays(entry: InventoryEntry, live: Object, environment: Environment) -> str:
+    """Why an object that nobody wants any more is not deleted; empty where it is."""
     ref = entry.ref
     if owner := foreign_owner(live, environment):
         return f"it belongs to {owner} now"

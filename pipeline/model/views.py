@@ -12,12 +12,17 @@ from .status import Evidence, ObjectStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentChanges:
-    """Why one environment is (not) affected. ``files`` are (path, added | modified | deleted)."""
+    """Why one environment is (not) affected. ``files`` are (path, added | modified | deleted).
+
+    ``removed``: the revision has the environment no more. Nothing can be deployed there; ``objects`` are
+    what it had, or, where the cluster was asked, what is left of it.
+    """
 
     name: str
     base: str
     revision: str
     affected: bool
+    removed: bool = False
     because: tuple[str, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
     objects: tuple[ObjectRef, ...] = ()

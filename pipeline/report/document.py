@@ -186,6 +186,7 @@ def changes_document(environments: Iterable[EnvironmentChanges]) -> Document:
                 "base": e.base or None,
                 "revision": e.revision,
                 "affected": e.affected,
+                **({"removed": True} if e.removed else {}),
                 "because": list(e.because),
                 "files": [{"path": path, "change": change} for path, change in e.files],
                 "objects": [str(ref) for ref in e.objects],
@@ -196,8 +197,8 @@ def changes_document(environments: Iterable[EnvironmentChanges]) -> Document:
 
 
 def matrix_document(environments: Iterable[EnvironmentChanges]) -> Document:
-    """The affected environments as a GitHub Actions matrix (``changes --matrix``)."""
-    return {"include": [{"environment": e.name} for e in environments if e.affected]}
+    """The affected environments that can be deployed, as a GitHub Actions matrix (``changes --matrix``)."""
+    return {"include": [{"environment": e.name} for e in environments if e.affected and not e.removed]}
 
 
 def history_document(releases: Iterable[Release]) -> Document:

@@ -83,7 +83,9 @@ def changes_outputs(found: Sequence[EnvironmentChanges]) -> dict[str, str]:
         "result": ExitCode.OK.result,
         "exit-code": str(int(ExitCode.OK)),
         "revision": ",".join(dict.fromkeys(changes.revision for changes in found)),
-        "environment": ",".join(changes.name for changes in found if changes.affected),
+        "environment": ",".join(
+            changes.name for changes in found if changes.affected and not changes.removed
+        ),
         "matrix": json.dumps(matrix_document(found)),
     }
 

@@ -101,7 +101,7 @@ def changes_text(environments: Sequence[EnvironmentChanges]) -> str:
     lines: list[str] = []
     for env in environments:
         base = f" since {short_revision(env.base)}" if env.base else ""
-        state = "affected" if env.affected else "not affected"
+        state = "removed" if env.removed else "affected" if env.affected else "not affected"
         lines.append(f"{one_line(env.name)}: {state} at {short_revision(env.revision)}{base}")
         lines += [f"  because {one_line(reason)}" for reason in env.because]
         lines += [f"  {one_line(change):<8}  {one_line(path)}" for path, change in env.files[:_FILES]]

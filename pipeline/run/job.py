@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from pipeline import failpoint
@@ -23,9 +24,10 @@ from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Manifest
 from pipeline.model.release import Outcome, Phase, Release
 from pipeline.model.views import EnvironmentChanges
-from pipeline.ports import Repository
+from pipeline.ports import Reporter, Repository
 from pipeline.run.deploy import Request, deploy, last_known
 from pipeline.run.recorded import recorded_manifests
+from pipeline.run.removed_environments import removed_environments
 from pipeline.run.render import facing, rendered
 from pipeline.run.session import Session
 from pipeline.run.workspace import Workspace
@@ -82,17 +84,21 @@ def deploy_affected(
     environments: Sequence[Environment],
     revision: str,
     order: Order,
+    tell: Reporter,
 ) -> list[Outcome]:
     """Every affected environment that deploys on merge to ``order.branch``, upstream first.
 
-    Stops after the first that does not end well: what is downstream of it must not overtake it.
+    Stops after the first that does not end well: what is downstream of it must not overtake it. At the end
+    the environments are named that are in git no more, since any of the bases.
     """
     outcomes: list[Outcome] = []
+    bases = [order.pushed_from]
     for environment in deployed_on_merge(environments, order.branch):
         outcome = Outcome(command="deploy", environment=environment.name, revision=revision)
         with Telling(outcome):
             session = open_session(environment)
             selection = changes_of(workspace, session, environment, revision, order.base)
+            bases.append(selection.base)
             if not selection.affected:
                 session.tell(Note(f"{environment.name} is not affected: none of its files changed"))
                 continue
@@ -100,6 +106,9 @@ def deploy_affected(
         outcomes.append(outcome)
         if outcome.exit_code != ExitCode.OK:
             break
+    with suppress(PipelineError):  # what was done is told whatever becomes of this
+        for gone in removed_environments(workspace, revision, bases, open_session):
+            tell(Note("; ".join(gone.because), warning=True))
     return outcomes
 
 
@@ -193,7 +202,7 @@ def compare(
     An explicit ``base`` wins over the recorded one. Where that is lost, ``pushed_from`` tells people what the
     last push changed; it never makes less of what is affected.
     """
-    start, why = _base(workspace.repository, base, recorded)
+    start, why = base_commit(workspace.repository, base, recorded)
     if not start:
         reasons = (why, *_hint(workspace, environment, revision, pushed_from if recorded or base else ""))
         return EnvironmentChanges(
@@ -210,7 +219,7 @@ def compare(
     )
 
 
-def _base(repository: Repository, base: str, recorded: str) -> tuple[str, str]:
+def base_commit(repository: Repository, base: str, recorded: str) -> tuple[str, str]:
     """(the commit to compare with, or empty; why it is empty)."""
     if base and base.strip("0"):
         is_id = re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", base)

@@ -76,15 +76,24 @@ class Workspace:
                 ]
         return tuple(sorted(found, key=lambda e: e.name)), problems
 
+    def names(self, revision: str) -> Sequence[str]:
+        """Those of a commit's environments, whether or not they can be read."""
+        return [PurePosixPath(path).parts[1] for path in self.repository.named(revision, FOLDER, FILE)]
+
+    def has(self, name: str, revision: str) -> bool:
+        """Whether a commit has an environment of this name, or any where it is empty."""
+        names = self.names(revision)
+        return name in names if name else bool(names)
+
     def environment(self, name: str, revision: str) -> Environment:
         """One environment. InvalidError with the nearest name where there is none of that name.
 
         The others may be broken: that is no reason not to deploy this one.
         """
-        path = f"{FOLDER}/{name}/{FILE}"
+        path = path_of(name)
         if _is_environment_file(path) and path in self.repository.files(revision, path):
             return self._environment(path, self.repository.read(revision, [path])[path])
-        names = [PurePosixPath(p).parts[1] for p in self.repository.named(revision, FOLDER, FILE)]
+        names = self.names(revision)
         near = config.nearest(name, names)
         hint = f"did you mean {near}?" if near else ""
         known = f"there are {', '.join(names)}" if names else f"there is no {FOLDER}/*/{FILE}"
@@ -267,6 +276,11 @@ class Workspace:
             raise InvalidError(problem.message, problems=[problem])
         value, _, lines = documents[0]
         return config.parse_environment(value, lines, path, self.repository.name())
+
+
+def path_of(name: str) -> str:
+    """The file of an environment."""
+    return f"{FOLDER}/{name}/{FILE}"
 
 
 def is_manifest(path: str) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,3 +170,40 @@ def test_what_is_not_read_is_said_by_changes_validate_and_deploy(shop: Workspace
     assert said in [problem["message"] for problem in document["problems"]]
     result = shop.run("deploy", "-e", "dev")
     assert (result.code, said in result.stderr) == (0, True), str(result)
+
+
+def test_an_environment_that_is_deleted_in_git_is_told_until_its_cluster_is_tidy(shop: Workspace) -> None:
+    """Nothing deletes it; whoever follows what is told has nothing left, and is told no more of it."""
+    shop.environment(name="qa")
+    shop.manifest("settings.yaml", SETTINGS, environment="qa")
+    shop.commit()
+    shop.deployed()
+    code, report = shop.json("deploy", "-e", "qa")
+    assert code == 0, report
+    namespace = shop.namespace_of("qa")
+    shop.git("rm", "-rq", "environments/qa")
+    shop.commit("no qa any more")
+
+    def gone(*args: str) -> dict[str, Any]:
+        code, document = shop.json("changes", *args)
+        assert code == 0, document
+        (found,) = [one for one in document["environments"] if one["name"] == "qa"]
+        return dict(found)
+
+    found = gone()
+    assert (found["affected"], found["removed"]) == (True, True)
+    assert f"/ConfigMap/{namespace}/settings" in found["objects"]
+    result = shop.run("deploy")
+    assert result.code == 0, str(result)
+    assert "qa was removed" in result.stderr
+    assert shop.get("configmaps", "settings", namespace)
+
+    # By now the only base is the commit without it; its name still leads to it.
+    found = gone("-e", "qa")
+    (told,) = [one for one in found["because"] if one.startswith("to delete what is left: ")]
+    for command in told.removeprefix("to delete what is left: ").split("; "):
+        program, *arguments = command.split()
+        assert program == "kubectl"
+        shop.kubectl(*arguments)
+    assert shop.get("configmaps", "settings", namespace) is None
+    assert gone("-e", "qa")["affected"] is False
