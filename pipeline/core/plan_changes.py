@@ -140,6 +140,7 @@ def _change_of(entry: Json) -> Change | None:
         fields=tuple(_field_of(field) for field in _list(entry.get("fields")) if isinstance(field, dict)),
         content=content if isinstance(content, str) else "",
         force=entry.get("force") is True,
+        made_up_name=entry.get("made_up_name") is True,
     )
 
 
@@ -154,7 +155,9 @@ def _list(value: Json) -> list[Json]:
 
 def _hidden(then: Plan) -> frozenset[ObjectRef]:
     """Objects of which the document leaves something out."""
-    return frozenset(c.ref for c in then.changes if not c.content or any(map(_is_scrubbed, c.fields)))
+    return frozenset(
+        c.reviewed_ref for c in then.changes if not c.content or any(map(_is_scrubbed, c.fields))
+    )
 
 
 def _is_scrubbed(field: FieldChange) -> bool:
@@ -163,11 +166,12 @@ def _is_scrubbed(field: FieldChange) -> bool:
 
 def _filled(then: Plan, now: Plan, hidden: frozenset[ObjectRef]) -> Plan:
     """``then`` with what is now where it was left out: its digest is right if nothing of that differs."""
-    present = {change.ref: change for change in now.writes}
+    present = {change.reviewed_ref: change for change in now.writes}
     return replace(
         then,
         changes=tuple(
-            _with_now(c, present[c.ref]) if c.ref in hidden and c.ref in present else c for c in then.changes
+            _with_now(c, present[ref]) if (ref := c.reviewed_ref) in hidden and ref in present else c
+            for c in then.changes
         ),
     )
 
@@ -192,7 +196,7 @@ def _of_revision(then: Plan, now: Plan) -> Iterator[Problem]:
 
 
 def _of_objects(then: Plan, now: Plan) -> Iterator[Problem]:
-    before, after = ({change.ref: change for change in plan.writes} for plan in (then, now))
+    before, after = ({change.reviewed_ref: change for change in plan.writes} for plan in (then, now))
     for ref in sorted(after.keys() - before.keys()):
         yield _problem(after[ref], f"{after[ref].action}, which was not in the plan")
     for ref in sorted(before.keys() - after.keys()):
@@ -242,7 +246,7 @@ def _orders(then: Change, now: Change) -> Iterator[str]:
 
 def _not_shown(hidden: Iterable[ObjectRef], now: Plan) -> Iterator[Problem]:
     """The digest proves that something differs, but not in which of these."""
-    unsure = [change for change in now.writes if change.ref in frozenset(hidden)]
+    unsure = [change for change in now.writes if change.reviewed_ref in frozenset(hidden)]
     verb = "are" if len(unsure) == 1 else "may be"
     for change in unsure:
         yield _problem(change, f"values that are not shown {verb} other ones")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from pipeline.core import change_groups, diff, graph, hooks, pruning
+from pipeline.core import change_groups, diff, generated, graph, hooks, pruning
 from pipeline.core.desired import foreign_owner
 from pipeline.core.hooks import Hook, HookEvent, HookPhase
 from pipeline.model.environment import Environment
@@ -36,12 +36,16 @@ class DryRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
-    """One object to be: its manifest, what is sent for it, and the digest of what was written."""
+    """One object to be: its manifest, what is sent for it, and the digest of what was written.
+
+    ``reviewed`` is that digest without what is made up anew; empty where nothing is.
+    """
 
     manifest: Manifest
     body: Object
     content: str
     hook: Hook | None = None
+    reviewed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +140,8 @@ def _change(world: World, desired: Desired, wave: int) -> tuple[Change | None, t
         api_version=manifest.api_version,
         wave=wave,
         origin=manifest.origin,
-        content=desired.content,
+        content=desired.reviewed or desired.content,
+        made_up_name=generated.has_made_up_name(manifest),
         uid=str(get_path(live, "metadata", "uid", default="")),
     )
     if desired.hook:
@@ -192,7 +197,8 @@ def _compared(base: Change, desired: Desired, live: Object | None, dry: DryRun, 
             reversible=Reversible.ONE_WAY if base.ref.kind in STAYING else Reversible.EXACT,
         )
     # What only a schema could verify is taken to become what is sent.
-    fields = diff.diff(live, dry.result if dry.result is not None else _overlaid(live, desired.body))
+    result = dry.result if dry.result is not None else _overlaid(live, desired.body)
+    fields = diff.diff(live, generated.veiled(result, desired.body, desired.manifest))
     if dry.recreate:
         change = replace(
             base, action=Action.RECREATE, reversible=Reversible.RECREATE, reason="immutable field"
@@ -249,7 +255,10 @@ def _storage_versions(definition: Object | None) -> set[str]:
 
 def _with_hooks(world: World, changes: Sequence[Change], deletes: bool) -> list[Change]:
     """Hooks run in a deploy that does something, or where they are other ones than at the last deploy."""
-    others = deletes or any(c.writes and (not c.hook or _is_other(world, c)) for c in changes)
+    contents = {desired.manifest.ref: desired.content for desired in world.desired}
+    others = deletes or any(
+        c.writes and (not c.hook or _is_other(world.inventory.get(c.ref), contents[c.ref])) for c in changes
+    )
     if others:
         return list(changes)
     return [
@@ -257,9 +266,8 @@ def _with_hooks(world: World, changes: Sequence[Change], deletes: bool) -> list[
     ]
 
 
-def _is_other(world: World, change: Change) -> bool:
-    entry = world.inventory.get(change.ref)
-    return entry is None or entry.content != change.content
+def _is_other(entry: InventoryEntry | None, content: str) -> bool:
+    return entry is None or entry.content != content
 
 
 def _deletions(world: World, first: int) -> pruning.Deletions:

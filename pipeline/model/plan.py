@@ -76,7 +76,9 @@ class Change:
     delete is about; ``note`` a sentence for people (taken-over fields, unverified dry run).
     ``takes_over``: other deploy tools' shares of the object are merged into ours first. ``hook`` is the
     phase of a hook (``pre``, ``main``, ``post``, ``fail``) that runs in this deploy, ``hook_delete`` when its
-    object goes (``before-creation``, ``succeeded``, ``failed``).
+    object goes (``before-creation``, ``succeeded``, ``failed``). ``content`` is the digest of the manifest as
+    it can be reviewed: what a chart makes up for the first time is not in it. ``made_up_name``: the object
+    is called otherwise each time it is rendered.
     """
 
     ref: ObjectRef
@@ -89,12 +91,18 @@ class Change:
     reason: str = ""
     note: str = ""
     body: Object | None = None
-    content: str = ""  # digest of the manifest
+    content: str = ""
     uid: str = ""
     force: bool = False
     takes_over: bool = False
     hook: str = ""
     hook_delete: frozenset[str] = frozenset()
+    made_up_name: bool = False
+
+    @property
+    def reviewed_ref(self) -> ObjectRef:
+        """Which object it is, as far as can be known when the plan is reviewed."""
+        return self.ref._replace(name="<made up>") if self.made_up_name else self.ref
 
     @property
     def writes(self) -> bool:
@@ -151,9 +159,9 @@ class Plan:
                 "environment": self.environment,
                 "revision": self.revision,
                 "changes": [
-                    [str(c.ref), str(c.action), c.wave, c.content, c.force]
+                    [str(c.reviewed_ref), str(c.action), c.wave, c.content, c.force]
                     + [[f.path, f.op, f.before, f.after] for f in c.fields]
-                    for c in sorted(self.changes, key=lambda c: c.ref)
+                    for c in sorted(self.changes, key=lambda c: (c.reviewed_ref, c.content))
                     if c.writes
                 ],
             }

@@ -122,6 +122,7 @@ def plan_document(plan: Plan) -> Document:
                 "takes_over": c.takes_over,
                 "force": c.force,
                 "content": _content(c),
+                **({"made_up_name": True} if c.made_up_name else {}),
                 "fields": [
                     {"path": f.path, "op": f.op, "before": f.before, "after": f.after} for f in c.fields
                 ],

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.core import desired as core_desired
-from pipeline.core import graph, planner, versions
+from pipeline.core import generated, graph, planner, versions
 from pipeline.core.hooks import HookEvent, HookPhase, hook_of
 from pipeline.core.planner import Desired, DryRun, World
 from pipeline.model.environment import Environment
@@ -229,8 +229,13 @@ def _live(world: World) -> dict[ObjectRef, Object]:
 
 
 def _desired(environment: Environment, manifests: Sequence[Manifest]) -> tuple[Desired, ...]:
-    bodies = [(m, core_desired.body_of(m, environment)) for m in manifests]
-    return tuple(Desired(manifest=m, body=body, content=digest(body), hook=hook_of(m)) for m, body in bodies)
+    return tuple(_one_desired(m, core_desired.body_of(m, environment)) for m in manifests)
+
+
+def _one_desired(manifest: Manifest, body: Object) -> Desired:
+    content = digest(body)
+    reviewed = digest(generated.reviewed(body, manifest)) if manifest.generated else ""
+    return Desired(manifest=manifest, body=body, content=content, hook=hook_of(manifest), reviewed=reviewed)
 
 
 def _with_live_replicas(desired: Sequence[Desired], live: Mapping[ObjectRef, Object]) -> tuple[Desired, ...]:

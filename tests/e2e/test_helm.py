@@ -6,6 +6,7 @@ import base64
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -238,6 +239,44 @@ def test_a_plan_of_a_chart_with_made_up_values_is_the_one_that_is_carried_out(
     assert code == 0
     found = repo.deployed("--plan", plan["digest"])
     assert found["plan"]["digest"] == plan["digest"]
+
+
+FIRST = """
+    {{- $ca := genCA "admission" 365 }}
+    apiVersion: v1
+    kind: Secret
+    metadata: {name: login}
+    stringData: {user: admin, password: {{ randAlphaNum 24 }}, ca: {{ $ca.Key | b64enc }}}
+    ---
+    apiVersion: v1
+    kind: ConfigMap
+    metadata:
+      name: once-{{ randAlphaNum 5 | lower }}
+      annotations: {checksum/ca: {{ $ca.Cert | sha256sum }}}
+    data: {ca: {{ $ca.Cert | b64enc }}, greeting: {{ .Values.greeting }}}
+    """
+
+
+def test_the_first_plan_of_a_chart_with_made_up_values_can_be_reviewed_and_run(
+    make: Callable[..., Workspace], tmp_path: Path
+) -> None:
+    """A password is not what one reviews: where no record has it, the run that writes it makes it up."""
+    repo = make(made=FIRST)
+    saved = tmp_path / "plan.json"
+    _, one = repo.json("plan", "-e", "dev")
+    _, two = repo.json("plan", "-e", "dev", "--save", str(saved))
+    assert one["digest"] == two["digest"]
+    repo.edit("charts/nginx/templates/made.yaml", "user: admin", "user: root")
+    repo.commit()
+    refused = repo.run("deploy", "-e", "dev", "--plan", str(saved))
+    assert refused.code == 22
+    assert "once-" not in refused.stderr.partition("error:")[2]
+    repo.git("checkout", "-q", "HEAD~1")
+    found = repo.deployed("--plan", one["digest"])
+    assert found["plan"]["digest"] == one["digest"]
+    password = base64.b64decode(repo.get("secrets", "login")["data"]["password"])
+    assert len(password) == 24
+    assert password.decode() not in saved.read_text()
 
 
 def test_templates_are_told_what_the_cluster_serves(make: Callable[..., Workspace]) -> None:

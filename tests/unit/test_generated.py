@@ -6,7 +6,7 @@ import base64
 from typing import Any
 
 from pipeline.core.desired import body_of
-from pipeline.core.generated import kept, marked, told
+from pipeline.core.generated import MADE_UP, kept, marked, reviewed, told, veiled
 from pipeline.model.environment import Environment
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin
 
@@ -120,3 +120,56 @@ def test_what_is_kept_is_not_told() -> None:
 def test_a_name_that_is_made_up_is_told_each_time() -> None:
     (note,) = told(marked([obj("Pod", "job-abc")], [obj("Pod", "job-xyz")]), {})
     assert "another name at each rendering" in note
+
+
+# --- what a plan has of it
+
+
+def job(name: str, word: str) -> Manifest:
+    return obj("Pod", name, spec={"image": "web:1", "word": word})
+
+
+def test_of_an_object_with_another_name_the_other_fields_are_found_as_well() -> None:
+    first, second = marked(
+        [job("job-abc", "1"), job("job-def", "2")], [job("job-uvw", "3"), job("job-xyz", "4")]
+    )
+    assert first.generated == second.generated == (("metadata", "name"), ("spec", "word"))
+
+
+def test_what_is_new_is_not_in_what_is_reviewed_and_what_is_kept_is() -> None:
+    def shown(password: str, before: dict[ObjectRef, Object]) -> Object:
+        (manifest,) = kept(marked([secret(password)], [secret("other")]), before, ENVIRONMENT)
+        return reviewed(body_of(manifest, ENVIRONMENT), manifest)
+
+    assert shown("one", {}) == shown("two", {})
+    assert shown("one", {})["data"] == {"user": "YWRtaW4=", "password": MADE_UP}
+    assert shown("one", recorded(secret("old"))) == recorded(secret("old"))[secret("").ref]
+
+
+def test_a_checksum_that_is_new_is_not_in_what_is_reviewed() -> None:
+    def shown(checksum: str) -> Object:
+        before = recorded(secret("old"), workload("0"))
+        first = [secret("x", user="root"), workload(checksum)]
+        _, pod = kept(marked(first, [secret("y", user="root"), workload("z")]), before, ENVIRONMENT)
+        return reviewed(body_of(pod, ENVIRONMENT), pod)
+
+    assert shown("1") == shown("2")
+
+
+def test_in_what_the_server_makes_of_it_the_value_is_found_where_a_list_was_merged() -> None:
+    def hook(value: Any, number: int = 1) -> Manifest:
+        return obj("Hook", "h", hooks=[{"name": "a", "ca": value}], number=number)
+
+    (manifest,) = marked([hook("abcdefgh", 1)], [hook("ijklmnop", 2)])
+    result = manifest.body | {"hooks": [{"name": "b", "ca": "mine"}, {"name": "a", "ca": "abcdefgh"}]}
+    found = veiled(result, manifest.body, manifest)
+    assert found["hooks"] == [{"name": "b", "ca": "mine"}, {"name": "a", "ca": MADE_UP}]
+    assert found["number"] == MADE_UP
+
+
+def test_a_short_text_is_not_taken_for_another_field() -> None:
+    def one(word: str) -> Manifest:
+        return obj("ConfigMap", "c", data={"made": word, "written": "a"})
+
+    (manifest,) = marked([one("a")], [one("b")])
+    assert veiled(manifest.body, manifest.body, manifest)["data"] == {"made": MADE_UP, "written": "a"}

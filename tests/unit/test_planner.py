@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.core import planner
+from pipeline.core import generated, planner
 from pipeline.core.delete_order import still_there
 from pipeline.core.desired import body_of, is_scaled, leave_replicas, scaled_by_autoscaler
 from pipeline.core.planner import Desired, DryRun, World
@@ -99,6 +99,29 @@ def test_a_touched_object_that_is_as_wanted_is_kept():
     live = live_of(one, version="8")
     plan, _ = build(one, live=[live], owned=[entry_of(one)], dry={one.manifest.ref: DryRun(result=live)})
     assert only(plan).action is Action.KEEP
+
+
+def test_what_is_made_up_anew_is_in_no_field_and_no_digest():
+    """An upgrade that brings a password: it is another one each time until a record has it."""
+
+    def planned(word, made_up):
+        one = settings(value=word)
+        manifest = replace(one.manifest, generated=made_up)
+        sealed = digest(generated.reviewed(one.body, manifest)) if made_up else ""
+        one = replace(one, manifest=manifest, reviewed=sealed)
+        before = settings(value="before")
+        plan, _ = build(
+            one,
+            live=[live_of(before)],
+            owned=[entry_of(before)],
+            dry={one.manifest.ref: DryRun(result=live_of(one))},
+        )
+        return plan
+
+    (field,) = only(planned("one", made_up=(("data", "key"),))).fields
+    assert (field.before, field.after) == ("before", generated.MADE_UP)
+    assert planned("one", (("data", "key"),)).digest == planned("two", (("data", "key"),)).digest
+    assert planned("one", ()).digest != planned("two", ()).digest
 
 
 def test_an_existing_object_of_nobody_is_adopted():
