@@ -109,6 +109,9 @@ class Renderer(Protocol):
     def uses(self, revision: str, source: Source) -> Sequence[Used]:
         """All of the repository that the rendering depends on, links apart; also where it will fail."""
 
+    def heeds_upgrade(self, revision: str, source: Source, environment: Environment) -> bool:
+        """Whether the first rendering may be another than those that follow (``HelmChart.installed``)."""
+
     def render(self, revision: str, source: Source, environment: Environment) -> Sequence[Manifest]:
         """The objects of a source, in its order. Equal files, version and environment: equal objects.
 

@@ -62,6 +62,8 @@ def parse_head(data: bytes) -> tuple[dict[str, Any], dict[str, list[str]]]:
     head["phase"] = Phase(head["phase"])
     head["causes"] = tuple(head["causes"])
     head["checks"] = tuple(head["checks"])
+    if head.get("charts") is not None:
+        head["charts"] = tuple(head["charts"])
     known = {f.name for f in fields(Release)}
     return {k: v for k, v in head.items() if k in known}, shards
 

@@ -80,7 +80,8 @@ class HelmRenderer:
             raise _refused(source, problems)
         work = _Work(self, source, environment, files, values)
         output = work.output()
-        manifests = work.manifests(output)
+        new = not _chart(source).installed
+        manifests = [replace(manifest, installs=new) for manifest in work.manifests(output)]
         texts = [*files.texts(), *(v.text for v in values)]
         if not any(charts.is_random(text) for text in texts):
             return manifests
@@ -88,6 +89,12 @@ class HelmRenderer:
             self.sleep(_TICK_S)
         other = work.output()
         return generated.marked(manifests, work.manifests(other)) if other != output else manifests
+
+    def heeds_upgrade(self, revision: str, source: Source, environment: Environment) -> bool:
+        """By the chart's text: its templates, and values that they may take for templates."""
+        values, _ = self._values(revision, source)
+        texts = [*self._files(revision, source, environment).texts(), *(v.text for v in values)]
+        return any(charts.heeds_upgrade(text) for text in texts)
 
     def _files(self, revision: str, source: Source, environment: Environment) -> ChartFiles:
         digest = _chart(source).digest
@@ -225,6 +232,7 @@ class _Work:
             *("template", chart.release, path, "--namespace", namespace),
             *("--kube-version", chart.kube_version or charts.KUBE_VERSION, *versions),
             "--include-crds",
+            *(("--is-upgrade",) if chart.installed else ()),
             *(("--values", "-") if self.values else ()),
         ]
 

@@ -48,6 +48,10 @@ class Kustomize:
         """Every kustomization and file that is reached, those that are named but not there, too."""
         return self._graph(revision, source).uses()
 
+    def heeds_upgrade(self, revision: str, source: Source, environment: Environment) -> bool:
+        """It knows of no releases."""
+        return False
+
     def render(self, revision: str, source: Source, environment: Environment) -> Sequence[Manifest]:
         """The objects that kustomize makes, in its order, each with the places that its fields come from."""
         graph = self._graph(revision, source)

@@ -29,6 +29,8 @@ _LOCAL = "file://"
 _DRAFTS = re.compile(r"https?://json-schema\.org/draft(-0[3-7]|/20\d\d-\d\d)/schema#?")
 _ACTION = re.compile(r"\{\{(?!-?\s*/\*).*?\}\}", re.DOTALL)
 """What a template does, without comments and the text around it: people write "now" there."""
+_UPGRADE = re.compile(r"\bIs(?:Install|Upgrade)\b|\bRelease\b(?!\.)")
+"""Also what takes all of ``.Release``, to print it or to go through it."""
 _TIME = re.compile(r"\b(?:now|ago)\b")
 _RANDOM = re.compile(
     r"\b(?:rand(?:Alpha|AlphaNum|Numeric|Ascii|Bytes|Int)|gen(?:CA|SelfSignedCert|SignedCert)(?:WithKey)?"
@@ -181,6 +183,11 @@ def foreign_references(schema: Json) -> Iterator[str]:
 def is_random(text: str) -> bool:
     """Whether a template may make something else each time: of chance, of the time, of unordered keys."""
     return any(_RANDOM.search(action) for action in _ACTION.findall(text))
+
+
+def heeds_upgrade(text: str) -> bool:
+    """Whether a template may make something else of an upgrade than of an installation."""
+    return any(_UPGRADE.search(action) for action in _ACTION.findall(text))
 
 
 def is_timed(text: str) -> bool:

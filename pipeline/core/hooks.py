@@ -52,12 +52,14 @@ class Hook:
     """What an object's annotations say of it as a hook. ``annotation``: the one that makes it one.
 
     ``moments`` are the events and the phases in which it runs; none for tests and hooks of a deletion.
+    ``installs``: an upgrade of the environment is the installation of its chart.
     """
 
     moments: frozenset[tuple[HookEvent, HookPhase]]
     weight: int
     delete: frozenset[DeletePolicy]
     annotation: str
+    installs: bool = False
 
     @property
     def phases(self) -> frozenset[HookPhase]:
@@ -133,6 +135,7 @@ def hook_of(manifest: Manifest) -> Hook | None:
         weight=integer(annotations.get(weight)) or 0,
         delete=frozenset(delete or [DeletePolicy.BEFORE_CREATION]),
         annotation=annotation,
+        installs=manifest.installs,
     )
 
 
@@ -141,6 +144,8 @@ def runs(hook: Hook, event: HookEvent) -> HookPhase | None:
 
     Of several the first: an object is written once a deploy.
     """
+    if hook.installs and event is HookEvent.UPGRADE:
+        event = HookEvent.INSTALL
     phases = {phase for at, phase in hook.moments if at is event}
     return next((phase for phase in HookPhase if phase in phases), None)
 

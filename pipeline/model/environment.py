@@ -37,7 +37,8 @@ class HelmChart:
     """How a chart is rendered. ``values`` are files, as paths within the repository; the last one wins.
 
     An empty ``namespace`` is the environment's. ``kube_version`` and ``api_versions`` are what templates are
-    told of the cluster; empty where none is at hand. ``digest`` is that of a chart which is not in the
+    told of the cluster; empty where none is at hand. ``installed``: the last verified release had the chart,
+    so that this is an upgrade of it. ``digest`` is that of a chart which is not in the
     repository; its source's path is an address then.
     """
 
@@ -47,6 +48,7 @@ class HelmChart:
     digest: str = ""
     kube_version: str = ""
     api_versions: tuple[str, ...] = ()
+    installed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,7 +83,8 @@ class Manifest:
 
     ``lines`` gives the line of every field, so that a cause can point at the image that could not
     be pulled rather than at the file; ``elsewhere`` has the fields that another file has set. ``generated``
-    are those that a chart makes up at each rendering.
+    are those that a chart makes up at each rendering. ``installs``: it is of a chart that the environment did
+    not have before, whatever else it had.
     """
 
     ref: ObjectRef
@@ -92,6 +93,7 @@ class Manifest:
     lines: Mapping[FieldPath, int] = field(default_factory=dict, repr=False, compare=False)
     elsewhere: Mapping[FieldPath, Origin] = field(default_factory=dict, repr=False, compare=False)
     generated: tuple[FieldPath, ...] = ()
+    installs: bool = False
 
     @property
     def api_version(self) -> str:

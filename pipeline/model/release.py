@@ -87,7 +87,7 @@ class Release:
     ``rendered`` is what the repository wanted, Secret values included: the record is a Secret itself.
     Times are RFC 3339 in UTC. ``inputs`` is the digest of what was rendered from, empty where that was not
     git: equal inputs need no rendering. ``followed`` is the branch's commit that `reconcile` had done with by
-    then, whatever was deployed.
+    then, whatever was deployed. ``charts`` names what Helm would call its releases; None in old records.
     """
 
     application: str
@@ -108,6 +108,7 @@ class Release:
     plan_digest: str = ""
     inputs: str = ""
     followed: str = ""
+    charts: tuple[str, ...] | None = None
     message: str = ""
     inventory: tuple[InventoryEntry, ...] = ()
     before: tuple[tuple[ObjectRef, Object | None], ...] = ()

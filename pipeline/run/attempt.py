@@ -41,6 +41,7 @@ class Attempt:
     wanted: Sequence[Manifest] = ()
     inputs: str = ""  # digest of what ``wanted`` is rendered from
     followed: str = ""
+    charts: tuple[str, ...] | None = ()
     namespace_is_new: bool = False  # this run created it, for the lock to live in
     latest: Release | None = None
     verified: Release | None = None
@@ -162,6 +163,7 @@ class Attempt:
             plan_digest=plan.digest,
             inputs=self.inputs,
             followed=self.followed or (self.latest.followed if self.latest else ""),
+            charts=self.charts,
             # The intent wins: of what is about to be written, nobody may take the old content for granted.
             inventory=planner.union(self.owned, inventory.intended(self.planned)),
             before=tuple(sorted(before.items(), key=lambda item: item[0])),

@@ -42,7 +42,8 @@ class Request:
     ``render`` reads the manifests, or raises InvalidError; ``inputs`` is a digest of what it reads, empty
     where that is unknown. ``is_older`` tells whether ``revision`` is contained in a given one (None:
     unknown); ``expected`` is the plan that was reviewed, where there is one. ``newest`` is the number of the
-    newest release on which the request rests, 0 for none; None: on no release. ``followed`` is as in Release.
+    newest release on which the request rests, 0 for none; None: on no release. ``followed`` and ``charts``
+    are as in Release.
     """
 
     command: str
@@ -57,6 +58,7 @@ class Request:
     inputs: str = ""
     newest: int | None = None
     followed: str = ""
+    charts: tuple[str, ...] | None = ()
 
 
 def deploy(session: Session, request: Request, outcome: Outcome) -> None:
@@ -67,7 +69,14 @@ def deploy(session: Session, request: Request, outcome: Outcome) -> None:
     """
     session.tell = _noting(outcome, session.tell)
     started = session.clock.monotonic()
-    attempt = Attempt(session, request.command, outcome, inputs=request.inputs, followed=request.followed)
+    attempt = Attempt(
+        session,
+        request.command,
+        outcome,
+        inputs=request.inputs,
+        followed=request.followed,
+        charts=request.charts,
+    )
     try:
         if not _is_settled_as_recorded(attempt, request):
             attempt.wanted = request.render()

@@ -164,6 +164,7 @@ def roll_back_to(
             wait_lock_s=order.wait_lock_s,
             allow_older=True,
             dry_run=order.dry_run,
+            charts=target.charts,
         )
         deploy(session, request, outcome)
     return outcome
@@ -292,6 +293,7 @@ def _request(command: str, source: _Source, base: str, order: Order) -> Request:
         dry_run=order.dry_run,
         newest=order.newest,
         followed=order.followed,
+        charts=tuple(s.helm.release for s in source.environment.sources if s.helm),
     )
 
 

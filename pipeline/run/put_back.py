@@ -32,6 +32,7 @@ def put_back(
             is_older=lambda _: None,
             allow_older=True,
             inputs=recorded.inputs,
+            charts=recorded.charts,
             newest=order.newest,
             followed=order.followed,
         )

@@ -8,7 +8,8 @@ from pipeline.core import generated
 from pipeline.model.environment import Environment
 from pipeline.model.events import Note
 from pipeline.model.objects import Manifest, Object, ObjectRef
-from pipeline.model.release import Phase
+from pipeline.model.release import Phase, Release
+from pipeline.run.deploy import last_known
 from pipeline.run.session import Session
 from pipeline.run.workspace import Scope, Workspace
 
@@ -31,17 +32,32 @@ def rendered(
 
 
 def facing(session: Session, environment: Environment) -> Environment:
-    """The environment with what templates of charts may ask of its cluster; that is asked for charts only."""
+    """The environment with what templates of charts may ask of its cluster, and whether they are there
+    already; that is asked for charts only."""
     if not any(source.helm for source in environment.sources):
         return environment
     version, versions = session.cluster.git_version(), tuple(session.cluster.api_versions())
+    verified = last_known(session.releases.history())
     sources = [
-        replace(source, helm=replace(source.helm, kube_version=version, api_versions=versions))
+        replace(
+            source,
+            helm=replace(
+                source.helm,
+                kube_version=version,
+                api_versions=versions,
+                installed=_had(verified, source.helm.release),
+            ),
+        )
         if source.helm
         else source
         for source in environment.sources
     ]
     return replace(environment, sources=tuple(sources))
+
+
+def _had(verified: Release | None, chart: str) -> bool:
+    """A record of an older version does not tell; then it is an upgrade, like all else there."""
+    return verified is not None and (verified.charts is None or chart in verified.charts)
 
 
 def scope_of(session: Session) -> Scope:

@@ -101,7 +101,8 @@ class Workspace:
 
     def inputs(self, environment: Environment, revision: str) -> str:
         """A digest of all that rendering depends on: this program and those that render, the environment's
-        file, its sources and what they use.
+        file, its sources and what they use. Empty where the next deploy may have to render something else
+        of the very same: a chart that tells an upgrade from an installation, at its installation.
 
         Raises:
             InvalidError: as ``render``.
@@ -110,6 +111,9 @@ class Workspace:
         files = self.repository.fingerprint(revision, used)
         told = [__version__, *self.versions(environment), environment.application, environment.path]
         charts = [source.helm for source in environment.sources if source.helm]
+        new = [source for source in environment.sources if source.helm and not source.helm.installed]
+        if any(self.renderer(s.kind).heeds_upgrade(revision, s, environment) for s in new):
+            return ""
         of_cluster = [[chart.kube_version, *chart.api_versions] for chart in charts]
         return digest([*told, *of_cluster, *map(list, files)])
 

@@ -365,6 +365,39 @@ def test_what_a_rendering_is_of_has_a_digest_of_all_that_it_depends_on(repo: Rep
     assert len({first, *others}) == 5
 
 
+UPGRADE = """\
+    apiVersion: v1
+    kind: ConfigMap
+    metadata: {name: {{ if .Release.IsUpgrade }}later{{ else if .Release.IsInstall }}first{{ end }}}
+    """
+
+
+def test_templates_are_told_an_upgrade_from_an_installation(repo: Repo) -> None:
+    repo.chart(UPGRADE)
+    (first,), (later,) = repo.render(), repo.render(installed=True)
+    assert (first.ref.name, first.installs) == ("first", True)
+    assert (later.ref.name, later.installs) == ("later", False)
+
+
+def test_an_installation_that_an_upgrade_may_differ_from_is_rendered_again_next_time(repo: Repo) -> None:
+    repository = GitRepository(repo.folder)
+    workspace = Workspace(
+        repository=repository,
+        documents=lambda *_: [],
+        manifests=lambda *_: [],
+        renderer=lambda _: HelmRenderer(repository, program=repo.helm),
+    )
+
+    def inputs(**helm: Any) -> str:
+        return workspace.inputs(replace(ENVIRONMENT, sources=(source(**helm),)), repo.commit())
+
+    repo.chart()
+    assert inputs() == inputs(installed=True) != ""
+    repo.chart(UPGRADE)
+    assert inputs() == ""
+    assert inputs(installed=True) != ""
+
+
 # --- what is refused, and where
 
 

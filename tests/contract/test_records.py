@@ -154,7 +154,9 @@ def test_each_step_of_a_release_replaces_the_one_before(place: Place) -> None:
     releases = place.releases()
     for phase in (Phase.APPLYING, Phase.VERIFYING):
         releases.save(release(phase=phase))
-    done = release(phase=Phase.SUCCEEDED, inventory=(entry(WEB, uid="new"),), seconds=4.5, result="ok")
+    done = release(
+        phase=Phase.SUCCEEDED, charts=("web",), inventory=(entry(WEB, uid="new"),), seconds=4.5, result="ok"
+    )
 
     releases.save(done)
 

@@ -14,6 +14,7 @@ import pytest
 from tests import stack_chart
 from tests.e2e.audit import Audit
 from tests.e2e.conftest import MakeRepo
+from tests.e2e.manifests import SETTINGS
 from tests.e2e.workspace import Workspace
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -239,6 +240,45 @@ def test_a_plan_of_a_chart_with_made_up_values_is_the_one_that_is_carried_out(
     assert code == 0
     found = repo.deployed("--plan", plan["digest"])
     assert found["plan"]["digest"] == plan["digest"]
+
+
+ONCE = """
+    apiVersion: v1
+    kind: ConfigMap
+    metadata: {name: {{ if .Release.IsInstall }}first{{ else }}later{{ end }}}
+    """
+
+
+def test_the_next_deploy_of_a_chart_is_its_upgrade_and_then_nothing_changes(
+    make: Callable[..., Workspace],
+) -> None:
+    repo = make(once=ONCE)
+    assert actions(repo.deployed())["first"] == "create"
+    assert actions(repo.deployed()) == {"first": "delete", "later": "create"}
+    unchanged = repo.objects()
+    assert actions(repo.deployed()) == {}
+    assert repo.objects() == unchanged
+
+
+def test_a_chart_that_joins_an_environment_is_installed_there_with_its_hooks(
+    make: Callable[..., Workspace],
+) -> None:
+    repo = make(once=ONCE, early=job("early", "pre-install"), late=job("late", "pre-upgrade"))
+    with_chart = (repo.folder / "environments/dev/environment.yaml").read_text()
+    repo.environment()
+    repo.manifest("settings.yaml", SETTINGS)
+    repo.commit()
+    repo.deployed()
+    repo.write("environments/dev/environment.yaml", with_chart)
+    repo.commit()
+    joined = actions(repo.deployed())
+    assert (joined["web-early"], joined["first"]) == ("create", "create")
+    assert "web-late" not in joined
+    repo.write("environments/dev/values.yaml", "replicas: 1\n")
+    repo.commit()
+    upgraded = actions(repo.deployed())
+    assert upgraded["web-late"] == "create"
+    assert "web-early" not in upgraded
 
 
 FIRST = """

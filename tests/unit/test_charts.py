@@ -10,6 +10,7 @@ from pipeline.core.charts import (
     Chart,
     Dependency,
     foreign_references,
+    heeds_upgrade,
     is_random,
     is_timed,
     local_path,
@@ -198,3 +199,24 @@ def test_what_tells_the_time_is_known(text: str) -> None:
 
 def test_what_is_random_need_not_tell_the_time() -> None:
     assert not is_timed("{{ randAlphaNum 5 }}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ if .Release.IsInstall }}",
+        "{{- if not $.Release.IsUpgrade -}}",
+        '{{ get .Release "IsUpgrade" }}',
+        "{{ toYaml .Release }}",
+        "{{ range $k, $v := .Release }}",
+    ],
+)
+def test_a_template_that_may_tell_an_upgrade_is_known(text: str) -> None:
+    assert heeds_upgrade(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ .Release.Name }}", "# Release IsUpgrade", "{{/* .Release.IsUpgrade */}}", "{{ .Values.x }}"]
+)
+def test_a_template_that_asks_for_a_name_tells_no_upgrade(text: str) -> None:
+    assert not heeds_upgrade(text)

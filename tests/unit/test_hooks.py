@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -108,6 +109,17 @@ def test_a_helm_hook_runs_at_its_events_only(
     hook = hook_of(obj("Job/j", {HELM: value}))
     assert hook is not None
     assert [runs(hook, event) for event in HookEvent] == [install, upgrade, rollback]
+
+
+def test_of_a_chart_that_is_new_an_upgrade_of_the_environment_is_the_installation() -> None:
+    def moments(value: str) -> list[HookPhase | None]:
+        hook = hook_of(replace(obj("Job/j", {HELM: value}), installs=True))
+        assert hook is not None
+        return [runs(hook, event) for event in HookEvent]
+
+    assert moments("pre-install") == [HookPhase.PRE, HookPhase.PRE, None]
+    assert moments("post-upgrade") == [None, None, None]
+    assert moments("pre-rollback") == [None, None, HookPhase.PRE]
 
 
 @pytest.mark.parametrize(

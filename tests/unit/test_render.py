@@ -51,9 +51,11 @@ def release(phase: Phase, password: str) -> Any:
     return SimpleNamespace(phase=phase, rendered=(body_of(secret(password), ENVIRONMENT),))
 
 
-def session(latest: Any = None, verified: Any = None) -> Any:
+def session(latest: Any = None, verified: Any = None, heads: Any = ()) -> Any:
     told: list[Any] = []
-    releases = SimpleNamespace(latest=lambda: latest, last_verified=lambda: verified)
+    releases = SimpleNamespace(
+        latest=lambda: latest, last_verified=lambda: verified, history=lambda: tuple(heads)
+    )
     return SimpleNamespace(cluster=FakeCluster(), releases=releases, tell=told.append, told=told)
 
 
@@ -67,6 +69,27 @@ def test_a_chart_is_told_what_the_cluster_is_and_serves() -> None:
     assert chart.helm == HelmChart(
         release="web", kube_version="v1.33.4-eks-1", api_versions=("apps/v1", "apps/v1/Deployment")
     )
+
+
+@pytest.mark.parametrize(
+    ("heads", "installed"),
+    [
+        ([], False),
+        ([(Phase.SUCCEEDED, ("web",))], True),
+        ([(Phase.SUCCEEDED, ("other",))], False),
+        ([(Phase.SUCCEEDED, ())], False),
+        ([(Phase.ROLLED_BACK, ("web",)), (Phase.SUCCEEDED, ("other",))], False),
+        ([(Phase.FAILED, ("other",)), (Phase.SUCCEEDED, ("web",)), (Phase.SUCCEEDED, ())], True),
+        ([(Phase.SUCCEEDED, None)], True),
+    ],
+)
+def test_a_chart_is_an_upgrade_where_the_last_verified_release_had_it(
+    heads: list[tuple[Phase, Any]], installed: bool
+) -> None:
+    found = session(heads=[SimpleNamespace(phase=phase, charts=names) for phase, names in heads])
+    _, chart = facing(found, ENVIRONMENT).sources
+    assert chart.helm
+    assert chart.helm.installed is installed
 
 
 def test_without_charts_the_cluster_is_not_asked() -> None:
