@@ -39,6 +39,12 @@ MAX_EXPANDED_NODES: Final = 100_000
 MAX_EXPANDED_CHARS: Final = 16 * 1024 * 1024
 """What aliases of one file may add up to once they are written out."""
 
+TOO_MANY: Final = f"more than {MAX_NODES} values in one file"
+TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels"
+WRITTEN_OUT: Final = (
+    f"aliases write out to more than {MAX_EXPANDED_NODES} values or {MAX_EXPANDED_CHARS >> 20} MiB"
+)
+
 MAX_PROBLEMS: Final = 100
 
 _TAG: Final = "tag:yaml.org,2002:"
@@ -183,7 +189,7 @@ class Composer:
         self._count(1, 0, event)
         parent = self._stack[-1] if self._stack else None
         if len(self._stack) >= MAX_DEPTH:
-            self._stop(event, "too-deep", f"nested deeper than {MAX_DEPTH} levels")
+            self._stop(event, "too-deep", TOO_DEEP)
         tag = event.tag
         if tag is not None and tag not in ("!", _TAG + ("map" if is_mapping else "seq")):
             self._tell(event, "bad-tag", f"the tag {tag!r} is not allowed")
@@ -221,8 +227,7 @@ class Composer:
         self._expanded_nodes += anchor.nodes
         self._expanded_chars += anchor.chars
         if self._expanded_nodes > MAX_EXPANDED_NODES or self._expanded_chars > MAX_EXPANDED_CHARS:
-            limit = f"{MAX_EXPANDED_NODES} values or {MAX_EXPANDED_CHARS >> 20} MiB"
-            self._stop(event, "excessive-aliasing", f"aliases write out to more than {limit}")
+            self._stop(event, "excessive-aliasing", WRITTEN_OUT)
         self._count(anchor.nodes, anchor.chars, event)
         frame = self._stack[-1] if self._stack else None
         if frame is not None and frame.keys is not None and frame.key is None:
@@ -361,7 +366,7 @@ class Composer:
         self._nodes += nodes
         self._chars += chars
         if self._nodes > MAX_NODES:
-            self._stop(event, "too-large", f"more than {MAX_NODES} values in one file")
+            self._stop(event, "too-large", TOO_MANY)
 
     def _tell(self, event: Any, code: str, message: str) -> None:
         mark = event.start_mark

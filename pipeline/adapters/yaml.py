@@ -25,6 +25,7 @@ from pipeline.model.errors import InvalidError, Problem
 from pipeline.model.objects import FieldPath, Json, Manifest, Object, ObjectRef, Origin
 
 from .compose import Composer, Document, StopError
+from .survey import SURVEYED, exceeded
 
 __all__ = ["MAX_BYTES", "Document", "dump", "load_documents", "load_manifests", "manifests_of"]
 
@@ -47,6 +48,8 @@ def load_documents(path: str, data: bytes) -> list[Document]:
     if len(data) > MAX_BYTES:
         _refuse(path, "too-large", f"the file has more than {MAX_BYTES >> 20} MiB")
     text = _decode(path, data)
+    if len(text) > SURVEYED and (problem := exceeded(path, text)):
+        _raise(path, [problem])
     as_json: _AsJson | None = None
     if path.endswith(".json"):
         text = _SURROGATES.sub(_join_surrogates, text)

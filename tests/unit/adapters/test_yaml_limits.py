@@ -6,12 +6,16 @@ import os
 import resource
 import subprocess
 import sys
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from yaml import YAMLError
 
-from pipeline.adapters.yaml import load_manifests
+from pipeline.adapters import survey
+from pipeline.adapters.compose import Composer, StopError
+from pipeline.adapters.yaml import load_documents, load_manifests
 from pipeline.model.errors import InvalidError
 
 MEMORY = 200 * 1024 * 1024
@@ -80,6 +84,58 @@ BOMBS = {
     "a number of 8 million digits": (f"v: {'9' * 8_000_000}", "bad-number"),
     "a text beyond 16 bits, of 8 MiB": (f"v: \U0001f600{'x' * 8 * MIB}", "missing-field"),
 }
+
+
+LATE = {
+    "mappings": ("".join(f"k{n}: {{a: b}}\n" for n in range(130_000)), "too-large"),
+    "keys that are texts of others": ("- {? a : b, c: &x [1, 2], d: *x}\n" * 50_000, "too-large"),
+    "a bomb behind much": (
+        "- {a: b}\n" * 90_000 + f"- {{{_aliases(6).replace(chr(10), ', ')}}}\n",
+        "too-large",
+    ),
+    "merges behind much": (
+        f"- 1\n---\nx:\n{'- 1' + chr(10)}" * 20_000 + "---\n" + _merges(6),
+        "excessive-aliasing",
+    ),
+    "levels behind much": ("- 1\n" * 90_000 + "- " + "[" * 300, "too-deep"),
+}
+"""What is within all budgets for long."""
+
+BUDGETS = ("too-large", "too-deep", "excessive-aliasing")
+
+
+@pytest.mark.parametrize("name", [*BOMBS, *LATE])
+def test_a_survey_tells_what_the_composer_would_without_making_a_value(name: str) -> None:
+    text, code = (BOMBS | LATE)[name]
+    found = survey.exceeded("x.yaml", text)
+    composer = Composer("x.yaml", text)
+    with suppress(StopError, YAMLError):
+        for _ in composer.documents():
+            pass
+    told = [p for p in composer.problems if p.code in BUDGETS]
+    if name == "aliases of a text":  # few values, which are long: only who has them knows
+        assert (found, code) == (None, "excessive-aliasing")
+    else:
+        assert ([found] if found else []) == told
+        assert name in BOMBS or [p.code for p in told] == [code]
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_nothing_is_composed_of_a_large_text_that_is_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.adapters.yaml.Composer", None)
+    with pytest.raises(InvalidError) as caught:
+        load_manifests("x.yaml", LATE[name][0].encode())
+    assert [p.code for p in caught.value.problems] == [LATE[name][1]]
+
+
+def test_an_anchor_that_is_given_anew_counts_as_what_it_is_by_then() -> None:
+    """In a document of its own, too: nothing is refused that may be read."""
+    large = f"&a [{','.join('x' * 9_000)}]"
+    again = f"- {large}\n- &a x\n- [{','.join(['*a'] * 1_000)}]\n"
+    assert survey.exceeded("x.yaml", again) is None
+    assert len(load_documents("x.yaml", (again + "---\n" + again).encode())) == 2
 
 
 JSON_BOMBS = {
