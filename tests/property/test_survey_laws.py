@@ -38,6 +38,9 @@ def composed(text: str) -> tuple[bool, Any]:
 @example("- &x [c, c, c]\n- &x c\n- [*x, *x, *x, *x, *x, *x]")
 @example("- &x [c, c, c]\n- {&x c: c}\n- [*x, *x, *x, *x, *x]")
 @example("- &x [c, c, c]\n---\n[*x, *x, *x]")
+@example("- &x [c, c, c]\n- [*x, *x]")
+@example("{a: [c], b: [c], d: [c], e: [c], f: [c], g: [c], h: [c]}")
+@example("[{a: c, b: c}, {a: c, b: c}, {a: c, b: c}, c, c, c]")
 @example("&x {a: &y [c, c], b: *y}")
 def test_a_survey_stops_where_the_composer_does_and_nowhere_else(text: str) -> None:
     with patch.multiple(compose, **SMALL), patch.multiple(survey, **SMALL):
