@@ -28,6 +28,7 @@ from pathlib import Path
 
 from tests.fault.checker import KEPT
 from tests.fault.faults import ResetAfter
+from tests.fault.forks import Forks
 from tests.fault.proxy import FaultyServer, Sometimes
 from tests.fault.scenarios import SCENARIOS
 from tests.fault.stage import Stage, Told, World, end_with_us, opened
@@ -230,6 +231,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--name", type=Case.parse, action="append", help="play this case; may be repeated")
     parser.add_argument("--scenario", action="append", choices=sorted(SCENARIOS), help="only these")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="side by side (default %(default)s)")
+    parser.add_argument(
+        "--forked", action="store_true", help="fork runs that have loaded the program already"
+    )
     return parser.parse_args()
 
 
@@ -249,7 +253,8 @@ def main() -> int:
     end_with_us()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        matrix = Matrix(stack.enter_context(opened(folder)))
+        forks = stack.enter_context(Forks()) if arguments.forked else None
+        matrix = Matrix(replace(stack.enter_context(opened(folder)), forks=forks))
         cases = arguments.name
         if not cases:
             print(f"seed {seed}", flush=True)

@@ -23,6 +23,7 @@ from tests.e2e.live import answering
 from tests.e2e.workspace import Workspace
 from tests.fault import checker
 from tests.fault.checker import INTERRUPTED, OK, ROLLED_BACK, Evidence, Object, Run
+from tests.fault.forks import Forked, Forks
 from tests.fault.scenarios import CANARY, Manifest, Scenario, text
 from tests.fault.witness import USERS, AuditLog
 
@@ -44,13 +45,15 @@ BYSTANDERS = ("bystander", "impostor")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The cluster that all stages share. ``product`` is where ``pipeline`` is imported from."""
+    """The cluster that all stages share. ``product`` is where ``pipeline`` is imported from. ``forks``, where
+    there are, start the runs of a case."""
 
     cluster: LocalCluster
     audit: AuditLog
     folder: Path
     url: str
     product: Path | None = None
+    forks: Forks | None = None
 
 
 @contextlib.contextmanager
@@ -89,7 +92,7 @@ def _endings(failpoint: str, normal: int) -> frozenset[int]:
     return frozenset({normal, INTERRUPTED})
 
 
-_RUNNING: set[subprocess.Popen[bytes]] = set()
+_RUNNING: set[subprocess.Popen[bytes] | Forked] = set()
 
 
 def end_with_us() -> None:
@@ -109,7 +112,7 @@ class _Process:
     """A run under way, whose output goes into files: nobody has to read it meanwhile."""
 
     role: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     file: Path
     started: float
 
@@ -136,11 +139,11 @@ class _Process:
             time.sleep(0.02)
 
     def ended(self, live: Sequence[Object] | None = None) -> Run:
-        self.process.wait()
+        code = self.process.wait()
         _RUNNING.discard(self.process)
         return Run(
             role=self.role,
-            code=self.process.returncode,
+            code=code,
             output=self.file.read_text(errors="replace"),
             started=self.started,
             ended=time.time(),
@@ -304,16 +307,24 @@ class Stage:
         }
         started = time.time()
         with file.open("wb") as output:
-            process = subprocess.Popen(
-                self.repo.command(*arguments),
-                cwd=self.repo.folder,
-                env=self.repo.variables(more),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
+            process = self._process(arguments, self.repo.variables(more), output.fileno())
         _RUNNING.add(process)
         return _Process(role, process, file, started)
+
+    def _process(
+        self, arguments: Sequence[str], env: Mapping[str, str], output: int
+    ) -> subprocess.Popen[bytes] | Forked:
+        folder = self.repo.folder
+        if self.world.forks:
+            return self.world.forks.start(arguments, cwd=folder, env=env, output=output)
+        return subprocess.Popen(
+            self.repo.command(*arguments),
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
 
     def _run(self, role: str, revision: str) -> Run:
         process = self._start(role, revision=revision)
