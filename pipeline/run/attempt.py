@@ -16,7 +16,7 @@ from pipeline.core.planner import Desired
 from pipeline.core.readiness import assess
 from pipeline.core.verdicts import cause_record, verdicts
 from pipeline.failpoint import Point
-from pipeline.model.errors import InterruptedRunError, PipelineError
+from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError, UnreachableError
 from pipeline.model.events import Note, Recorded
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Manifest, Object, ObjectRef, digest
@@ -49,6 +49,7 @@ class Attempt:
     planned: Planned | None = None
     release: Release | None = None
     timed_out: bool = False
+    unsaved: PipelineError | None = None  # why the newest state of ``release`` is in no record
     _live: dict[ObjectRef, Object] = field(default_factory=dict)
     _ready_first: frozenset[ObjectRef] | None = None
     _by_ref: dict[ObjectRef, Manifest] = field(default_factory=dict)
@@ -63,14 +64,12 @@ class Attempt:
         settled = self.latest is None or self.latest.phase is Phase.SUCCEEDED
         self.verified = self.latest if settled else self.session.releases.last_verified()
         self.owned = self.latest.inventory if self.latest else ()
-        if self.session.locked and self.latest and self.latest.is_open:
-            self.session.tell(
-                Note(
-                    f"release {self.latest.number} was left {self.latest.phase} by {self.latest.actor}; "
-                    "this run takes it over",
-                    warning=True,
-                )
-            )
+        if self.session.locked and self.latest and self.latest.is_unresolved:
+            left = f"release {self.latest.number} was left {self.latest.phase} by {self.latest.actor}"
+            means = "this run takes it over"
+            if not self.latest.is_open:
+                means = f"should this run fail, it goes back to {self.target_of_rollback()}"
+            self.session.tell(Note(f"{left}; {means}", warning=True))
 
     @property
     def has_looked(self) -> bool:
@@ -92,12 +91,12 @@ class Attempt:
 
     @property
     def carried(self) -> dict[ObjectRef, Object | None]:
-        """The state before an interrupted release: what a rollback of ours must lead back to."""
-        return dict(self.latest.before) if self.latest and self.latest.is_open else {}
+        """The state before a release that left something else than that: what a rollback of ours leads to."""
+        return dict(self.latest.before) if self.latest and self.latest.is_unresolved else {}
 
     @property
     def has_something_to_do(self) -> bool:
-        """Writes, or what an interrupted release wrote already: if that fails now, it goes back, too."""
+        """Writes, or what a release before left of its own: if that fails now, it goes back, too."""
         return bool(self.carried or (self.planned and self.planned.plan.writes))
 
     @property
@@ -199,7 +198,7 @@ class Attempt:
         assert self.planned is not None  # noqa: S101 - asked only after the plan
         plan = self.planned.plan
         changes = {str(c.ref): _change_record(c) for c in plan.writes}
-        if self.latest and self.latest.is_open and self.latest.plan:
+        if self.latest and self.latest.is_unresolved and self.latest.plan:
             changes = {c["object"]: c for c in self.latest.plan["changes"]} | changes
         return {"digest": plan.digest, "changes": list(changes.values())}
 
@@ -268,15 +267,17 @@ class Attempt:
         self.outcome.exit_code = ExitCode.INTERRUPTED
         self.outcome.causes += (Cause(object=None, code=code, message=error.message, hint=error.hint),)
         self.outcome.next_step = "run the same command again: it takes over from here"
-        if self.release is None or not self.release.is_open:
+        if self.release is None or not (self.release.is_open or self.unsaved):
             return
-        try:
-            self.session.lock.check()
-            self.end(Phase.INTERRUPTED, self.release.inventory)
-        except PipelineError as problem:
-            self.session.tell(
-                Note(f"the interruption could not be recorded: {problem.message}", warning=True)
-            )
+        if self.unsaved is None:  # else it was tried for as long as makes sense
+            try:
+                self.session.lock.check()
+                self.end(Phase.INTERRUPTED, self.release.inventory)
+            except PipelineError as problem:
+                self.unsaved = problem
+        if self.unsaved:
+            text = f"the interruption could not be recorded: {self.unsaved.message}"
+            self.session.tell(Note(text, warning=True))
 
     def note_written(self) -> None:
         """Remember what the server made of our writes."""
@@ -286,8 +287,8 @@ class Attempt:
         """What must become ready: all that is written, and what is kept and was healthy before.
 
         What was broken before this deploy is said, and not held against it, unless something that is
-        written needs it, or a release that was never verified has left it so; where an interrupted release
-        is taken over, there is no telling, and everything must become ready.
+        written needs it, or a release that was never verified has left it so; where a state before is
+        carried, there is no telling, and everything must become ready.
         """
         assert self.planned is not None  # noqa: S101 - asked only after the plan
         manifest = self.manifests.get(change.ref)
@@ -364,7 +365,11 @@ class Attempt:
 
     def _store(self) -> None:
         assert self.release is not None  # noqa: S101 - asked only after it is recorded
-        self.session.releases.save(self.release)
+        try:
+            self.session.releases.save(self.release)
+        except (ApiError, UnreachableError) as error:
+            self.unsaved = error
+            raise
         self.outcome.release = self.release
         self.session.tell(Recorded(self.release.number, str(self.release.phase)))
 

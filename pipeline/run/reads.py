@@ -105,7 +105,10 @@ def next_step(latest: Release, environment: Environment, *, locked: bool) -> str
         return _taken_over(latest, name)
     match latest.phase:
         case Phase.ROLLBACK_FAILED:
-            return f"repair what release {latest.number} lists, then `pipeline deploy -e {name}`"
+            return (
+                f"repair what release {latest.number} lists, then `pipeline deploy -e {name}`; "
+                f"should that fail, it goes back to {_before(latest)}"
+            )
         case Phase.FAILED:
             return f"`pipeline rollback -e {name}`, or repair and deploy again"
         case Phase.ROLLED_BACK:
@@ -128,11 +131,14 @@ def _taken_over(latest: Release, name: str) -> str:
     """What was left, and what the next run makes of it (``Attempt.carried``)."""
     who = f" by {latest.actor}" if latest.actor else ""
     state = _LEFT.get(latest.phase, "some of it may be written")
-    before = f"release {latest.previous}" if latest.previous else "what was before it"
     return (
         f"release {latest.number} was left {latest.phase}{who}: {state}. `pipeline deploy -e {name}` takes "
-        f"it over and brings all to what is wanted now; should that fail, it goes back to {before}"
+        f"it over and brings all to what is wanted now; should that fail, it goes back to {_before(latest)}"
     )
+
+
+def _before(latest: Release) -> str:
+    return f"release {latest.previous}" if latest.previous else "what was before it"
 
 
 def unreachable(environment: Environment, error: PipelineError) -> EnvironmentStatus:

@@ -807,6 +807,37 @@ def test_a_rollback_that_is_refused_says_what_differs_and_makes_nothing_worse(ap
     assert app.get("configmaps", "settings")["data"] == {"greeting": "hello"}
 
 
+def test_after_a_rollback_that_failed_the_next_failure_goes_back_to_what_was_verified(app: Workspace) -> None:
+    """Not to the mixture which the first rollback left: that was never verified."""
+    app.deployed()
+    before = snapshot(app)
+    app.manifest("settings.yaml", config_map("settings", greeting="bye"))
+    app.manifest("other.yaml", config_map("other"))
+    app.edit(WEB_FILE, "nginx:1.21", "nginx:missing")
+    app.commit()
+    refuse_the_way_back(app, "bye")
+    assert app.json("deploy", "-e", "dev")[0] == 13
+    assert app.get("configmaps", "settings")["data"] == {"greeting": "bye"}
+    told = app.json("status", "-e", "dev")[1]["environments"][0]["next"]
+    assert told.endswith("should that fail, it goes back to release 1")
+
+    app.kubectl("delete", "validatingadmissionpolicybinding", app.application)
+    until(lambda: _may_annotate(app, "settings"), "for the policy to end")
+    app.manifest("more.yaml", config_map("more"))
+    app.commit()
+    code, report = app.json("deploy", "-e", "dev")
+
+    assert (code, report["result"]) == (10, "rolled-back")
+    assert any("should this run fail, it goes back to release 1" in w for w in report["warnings"])
+    assert app.get("configmaps", "settings")["data"] == {"greeting": "hello"}
+    app.kubectl("annotate", "configmap", "settings", "at-")  # by which the policy was looked for
+    assert snapshot(app) == before
+    # Once all is back, the state before a later release is what is there again.
+    app.kubectl("annotate", "configmap", "settings", "somebody=else")
+    assert app.run("deploy", "-e", "dev").code == 10
+    assert app.get("configmaps", "settings")["metadata"]["annotations"]["somebody"] == "else"
+
+
 def refuse_the_way_back(repo: Workspace, greeting: str) -> None:
     """From now on a ConfigMap of the namespace with this greeting cannot be updated."""
     group = "admissionregistration.k8s.io/v1"

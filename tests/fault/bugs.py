@@ -165,7 +165,7 @@ BUGS: Mapping[str, Bug] = {
     ),
     "a takeover forgets the state before": _bug(
         "run/attempt.py",
-        "        return dict(self.latest.before) if self.latest and self.latest.is_open else {}\n",
+        "        return dict(self.latest.before) if self.latest and self.latest.is_unresolved else {}\n",
         "        return {}\n",
         "failing/apply-post:kill:3/s2",
         "the state is not the old one",
