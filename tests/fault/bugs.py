@@ -55,6 +55,7 @@ ACQUIRED = "    session.lock.acquire(request.wait_lock_s)\n"
 FENCE = "        self._sending.fence = self.fence if call.fenced else _nothing\n"
 UNFENCED = "        self._sending.fence = _nothing\n"
 RENEWAL = '        lease = {**self._lease, "spec": {**self._lease["spec"], "renewTime": self._now()}}\n'
+FORGOTTEN = "        restored += [change] if change else []\n"
 UNVERSIONED = """\
         lease["metadata"] = {k: v for k, v in lease["metadata"].items() if k != "resourceVersion"}
 """
@@ -214,10 +215,18 @@ BUGS: Mapping[str, Bug] = {
     ),
     "a rollback forgets what was changed": _bug(
         "core/rollback.py",
-        "        restored += [change] if change else []\n",
+        FORGOTTEN,
         "",
         WHOLE_FAILURE,
-        "I6 next ended with",
+        "I6 next ended with 13",
+    ),
+    "what a rollback could not bring back is forgotten": Bug(
+        edits=(
+            Edit(file="pipeline/core/rollback.py", old=FORGOTTEN),
+            Edit(file="pipeline/model/release.py", old=" or self.phase is Phase.ROLLBACK_FAILED\n", new="\n"),
+        ),
+        found_by=WHOLE_FAILURE,
+        as_="I1 next ended with 10, and the state is not the old one",
     ),
     "a rollback is called a success": _bug(
         "run/phases.py",
