@@ -99,12 +99,18 @@ class Forks:
         return Forked(int(answer))
 
 
+LATE = ("git", "kubernetes.client.rest", "kubernetes.config", "rich.console", "rich.live", "structlog")
+"""Packages of others that a run loads only where it needs them, as every deploy does."""
+
+
 def _load() -> None:
     """All modules of the program, also those that a run loads late or never."""
     package = importlib.import_module("pipeline")
     for module in pkgutil.walk_packages(package.__path__, "pipeline."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    for name in LATE:
+        importlib.import_module(name)
     gc.freeze()  # what a fork shares it need not copy
 
 

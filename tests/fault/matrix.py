@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import random
 import re
 import statistics
@@ -87,10 +88,14 @@ class Matrix:
     _free: dict[str, list[Stage]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def play(self, cases: Sequence[Case], at_once: int = AT_ONCE) -> Iterator[Verdict]:
-        """Verdicts as they come, in the order of the cases."""
+    def play(
+        self, cases: Sequence[Case], at_once: int = AT_ONCE, minutes: float = math.inf
+    ) -> Iterator[Verdict]:
+        """Verdicts as they come, in the order of the cases; none begins after so many minutes."""
+        until = time.monotonic() + 60 * minutes
         with ThreadPoolExecutor(at_once) as pool:
-            yield from pool.map(self.one, cases)
+            played = pool.map(lambda case: self.one(case) if time.monotonic() < until else None, cases)
+            yield from (verdict for verdict in played if verdict)
 
     def one(self, case: Case) -> Verdict:
         try:
@@ -231,9 +236,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--name", type=Case.parse, action="append", help="play this case; may be repeated")
     parser.add_argument("--scenario", action="append", choices=sorted(SCENARIOS), help="only these")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="side by side (default %(default)s)")
-    parser.add_argument(
-        "--forked", action="store_true", help="fork runs that have loaded the program already"
-    )
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no case after so many")
+    parser.add_argument("--forked", action="store_true", help="fork runs off a loaded program")
     return parser.parse_args()
 
 
@@ -259,7 +263,7 @@ def main() -> int:
         if not cases:
             print(f"seed {seed}", flush=True)
             cases = _cases(matrix, arguments, seed)
-        score = told(matrix.play(cases, arguments.at_once))
+        score = told(matrix.play(cases, arguments.at_once, arguments.minutes))
     for line in score.lines():
         print(line)
     print(f"{time.monotonic() - started:.0f} s")
