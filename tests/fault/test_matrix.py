@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pipeline.failpoint import Point
@@ -94,3 +96,8 @@ def test_the_next_run_puts_everything_right(told: dict[Case, Verdict], case: Cas
 
 def test_a_run_is_killed_at_every_point_that_there_is() -> None:
     assert sorted(case.point for case in CASES if case.action == "kill") == sorted(Point)
+
+
+def test_after_its_time_no_case_begins() -> None:
+    none: Any = None  # a world in which nothing can be played
+    assert list(Matrix(none).play([Case.parse(KILLED[0])], minutes=0)) == []
