@@ -225,7 +225,8 @@ class Releases(Protocol):
     def read_ahead(self) -> None:
         """Begin to fetch what ``latest`` will be asked for; returns at once, raises nothing."""
 
-    def latest(self) -> Release | None: ...
+    def latest(self, *, anew: bool = False) -> Release | None:
+        """``anew``: as it is now, whatever was read ahead; what others did meanwhile may be in it."""
 
     def last_verified(self) -> Release | None:
         """The newest release that SUCCEEDED."""

@@ -55,10 +55,13 @@ class SecretReleases:
         ``latest`` find it there. What goes wrong is told then."""
         self._ahead = _Ahead(self._heads, self._whole)
 
-    def latest(self) -> Release | None:
+    def latest(self, *, anew: bool = False) -> Release | None:
         if self._ahead is not None:
             ahead, self._ahead = self._ahead, None
-            return ahead.newest()
+            if not anew:
+                return ahead.newest()
+            with suppress(PipelineError):  # to its end: it notes versions that are older than ours
+                ahead.newest()
         heads = self._heads()
         return self._whole(heads[0]) if heads else None
 

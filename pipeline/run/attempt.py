@@ -23,7 +23,7 @@ from pipeline.model.objects import Manifest, Object, ObjectRef, digest
 from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import InventoryEntry, Outcome, Phase, Release
 from pipeline.model.status import Cause, CauseCode, ObjectStatus, Status
-from pipeline.run import inventory
+from pipeline.run import inventory, predecessors
 from pipeline.run.apply import written
 from pipeline.run.planning import Planned
 from pipeline.run.prune import LEFT
@@ -59,7 +59,7 @@ class Attempt:
     def look_back(self) -> None:
         """Read the records. What a run that died left open is taken over: its state before is ours."""
         self._started = self._started or self.session.clock.monotonic()
-        self.latest = self.session.releases.latest()
+        self.latest = self.session.releases.latest(anew=self.session.locked)
         # Without any release, and where the newest one succeeded, there is nothing more to ask for.
         settled = self.latest is None or self.latest.phase is Phase.SUCCEEDED
         self.verified = self.latest if settled else self.session.releases.last_verified()
@@ -178,21 +178,8 @@ class Attempt:
         failpoint.passing(Point.INTENT_PRE)
         self._store()
         failpoint.passing(Point.INTENT_POST)
-        self._close_predecessor(number)
-
-    def _close_predecessor(self, number: int) -> None:
-        """Say of the run that died that it was taken over: now that our record holds all of its state."""
-        dead = self.latest
-        if dead is None or not dead.is_open or dead.phase is Phase.INTERRUPTED:
-            return
-        phase = lifecycle.advance(dead.phase, Phase.INTERRUPTED)
-        try:
-            self.session.releases.save(
-                replace(dead, phase=phase, result="interrupted", message=f"taken over by release {number}")
-            )
-        except PipelineError as error:
-            self.session.tell(Note(f"release {dead.number} still reads {dead.phase}: {error.message}"))
-        failpoint.passing(Point.TAKEOVER_POST)
+        if self.latest and self.latest.is_open:
+            predecessors.close(self.session, self.latest, number)
 
     def _plan_record(self) -> dict[str, Any]:
         assert self.planned is not None  # noqa: S101 - asked only after the plan

@@ -128,6 +128,25 @@ def test_what_was_saved_is_read_by_another_process(place: Place) -> None:
     assert place.releases().get(1) == release()
 
 
+def test_what_was_read_ahead_is_not_what_is_there_now(place: Place) -> None:
+    """Who waited for the lock asks anew, and may go on from what it finds."""
+    place.releases().save(release())
+    looking, waiting = place.releases(), place.releases()
+    for releases in (looking, waiting):
+        releases.read_ahead()
+        assert [r.phase for r in releases.history()] == [Phase.APPLYING]
+    another = place.releases()
+    another.latest()
+    another.save(release(phase=Phase.SUCCEEDED))
+
+    assert looking.latest() == release()
+    found = waiting.latest(anew=True)
+    assert found == release(phase=Phase.SUCCEEDED)
+    assert [r.phase for r in waiting.history()] == [Phase.SUCCEEDED]
+    waiting.save(release(phase=Phase.SUCCEEDED, actor="waited"))
+    assert place.releases().latest() == release(phase=Phase.SUCCEEDED, actor="waited")
+
+
 def test_where_nothing_was_saved_nothing_is_found(place: Place) -> None:
     releases = place.releases()
 

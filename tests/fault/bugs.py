@@ -180,8 +180,8 @@ BUGS: Mapping[str, Bug] = {
     ),
     "a release that was taken over stays open": _bug(
         "run/attempt.py",
-        "        self._close_predecessor(number)\n",
-        "",
+        "            predecessors.close(self.session, self.latest, number)\n",
+        "            pass\n",
         "change/apply-post:kill:1/s3",
         "is still APPLYING",
     ),

@@ -316,6 +316,29 @@ def test_who_may_wait_deploys_after_the_other(app: Workspace) -> None:
         assert ended(first).code == 0
 
 
+def test_who_waited_and_fails_goes_back_to_what_the_other_deployed(app: Workspace) -> None:
+    """Not to what was there when it began to wait: that the other one has replaced, and verified."""
+    app.deployed()
+    slowly(app, "8s")
+    app.commit()
+
+    with running(app) as first:
+        reach(app, 2, "APPLYING", "VERIFYING")
+        app.edit(WEB_FILE, "nginx:slow", BAD)
+        app.manifest("created.yaml", config_map("created"))
+        app.commit()
+        with running(app, "--wait-lock", "2m") as second:
+            assert ended(first).code == 0
+            before = snapshot(app)
+            result = ended(second)
+
+    assert result.code == 10, str(result)
+    assert not any("takes it over" in w for w in result.document["warnings"])
+    assert result.document["rollback"]["verified"] is True
+    assert snapshot(app) == before
+    assert [phase(app, number) for number in (2, 3)] == ["SUCCEEDED", "ROLLED_BACK"]
+
+
 @story
 def a_run_that_slept_through_its_lock_writes_nothing_more(make_repo: MakeRepo) -> None:
     repo = prepared(make_repo)

@@ -39,14 +39,25 @@ def release(number: int, phase: Phase, **values: Any) -> Release:
 
 @dataclass
 class Records:
-    """``ports.Releases`` of what is in ``kept``, oldest first. ``refusal`` is what a save meets."""
+    """``ports.Releases`` of what is in ``kept``, oldest first. ``refusal`` is what a save meets; ``ahead``
+    was the newest when that was read ahead."""
 
     kept: list[Release] = field(default_factory=list)
     refusal: PipelineError | None = None
     asked: list[Phase] = field(default_factory=list)
+    ahead: Release | None = None
 
-    def latest(self) -> Release | None:
+    def latest(self, *, anew: bool = False) -> Release | None:
+        if self.ahead and not anew:
+            return self.ahead
         return self.kept[-1] if self.kept else None
+
+    def history(self) -> list[Release]:
+        """Heads only."""
+        return [replace(r, inventory=(), before=(), plan=None) for r in reversed(self.kept)]
+
+    def get(self, number: int) -> Release | None:
+        return next((r for r in self.kept if r.number == number), None)
 
     def last_verified(self) -> Release | None:
         return next((r for r in reversed(self.kept) if r.phase is Phase.SUCCEEDED), None)
@@ -55,10 +66,13 @@ class Records:
         self.asked.append(saved.phase)
         if self.refusal:
             raise self.refusal
-        self.kept = [r for r in self.kept if r.number != saved.number] + [saved]
+        others = [r for r in self.kept if r.number != saved.number]
+        self.kept = sorted([*others, saved], key=lambda r: r.number)
 
 
-def attempt(records: Records, *, check: Callable[[], None] = lambda: None) -> tuple[Attempt, list[Event]]:
+def attempt(
+    records: Records, *, check: Callable[[], None] = lambda: None, locked: bool = True
+) -> tuple[Attempt, list[Event]]:
     told: list[Event] = []
     cluster = SimpleNamespace(identity=lambda: "us", server_time=lambda: 0.0)
     session = Session(
@@ -71,7 +85,7 @@ def attempt(records: Records, *, check: Callable[[], None] = lambda: None) -> tu
         tell=told.append,
         stopped=lambda: False,
         actor="somebody",
-        locked=True,
+        locked=locked,
     )
     outcome = Outcome(command="deploy", environment="dev", revision="commit-9")
     return Attempt(session, "deploy", outcome), told
@@ -184,6 +198,36 @@ def test_where_it_would_go_back_to_is_told() -> None:
         "release 2 was left ROLLBACK_FAILED by somebody; should this run fail, it goes back to release 1 "
         "(commit-1)"
     ]
+
+
+@pytest.mark.parametrize("newest", [Phase.APPLYING, Phase.INTERRUPTED])
+def test_of_runs_that_died_one_after_the_other_each_is_said_to_be_taken_over(newest: Phase) -> None:
+    """The second had taken the first one over, and died before it could say so."""
+    first = release(2, Phase.VERIFYING, before=((ref("a"), THEN),))
+    done = release(1, Phase.SUCCEEDED)
+    records = Records([done, first, release(3, newest, before=first.before)])
+    run, told = attempt(records)
+    run.look_back()
+    run.planned = planned({})
+    run.begin(Phase.APPLYING)
+
+    assert [(r.number, r.phase) for r in records.kept] == [
+        (1, Phase.SUCCEEDED),
+        (2, Phase.INTERRUPTED),
+        (3, Phase.INTERRUPTED),
+        (4, Phase.APPLYING),
+    ]
+    assert records.kept[1].before == first.before, "only its head was kept"
+    assert [n for n in notes(told) if "still reads" in n] == []
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_who_has_the_lock_does_not_rest_on_what_was_read_before_it(locked: bool) -> None:
+    """Who had it till now has recorded something meanwhile; without the lock a look is only a look."""
+    before, now = release(2, Phase.APPLYING), release(2, Phase.SUCCEEDED)
+    run, _ = attempt(Records([VERIFIED, now], ahead=before), locked=locked)
+    run.look_back()
+    assert run.latest == (now if locked else before)
 
 
 # --- a record that cannot be written
