@@ -1,8 +1,9 @@
 """Named points of a run at which it can be told to die, stop or stumble: how recovery is tested.
 
 ``PIPELINE_FAILPOINT=NAME:ACTION[:N]`` acts when the point is passed the N-th time, default 1; ``every``
-stands for all points. Off, which is always but in tests, a point costs one comparison with None. The
-idea and the word are FreeBSD's fail(9); etcd's robustness tests use it in the same way.
+stands for all points. Before a signal a line on stderr tells of it. Off, which is always but in tests, a
+point costs one comparison with None. The idea and the word are FreeBSD's fail(9); etcd's robustness tests
+use it in the same way.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import itertools
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -90,11 +92,12 @@ class _Armed:
         if self.point not in (EVERY, point) or not self._is_due():
             return
         if self.action in _SIGNALS:
+            _say(point)  # who is killed can tell nobody afterwards that it came by
             os.kill(os.getpid(), _SIGNALS[self.action])
         elif self.action == "sleep":
             time.sleep(self.seconds)
         elif self.action == "say":
-            os.write(2, f"failpoint {point}\n".encode())
+            _say(point)
         elif self.action == "raise":
             raise FailpointError(f"failpoint {point}")
         else:
@@ -102,6 +105,11 @@ class _Armed:
 
     def _is_due(self) -> bool:
         return self.action == "say" or next(self.passings) == self.nth
+
+
+def _say(point: Point) -> None:
+    with suppress(OSError):  # nobody listens
+        os.write(2, f"failpoint {point}\n".encode())
 
 
 _armed: _Armed | None = None

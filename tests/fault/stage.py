@@ -92,6 +92,12 @@ def _endings(failpoint: str, normal: int) -> frozenset[int]:
     return frozenset({normal, INTERRUPTED})
 
 
+def _is_met(failpoint: str, output: str) -> bool:
+    """Whether the run came by its point so often: how many objects are left to be written to a run that
+    takes over is for chance to say. It tells so itself, right before the signal."""
+    return bool(failpoint) and f"failpoint {failpoint.partition(':')[0]}" in output.splitlines()
+
+
 _RUNNING: set[subprocess.Popen[bytes] | Forked] = set()
 
 
@@ -240,6 +246,7 @@ class Stage:
             runs.append(self._run("last", new[0]))
             self.good = new
         normal = ROLLED_BACK if is_bad else OK
+        is_met = _is_met(failpoint, next(run.output for run in runs if run.role == "first"))
         requests = self.world.audit.requests({self.repo.namespace, self.repo.application}, since)
         evidence = Evidence(
             application=self.repo.application,
@@ -253,7 +260,7 @@ class Stage:
             new=new[1],
             leads_to=self._meanings(is_bad, goes_back),
             must_end={
-                "first": _endings(failpoint, normal) if failpoint else endings or frozenset({normal}),
+                "first": _endings(failpoint, normal) if is_met else endings or frozenset({normal}),
                 "next": frozenset({OK if goes_back else normal}),
                 "last": frozenset({OK}),
             },
@@ -262,8 +269,6 @@ class Stage:
             canaries=[f"{CANARY}-{version}" for version in range(self.version + 1)],
             now=time.time(),
         )
-        code = next(run.code for run in runs if run.role == "first")
-        is_met = is_stopped or code in (-signal.SIGKILL, INTERRUPTED) or ":term" in failpoint
         return Told(
             is_met=is_met,
             violations=checker.violations(evidence),

@@ -28,6 +28,7 @@ KILLED = (
     "change/record-mid:kill:3/s1",
     "change/intent-post:kill:1/s1",
     "takeover/takeover-post:kill:1/s2",
+    "takeover/record-mid:kill:2/s5275",
     "change/apply-pre:kill:3/s2",
     "change/write-sent:kill:21/s2",
     "failing/apply-post:kill:3/s2",
@@ -62,6 +63,7 @@ TERMINATED = (
 )
 STOPPED = (
     "change/lock-pre:stop:1/s2",
+    "definition/lock-pre:stop:1/s7676",
     "first/intent-post:stop:1/s2",
     "change/apply-pre:stop:2/s2",
     "change/apply-post:stop:4/s2",

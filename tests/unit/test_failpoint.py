@@ -50,6 +50,29 @@ def test_the_process_gets_the_signal_at_the_point_and_only_there(
     assert sent == [signum]
 
 
+@pytest.mark.parametrize("action", ["kill", "term", "stop"])
+def test_it_says_so_before_the_signal(
+    action: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(os, "kill", lambda pid, signum: said.append(capfd.readouterr().err))
+    arm(f"apply-pre:{action}:2")
+    for _ in range(3):
+        passing(Point.APPLY_PRE)
+    assert said == ["failpoint apply-pre\n"]
+    assert capfd.readouterr().err == ""
+
+
+def test_where_nobody_listens_it_acts_all_the_same(sent: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(descriptor: int, text: bytes) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(os, "write", closed)
+    arm("apply-pre:kill")
+    passing(Point.APPLY_PRE)
+    assert sent == [signal.SIGKILL]
+
+
 def test_it_acts_at_the_passing_that_was_asked_for_and_once(sent: list[int]) -> None:
     arm("apply-pre:kill:3")
     counts = []
