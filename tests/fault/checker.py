@@ -101,7 +101,8 @@ def _one_holder(evidence: Evidence) -> Iterator[str]:
 
 def _one_turn(evidence: Evidence) -> Iterator[str]:
     """I4: a lock is taken over when its holder was silent for its whole duration, and not taken back: the
-    plan of whoever lost it is of another time."""
+    plan of whoever lost it is of another time. Silent from when its last renewal came in, as the holder
+    counts from when it sent that: how long a busy server took over it makes no lock last longer."""
     turns = sorted((w for w in evidence.writes if w.is_lease and w.succeeded), key=lambda w: w.done)
     had: list[str] = []
     for before, write in zip([None, *turns], turns, strict=False):
@@ -109,8 +110,8 @@ def _one_turn(evidence: Evidence) -> Iterator[str]:
             continue
         if write.role in had:
             yield f"I4 {write.role} took the lock back after {had[-1]} had taken it over"
-        if before and _holder(before) and write.received - before.done < LEASE_S:
-            seconds = write.received - before.done
+        seconds = write.received - before.received if before else LEASE_S
+        if before and _holder(before) and seconds < LEASE_S:
             yield f"I4 {write.role} took the lock {seconds:.1f} s after {before.role} had renewed it"
         had.append(write.role)
 

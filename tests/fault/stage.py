@@ -194,7 +194,9 @@ class Stage:
         """Deploy a version, or so many that there are old records to be removed."""
         while not self.scenario.is_first and self.version < releases:
             commit, manifests = self._commit(self.scenario.good)
-            self.repo.deployed()
+            process = self._start("before", through=self.world.cluster.kubeconfig)
+            process.wait()
+            assert (run := process.ended()).code == OK, run.output
             self.good = commit, manifests
 
     def survey(self) -> Counter[str]:
@@ -335,8 +337,6 @@ class Stage:
         process = self._start(role, revision=revision)
         process.wait()
         return process.ended(self._live())
-
-    # --- what is there
 
     def _live(self) -> list[Object]:
         """All that users' objects are, but for those of others and of the cluster."""
