@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from pipeline.core.access import Access
 from pipeline.model.environment import Environment, HttpCheck, Source, TcpCheck, Used
@@ -14,6 +14,9 @@ from pipeline.model.objects import Json, Manifest, Object, ObjectRef, ResourceTy
 from pipeline.model.release import Release
 from pipeline.model.status import Sample
 from pipeline.model.views import LockFound
+
+Keep = Callable[[Object], Object | None]
+"""What of an object is kept; None where nothing is."""
 
 WatchEvent = tuple[str, Object]
 """(``ADDED`` | ``MODIFIED`` | ``DELETED`` | ``BOOKMARK``, object)."""
@@ -27,10 +30,6 @@ class Tried:
     result: Object
     created: bool
     warnings: tuple[str, ...] = ()
-
-
-Trim: TypeAlias = Callable[[Object], Object | None]
-"""What of an object is kept; None where nothing is."""
 
 
 class Clock(Protocol):
@@ -163,10 +162,12 @@ class Cluster(Protocol):
         """The live object, read from etcd, not from a cache; None where it does not exist."""
 
     def list(
-        self, resource: ResourceType, namespace: str = "", selector: str = "", *, trim: Trim | None = None
+        self, resource: ResourceType, namespace: str = "", selector: str = "", keep: Keep | None = None
     ) -> tuple[list[Object], str]:
-        """All objects of a kind, with the collection's resourceVersion. Items carry apiVersion and kind;
-        what ``trim`` takes away of them is gone before the next page is read."""
+        """All objects of a kind, with the collection's resourceVersion. Items carry apiVersion and kind.
+
+        ``keep``: what of each is kept, as soon as it is read; a list may be larger than the memory.
+        """
 
     def apply(self, body: Object, *, force: bool = False, strict: bool = True) -> Object:
         """Server-side apply as field manager ``pipeline``; waits for what is just coming up."""

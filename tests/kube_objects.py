@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
@@ -16,11 +15,6 @@ T0 = 1_700_000_000.0
 def at(seconds: float) -> str:
     """A Kubernetes time, ``seconds`` after our write."""
     return datetime.fromtimestamp(T0 + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def trimmed(objects: list[Json], trim: Callable[[Json], Json | None] | None) -> list[Json]:
-    """What a list leaves of its objects (``ports.Cluster.list``)."""
-    return [kept for obj in objects if (kept := trim(obj)) is not None] if trim else objects
 
 
 def condition(kind: str, status: str = "True", reason: str = "", message: str = "", **more: Json) -> Json:

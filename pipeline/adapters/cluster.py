@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from pipeline.core.access import Access
 from pipeline.model.errors import ApiError, PipelineError
 from pipeline.model.objects import Json, Object, ObjectRef, ResourceType
-from pipeline.ports import Tried, Trim
+from pipeline.ports import Keep, Tried
 
 from . import pod_logs, reviews
 from .api_paths import collection_path, namespace_of, object_path
@@ -107,15 +107,15 @@ class KubeCluster:
         return _object(answer)
 
     def list(
-        self, resource: ResourceType, namespace: str = "", selector: str = "", *, trim: Trim | None = None
+        self, resource: ResourceType, namespace: str = "", selector: str = "", keep: Keep | None = None
     ) -> tuple[Objects, str]:
         try:
-            return self._list(resource, namespace, selector, trim=trim)
+            return self._list(resource, namespace, selector, keep)
         except ApiError as exc:
             if exc.status != 410:
                 raise
         # The list took so long that its snapshot was compacted away: once more from the start.
-        return self._list(resource, namespace, selector, trim=trim)
+        return self._list(resource, namespace, selector, keep)
 
     def apply(self, body: Object, *, force: bool = False, strict: bool = True) -> Object:
         ref = ObjectRef.of(body)
@@ -285,7 +285,7 @@ class KubeCluster:
         return now
 
     def _list(
-        self, resource: ResourceType, namespace: str, selector: str, *, trim: Trim | None
+        self, resource: ResourceType, namespace: str, selector: str, keep: Keep | None
     ) -> tuple[Objects, str]:
         what = f"list {resource.plural}" + (f" in {namespace}" if namespace else "")
         path, secret = collection_path(resource, namespace), _is_secret(resource)
@@ -298,7 +298,7 @@ class KubeCluster:
             for item in page.get("items") or []:
                 # Items of a typed list come without these two.
                 obj = {"apiVersion": resource.api_version, "kind": resource.kind, **item}
-                kept = trim(obj) if trim else obj
+                kept = keep(obj) if keep else obj
                 found += [kept] if kept is not None else []
             meta = page.get("metadata") or {}
             if not meta.get("continue"):

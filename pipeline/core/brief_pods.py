@@ -83,13 +83,14 @@ def newest(workload: Object, pods: Iterable[Object]) -> list[Object]:
     """Those of a workload's own pods that are of its newest revision, once it is whole by its own counts.
 
     Then a Deployment has pods of one revision only; others that are still seen are about to go, and
-    the newest pod is of it, whether its revision is new or was there before.
+    the newest pod is of it, whether its revision is new or was there before. A Rollout names its revision
+    (Argo Rollouts, RolloutStatus.currentPodHash), as it may keep the pods of another for a while.
     """
     for label, group_kind in _HASHES.items():
         if ObjectRef.of(workload).group_kind == group_kind:
             living = [pod for pod in pods if not is_deleting(pod) and not _was_taken(pod)]
             latest = max(living, key=lambda pod: text(pod, "metadata", "creationTimestamp"), default={})
-            wanted = text(latest, "metadata", "labels", label)
+            wanted = text(workload, "status", "currentPodHash") or text(latest, "metadata", "labels", label)
             return [pod for pod in living if text(pod, "metadata", "labels", label) == wanted]
     return new_pods(workload, (), pods)
 

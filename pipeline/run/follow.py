@@ -10,7 +10,7 @@ from pipeline import failpoint
 from pipeline.failpoint import Point
 from pipeline.model.errors import ApiError, PipelineError
 from pipeline.model.objects import Object, ResourceType, get_path
-from pipeline.ports import Clock, Cluster, Trim, WatchStream
+from pipeline.ports import Clock, Cluster, Keep, WatchStream
 
 _WATCH_S = 240.0
 _BACKOFF_S = 0.5
@@ -26,13 +26,13 @@ Key = tuple[str, str, str]
 
 @dataclass(slots=True)
 class Followed:
-    """The objects of one kind and namespace as last seen, by (namespace, name); what ``trim`` leaves of
+    """The objects of one kind and namespace as last seen, by (namespace, name); what ``keep`` leaves of
     them."""
 
     resource: ResourceType
     namespace: str
     selector: str = ""
-    trim: Trim | None = None
+    keep: Keep | None = None
     objects: dict[tuple[str, str], Object] = field(default_factory=dict)
     synced: bool = False
     forbidden: str = ""
@@ -115,7 +115,7 @@ class Follower:
     def _list_and_watch(self) -> None:
         followed = self._followed
         items, version = self._cluster.list(
-            followed.resource, followed.namespace, followed.selector, trim=self._kept
+            followed.resource, followed.namespace, followed.selector, followed.keep
         )
         self._updates(Update(self._key, objects=tuple(items), replace=True))
         while not self._ended.is_set():
@@ -143,17 +143,13 @@ class Follower:
             self._heard = self._clock.monotonic()
             failpoint.passing(Point.WATCH_EVENT)
             version = str(get_path(obj, "metadata", "resourceVersion", default=version))
-            kept = self._kept(obj) if kind != "BOOKMARK" else None
-            if kept is not None:
-                self._updates(Update(self._key, objects=(kept,), deleted=kind == "DELETED"))
+            if kind != "BOOKMARK":
+                # Not in the loop: what is not kept should not wait there in full.
+                kept = followed.keep(obj) if followed.keep else obj
+                if kept is not None:
+                    self._updates(Update(self._key, objects=(kept,), deleted=kind == "DELETED"))
         self._heard = float("inf")
         return version
-
-    def _kept(self, obj: Object) -> Object | None:
-        """Here, not in the loop: what is not kept should not wait there in full."""
-        _drop_owners(obj)
-        trim = self._followed.trim
-        return trim(obj) if trim else obj
 
 
 def take_in(followed: Followed, update: Update) -> None:
@@ -174,13 +170,8 @@ def take_in(followed: Followed, update: Update) -> None:
             followed.objects.pop(key, None)
             followed.gone[key] = max(version, known)
         elif version == 0 or version > followed.gone.get(key, 0):
-            _drop_owners(obj)
+            obj["metadata"].pop("managedFields", None)  # half of an object, and no evidence of anything
             followed.objects[key] = obj
-
-
-def _drop_owners(obj: Object) -> None:
-    """Half of an object, and no evidence of anything."""
-    obj["metadata"].pop("managedFields", None)
 
 
 def _version(obj: Object | None) -> int:

@@ -37,7 +37,7 @@ class BriefPods:
     def follow(self, ref: ObjectRef) -> None:
         """The pods of a workload, once."""
         if ref in self._names:
-            self._sight.follow(PODS, ref.namespace, ours=False, trim=self._brief)
+            self._sight.follow(PODS, ref.namespace, ours=False, keep=self._brief)
 
     def take_in(self, news: PodNews) -> set[ObjectRef]:
         """The workloads that there is news of."""

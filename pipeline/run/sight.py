@@ -11,7 +11,7 @@ from pipeline.core.reading import owner_uid, text, uid
 from pipeline.core.rollout import Snapshot
 from pipeline.model.errors import PipelineError
 from pipeline.model.objects import Object, ObjectRef, ResourceType
-from pipeline.ports import Trim
+from pipeline.ports import Keep
 from pipeline.run.follow import Followed, Follower, Key, Update, take_in
 from pipeline.run.session import Session
 from pipeline.run.targets import EVENTS, SERVICE, SLICES, Target, companions, explained_by
@@ -40,8 +40,8 @@ class Sight:
         self._slices = SliceIndex()
         self._wide, self._labelled = _scopes(expected)
 
-    def follow(self, resource: ResourceType, namespace: str, *, ours: bool, trim: Trim | None = None) -> None:
-        """Once. ``ours``: only what carries our labels is of interest; ``trim``: of the rest only a part."""
+    def follow(self, resource: ResourceType, namespace: str, *, ours: bool, keep: Keep | None = None) -> None:
+        """Once. ``ours``: only what carries our labels is of interest; ``keep``: what of each."""
         wide = not namespace or (resource.group, resource.kind) in self._wide
         key = (resource.group, resource.kind, "" if wide else namespace)
         if wide and namespace and (found := self._followed.get(key)) and found.forbidden:
@@ -49,7 +49,7 @@ class Sight:
         if key in self._followed:
             return
         selector = owner_selector(self._session.environment) if ours and wide and self._labelled else ""
-        followed = Followed(resource, key[2], selector, trim)
+        followed = Followed(resource, key[2], selector, keep)
         self._followed[key] = followed
         follower = Follower(self._session.cluster, self._session.clock, key, followed, self._put)
         self._followers[key] = follower
@@ -197,7 +197,7 @@ class Sight:
         for ref in refs:
             companion = any(r.kind == resource.kind for r in _beside(ref))
             if ref.namespace and (ref.group_kind == own or companion):
-                self.follow(resource, ref.namespace, ours=ref.group_kind == own, trim=wide.trim)
+                self.follow(resource, ref.namespace, ours=ref.group_kind == own, keep=wide.keep)
 
     def _of(self, ref: ObjectRef) -> Followed | None:
         """What follows the object: its own namespace before all of them."""

@@ -13,8 +13,7 @@ from typing import Any
 
 from pipeline.model.errors import ApiError, UnreachableError
 from pipeline.model.objects import Object, ObjectRef, ResourceType
-from pipeline.ports import Trim
-from tests.kube_objects import trimmed
+from pipeline.ports import Keep
 
 Key = tuple[str, str, str]
 """(kind, namespace, name)."""
@@ -63,7 +62,7 @@ class MemoryCluster:
         return copy.deepcopy(self.objects.get((ref.kind, ref.namespace, ref.name)))
 
     def list(
-        self, resource: ResourceType, namespace: str = "", selector: str = "", *, trim: Trim | None = None
+        self, resource: ResourceType, namespace: str = "", selector: str = "", keep: Keep | None = None
     ) -> tuple[list[Object], str]:
         wanted = [part.split("=") for part in selector.split(",") if part]
         found = [
@@ -73,7 +72,9 @@ class MemoryCluster:
             and at == namespace
             and all(obj["metadata"].get("labels", {}).get(k) == v for k, v in wanted)
         ]
-        return trimmed(found, trim), str(self._version)
+        if keep:
+            found = [kept for obj in found if (kept := keep(obj)) is not None]
+        return found, str(self._version)
 
     def create(self, body: Object, *, dry_run: bool = False) -> Object:
         def insert(key: Key) -> Object:

@@ -185,6 +185,22 @@ def test_replacing_an_outdated_object_is_a_conflict(kube: KubeCluster, namespace
     assert caught.value.status == 409
 
 
+def test_of_a_list_only_what_is_asked_for_is_kept(
+    kube: KubeCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.adapters.cluster.PAGE", 2)
+    for number in range(5):
+        kube.create(config_map(namespace, f"kept-{number}"))
+
+    def keep(obj: Object) -> Object | None:
+        name = obj["metadata"]["name"]
+        return {"is": [obj["apiVersion"], obj["kind"], name]} if name in ("kept-1", "kept-4") else None
+
+    found, _ = kube.list(kube.resource("v1", "ConfigMap"), namespace, keep=keep)
+
+    assert found == [{"is": ["v1", "ConfigMap", name]} for name in ("kept-1", "kept-4")]
+
+
 def test_lists_of_several_pages_are_whole(
     kube: KubeCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,29 +212,6 @@ def test_lists_of_several_pages_are_whole(
 
     names = [o["metadata"]["name"] for o in found if o["metadata"]["name"].startswith("page-")]
     assert names == [f"page-{n}" for n in range(5)]
-
-
-def test_what_is_trimmed_is_gone_before_the_next_page_is_read(
-    kube: KubeCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipeline.adapters.cluster.PAGE", 2)
-    for number in range(5):
-        kube.create(config_map(namespace, f"trimmed-{number}"))
-    pages = []
-    read = kube.http.json
-    monkeypatch.setattr(kube.http, "json", lambda call: pages.append(len(seen)) or read(call))
-    seen: list[str] = []
-
-    def only_even(obj: Object) -> Object | None:
-        seen.append(obj["kind"])
-        name = obj["metadata"]["name"]
-        return {"name": name} if name in ("trimmed-0", "trimmed-2", "trimmed-4") else None
-
-    found, _ = kube.list(kube.resource("v1", "ConfigMap"), namespace, trim=only_even)
-
-    assert found == [{"name": f"trimmed-{n}"} for n in (0, 2, 4)]
-    assert pages == [0, *range(2, len(seen), 2)]
-    assert set(seen) == {"ConfigMap"}
 
 
 def test_a_watch_tells_what_happened_after_the_list(kube: KubeCluster, namespace: str) -> None:

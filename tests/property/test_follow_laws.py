@@ -14,12 +14,10 @@ from hypothesis import strategies as st
 from pipeline.core.readiness.endpoints import service_of
 from pipeline.model.errors import ApiError, UnreachableError
 from pipeline.model.objects import Object, ObjectRef, ResourceType
-from pipeline.ports import Trim
 from pipeline.run import follow
 from pipeline.run.follow import Followed, Follower, Update, take_in
 from pipeline.run.sight import SliceIndex
 from pipeline.run.targets import SLICES
-from tests.kube_objects import trimmed
 
 KIND = ResourceType("", "v1", "ConfigMap", "configmaps", True)
 KEY = ("", "ConfigMap", "demo")
@@ -86,16 +84,14 @@ class Faulty:
         self._at = 0
         self.done = threading.Event()
 
-    def list(
-        self, resource: ResourceType, namespace: str = "", selector: str = "", *, trim: Trim | None = None
-    ) -> Any:
+    def list(self, resource: ResourceType, namespace: str = "", selector: str = "", keep: Any = None) -> Any:
         if self._faults and self._faults[0] == "list fails":
             self._faults.pop(0)
             raise UnreachableError("list: broke off")
         state = self._history.states[self._at]
         if self._at == len(self._history.events):
             self.done.set()
-        return trimmed([copy.deepcopy(obj) for obj in state.values()], trim), str(self._at)
+        return [copy.deepcopy(obj) for obj in state.values()], str(self._at)
 
     def watch(self, *args: Any, **more: Any) -> Any:
         version = int(args[2])

@@ -194,3 +194,16 @@ class TestStarting:
         going["metadata"]["deletionTimestamp"] = at(9)
 
         assert not is_starting(going)
+
+
+def test_the_newest_pods_of_a_rollout_are_those_that_it_names() -> None:
+    """Back on a revision that is still there, another's pods are newer, and stay for a while."""
+    shop = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "shop"}}
+    shop["status"] = {"currentPodHash": "good"}
+    good, bad = (
+        owned("ReplicaSet", f"shop-{one}", labels={"rollouts-pod-template-hash": one})
+        for one in ("good", "bad")
+    )
+    bad["metadata"]["creationTimestamp"] = at(60)
+
+    assert newest(shop, [good, bad]) == [good]

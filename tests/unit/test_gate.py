@@ -3,7 +3,6 @@
 import queue
 import threading
 import time
-from copy import deepcopy
 from types import SimpleNamespace
 
 from pipeline.model.environment import Environment
@@ -11,7 +10,6 @@ from pipeline.model.objects import Manifest, ObjectRef, Origin, ResourceType
 from pipeline.run.gate import Gate
 from pipeline.run.session import Session
 from pipeline.run.targets import Facts, Target
-from tests.kube_objects import trimmed
 
 ENV = Environment(name="dev", application="web", namespace="one", path="e.yaml")
 MANY = 51
@@ -30,11 +28,10 @@ class Server:
     def resource(self, api_version, kind):
         return ResourceType(api_version.rpartition("/")[0], "v1", kind, f"{kind.lower()}s", True)
 
-    def list(self, resource, namespace="", selector="", *, trim=None):
+    def list(self, resource, namespace="", selector="", keep=None):
         self.lists += 1
         found = [o for o in self.objects if o["kind"] == resource.kind]
-        found = [o for o in found if namespace in ("", o["metadata"].get("namespace"))]
-        return trimmed(deepcopy(found), trim), "1"
+        return [o for o in found if namespace in ("", o["metadata"].get("namespace"))], "1"
 
     def watch(self, resource, namespace, version, *, timeout_s, selector=""):
         return Silence()

@@ -17,21 +17,12 @@ from pipeline.model.errors import ApiError
 from pipeline.model.events import Note
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin, ResourceType
 from pipeline.model.status import Status
-from pipeline.ports import Trim
+from pipeline.ports import Keep
 from pipeline.run.gate import Gate
 from pipeline.run.session import Session
 from pipeline.run.targets import Target
 from pipeline.run.watch import timed_out
-from tests.kube_objects import (
-    T0,
-    deployment,
-    endpoint_slice,
-    named_pod,
-    rolling,
-    running,
-    service,
-    trimmed,
-)
+from tests.kube_objects import T0, deployment, endpoint_slice, named_pod, rolling, running, service
 
 KINDS = {
     "Deployment": ResourceType("apps", "v1", "Deployment", "deployments", True),
@@ -90,14 +81,14 @@ class Server:
         return T0 + 1 + self.later_s
 
     def list(
-        self, resource: ResourceType, namespace: str = "", selector: str = "", *, trim: Trim | None = None
+        self, resource: ResourceType, namespace: str = "", selector: str = "", keep: Keep | None = None
     ) -> tuple[list[Object], str]:
         self.asked.append((resource.kind, namespace))
         if (resource.kind, namespace) in self._closed:
             raise ApiError(f"may not list {resource.plural}", status=403)
         found = [o for (kind, ref), o in self.objects.items() if kind == resource.kind]
         found = [deepcopy(o) for o in found if namespace in ("", o["metadata"]["namespace"])]
-        return trimmed(found, trim), "10"
+        return [k for o in found if (k := keep(o) if keep else o) is not None], "10"
 
     def watch(self, resource: ResourceType, namespace: str, *_: Any, **__: Any) -> Stream:
         stream = Stream()
