@@ -39,10 +39,11 @@ _MANY = 50
 come up by themselves, and following all of it for hundreds costs the control plane more than us."""
 
 _LOOK_EACH_S = 0.25
-"""How often few are judged as a whole at least, and how often many are, if that takes no more than a
-twentieth of the time:"""
+"""How often few are judged as a whole, at least."""
 
 _LOOK_CLOSELY_S, _LOOK_BLINDLY_S = 0.08, 1.0
+"""How often many are, with and without what explains them, if that takes but a twentieth of the time."""
+
 _TOLD_EACH_S = 0.5
 
 _STARTING = ObjectStatus(Status.IN_PROGRESS, "NotObserved", "has not been seen in the cluster yet")

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,7 +24,7 @@ from tests.bench.scores import grid
 from tests.cluster.local import LocalCluster
 from tests.e2e.failures import Failure
 from tests.e2e.stories import tell
-from tests.e2e.test_failures_local import FAILURES, JOB
+from tests.e2e.test_failures_local import FAILURES
 from tests.e2e.workspace import Workspace
 
 PATIENCE_S = 60
@@ -77,12 +77,17 @@ class Verdict:
     helm: Told | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Lab:
-    """The cluster, and where to work."""
+    """The cluster, where to work, and what is deployed there. ``policy`` are lines of our environment,
+    ``helm_also`` further options of Helm."""
 
     cluster: LocalCluster
     folder: Path
+    failures: Mapping[str, Failure] = field(default_factory=lambda: FAILURES)
+    budget: str = BUDGET
+    policy: str = "rollback: {auto: false}"
+    helm_also: tuple[str, ...] = ()
     kubectl: peers.Found | None = field(default_factory=partial(peers.find, peers.KUBECTL))
     helm: peers.Found | None = field(default_factory=partial(peers.find, peers.HELM))
 
@@ -92,15 +97,19 @@ class Lab:
         folder = self.folder / word / "shop"
         folder.mkdir(parents=True)
         place = Workspace(folder=folder, cluster=self.cluster, namespace=word, application=word)
-        self.cluster.create_namespace(word)
-        FAILURES[name].before(place)
+        self.open(place)
+        self.failures[name].before(place)
         return place
+
+    def open(self, place: Workspace) -> None:
+        """Make its namespace."""
+        self.cluster.create_namespace(place.namespace)
 
 
 def measure(names: Sequence[str] = STORIES) -> list[Verdict]:
     """Every failure on one cluster, some side by side."""
     with tempfile.TemporaryDirectory(prefix="pipeline-bench-") as name, LocalCluster() as cluster:
-        lab = Lab(cluster, Path(name))
+        lab = Lab(cluster=cluster, folder=Path(name))
         return list(tell({one: partial(_story, lab, one) for one in names}).values())
 
 
@@ -165,41 +174,40 @@ def _said(told: Told | None) -> str:
 
 def _story(lab: Lab, name: str) -> Verdict:
     """Ours alone; then both peers at once, as they mostly wait."""
-    verdict = _ours(lab, name)
+    verdict = ours(lab, name)
     with ThreadPoolExecutor(2) as pool:
-        sides: tuple[Callable[[Lab, str], Told | None], ...] = (_kubectl, _helm)
-        kubectl, helm = pool.map(lambda side: side(lab, name), sides)
+        kubectl_told, helm_told = pool.map(lambda side: side(lab, name), PEERS)
     print(f"{name}: {verdict.ours.seconds:.1f} s by us", file=sys.stderr, flush=True)
-    return replace(verdict, kubectl=kubectl, helm=helm)
+    return replace(verdict, kubectl=kubectl_told, helm=helm_told)
 
 
-def _ours(lab: Lab, name: str) -> Verdict:
+def ours(lab: Lab, name: str) -> Verdict:
     """``pipeline deploy`` with the default grace."""
-    failure, place = FAILURES[name], lab.workspace(name, "ours")
+    failure, place = lab.failures[name], lab.workspace(name, "ours")
     # Where only the budget ends the wait it is the peers' own.
-    budget = f"{PATIENCE_S}s" if failure.exit_code == 12 else BUDGET
-    place.environment(f"rollback: {{auto: false}}\n{failure.more}", deploy=f"{{timeout: {budget}}}")
+    budget = f"{PATIENCE_S}s" if failure.exit_code == 12 else lab.budget
+    place.environment(f"{lab.policy}\n{failure.more}", deploy=f"{{timeout: {budget}}}")
     lay(place, failure, MANIFESTS)
     git(place.folder, "init", "--quiet", "--initial-branch", "main")
     git(place.folder, "add", "--all")
     git(place.folder, "commit", "--quiet", "--message", "a change")
     run = _run(place, place.command("-o", "json", "deploy", "-e", "dev"))
-    if run.code not in (11, 12):
+    if run.code not in (10, 11, 12):
         raise SystemExit(f"error: {name}: pipeline deploy ended with {run.code}\n{run.stdout}{run.stderr}")
     cause, verdict_s, told = told_by(json.loads(run.stdout), run, failure.code)
     return Verdict(name=name, cause=cause, verdict_s=verdict_s, ours=told, kubectl=None, helm=None)
 
 
-def _kubectl(lab: Lab, name: str) -> Told | None:
+def kubectl(lab: Lab, name: str) -> Told | None:
     """``kubectl apply``, then what waits for the kind: ``rollout status`` knows no Job."""
     if lab.kubectl is None:
         return None
-    failure, place = FAILURES[name], lab.workspace(name, "kubectl")
+    failure, place = lab.failures[name], lab.workspace(name, "kubectl")
     lay(place, failure, MANIFESTS)
     command = [lab.kubectl.path, "--namespace", place.namespace]
     limit = f"--timeout={PATIENCE_S}s"
     wait = ["rollout", "status", "deployment/web", limit]
-    if failure.manifest is JOB:
+    if _is_job(failure):
         wait = ["wait", "--for=condition=complete", "job/web", limit]
     started = time.perf_counter()
     run = _run(place, [*command, "apply", "-f", MANIFESTS])
@@ -208,17 +216,24 @@ def _kubectl(lab: Lab, name: str) -> Told | None:
     return Told(seconds=time.perf_counter() - started, code=run.code, words=last_words(run))
 
 
-def _helm(lab: Lab, name: str) -> Told | None:
+def helm(lab: Lab, name: str) -> Told | None:
     """One release of a chart whose templates are the manifests."""
     if lab.helm is None:
         return None
-    failure, place = FAILURES[name], lab.workspace(name, "helm")
+    failure, place = lab.failures[name], lab.workspace(name, "helm")
     lay(place, failure, TEMPLATES)
     place.write("chart/Chart.yaml", CHART)
-    jobs = ["--wait-for-jobs"] if failure.manifest is JOB else []
+    also = [*(["--wait-for-jobs"] if _is_job(failure) else []), *lab.helm_also]
     command = [lab.helm.path, "upgrade", "--install", "web", "chart", "--namespace", place.namespace]
-    run = _run(place, [*command, "--wait", *jobs, "--timeout", f"{PATIENCE_S}s"])
+    run = _run(place, [*command, "--wait", *also, "--timeout", f"{PATIENCE_S}s"])
     return Told(seconds=run.seconds, code=run.code, words=last_words(run))
+
+
+PEERS: tuple[Callable[[Lab, str], Told | None], ...] = (kubectl, helm)
+
+
+def _is_job(failure: Failure) -> bool:
+    return "kind: Job" in failure.manifest
 
 
 def _run(place: Workspace, command: Sequence[str]) -> timed.Run:
