@@ -110,7 +110,7 @@ class Evidence:
     ``count`` is how often it happened (restarts, failed probes). ``path`` is the field of the
     manifest that it is about, so that the report can name the line. ``pod`` and ``container`` say
     whose logs explain it, ``image`` what that container runs. ``window_s`` is how long its own timings allow
-    for it. ``hint`` is for where more is known
+    for it. ``settled`` is False while what would say more may still come. ``hint`` is for where more is known
     than the code says; empty: the code's.
     """
 
@@ -125,6 +125,7 @@ class Evidence:
     image: str = ""
     lacks: Lack | None = None
     window_s: float = 0.0
+    settled: bool = True
     hint: str = ""
 
 

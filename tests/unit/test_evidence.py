@@ -32,10 +32,15 @@ NOW = T0 + 10
 
 
 def shown(
-    *pods: Object, events: list[Any] | None = None, memory: Any = None, workload: Any = None
+    *pods: Object,
+    events: list[Any] | None = None,
+    memory: Any = None,
+    workload: Any = None,
+    after: float = NOW - T0,
 ) -> list[Evidence]:
-    """What speaks against a Deployment (or ``workload``) that has these pods."""
-    return evidence(workload or rolling(), [replica_set()], pods, events or [], NOW, memory or {}, since=T0)
+    """What speaks against a Deployment (or ``workload``) that has these pods, so long after our write."""
+    now = T0 + after
+    return evidence(workload or rolling(), [replica_set()], pods, events or [], now, memory or {}, since=T0)
 
 
 CRASH = ended(1, "Error")
@@ -378,6 +383,31 @@ class TestProbes:
         )
 
         assert (found.code, found.count) == (code, 2)
+
+    KILLED = "Container web failed liveness probe, will be restarted"
+
+    @pytest.mark.parametrize(
+        ("exit_code", "after", "probe", "said", "settled"),
+        [
+            (143, 6, "livenessProbe", "", False),
+            (137, 6, "startupProbe", "", False),
+            (143, 6, "livenessProbe", KILLED, True),
+            (143, 11, "livenessProbe", "", True),
+            (143, 6, "readinessProbe", "", True),
+            (1, 6, "livenessProbe", "", True),
+        ],
+        ids=["liveness", "startup", "told", "not told in time", "no such probe", "died by itself"],
+    )
+    def test_what_a_probe_may_have_killed_waits_for_the_event_that_says_so(
+        self, exit_code: int, after: float, probe: str, said: str, settled: bool
+    ) -> None:
+        died = waiting("CrashLoopBackOff", restarts=2, last=ended(exit_code))  # after 5 s
+        spec = template(**{probe: {"exec": {"command": ["false"]}}})["spec"]
+        events = [event("p1", "Killing", said, container="web", after=5)] if said else []
+
+        (found,) = shown(pod(died, spec=spec), events=events, after=after)
+
+        assert found.settled is settled
 
     def test_a_crash_that_also_fails_its_probe_stays_a_crash(self) -> None:
         unhealthy = event("p1", "Unhealthy", "Liveness probe failed: connection refused", container="web")

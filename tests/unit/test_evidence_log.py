@@ -123,3 +123,10 @@ def test_containers_are_told_apart() -> None:
     ]
 
     assert len(EvidenceLog().update(shown, 0.0).fatal(GRACE, 0.0)) == 2
+
+
+def test_what_may_still_be_explained_is_fatal_only_once_it_is_settled() -> None:
+    open_yet = replace(evidence(CauseCode.CRASH_LOOP, Grade.PROBABLE, count=5), settled=False)
+
+    assert not fatal_after(60, open_yet)
+    assert fatal_after(0, replace(open_yet, settled=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline.core.evidence.events import one_line
 from pipeline.core.evidence.probes import probe_events
@@ -20,6 +21,12 @@ NEVER_RAN = frozenset({"ContainerCannotRun", "StartError"})
 _LOST = "ContainerStatusUnknown"
 """Of a container that its node lost sight of (a reboot, an eviction): nobody knows how it ended
 (kubernetes pkg/kubelet/status)."""
+
+_BY_SIGNAL = (137, 143)
+"""Exit codes of what was told to end (SIGTERM), or made to (SIGKILL)."""
+
+_EVENT_S = 5.0
+"""How long the event that says why may take, as the times are whole seconds and kubelets are busy."""
 
 _EXEC = re.compile(r"\bexec\b|stat /|runc|OCI runtime|container process", re.IGNORECASE)
 _EXEC_FAILURES = (
@@ -98,7 +105,7 @@ def of_crash(container: Container, waiting: str, message: str, scene: Scene) -> 
     reason = text(end, "reason")
     by_hook = _killed_for_its_hook(container, waiting, scene)
     how = "is killed: its postStart hook fails" if by_hook else _sentence(container, code, message or waiting)
-    return container.evidence(
+    told = container.evidence(
         code,
         Grade.TERMINAL if exec_failure(said) else Grade.PROBABLE,
         f"{container.title} of image {container.image} {how}",
@@ -112,6 +119,21 @@ def of_crash(container: Container, waiting: str, message: str, scene: Scene) -> 
         field=("lifecycle", "postStart") if by_hook else crash_field(code, container),
         hint=_HOOK_HINT if by_hook else _hint(container, code),
     )
+    return replace(told, settled=not _may_be_its_probe(container, scene))
+
+
+def _may_be_its_probe(container: Container, scene: Scene) -> bool:
+    """Whether the kubelet may have killed it a moment ago for a probe, and its event is not there yet: it is
+    sent after the fact, and not waited for (client-go tools/record)."""
+    if not any(f"{word}Probe" in container.spec for word in _PROBES.values()):
+        return False
+    ended = seconds(get_path(container.exit, "finishedAt"))
+    by_signal = (
+        number(container.exit, "exitCode") in _BY_SIGNAL and text(container.exit, "reason") != "OOMKilled"
+    )
+    if not by_signal or ended is None or scene.now - ended > _EVENT_S:
+        return False
+    return not any(h.at >= ended - _EVENT_S for h in container.happenings(scene, "Killing"))
 
 
 _PROBES = {CauseCode.LIVENESS_PROBE_FAILED: "liveness", CauseCode.STARTUP_PROBE_FAILED: "startup"}
@@ -128,7 +150,7 @@ def _killed_for_its_hook(container: Container, waiting: str, scene: Scene) -> bo
     SIGKILL. That the hook is to blame is said while it waits, and after that by the event alone."""
     if waiting == "PostStartHookError":
         return True
-    by_signal = number(container.exit, "exitCode") in (137, 143)
+    by_signal = number(container.exit, "exitCode") in _BY_SIGNAL
     return by_signal and bool(container.happenings(scene, "FailedPostStartHook"))
 
 

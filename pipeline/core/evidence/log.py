@@ -98,6 +98,8 @@ def _is_fatal(key: Key, entry: Seen, grace: Grace, now: float) -> bool:
     evidence = entry.evidence
     if evidence.grade is Grade.TERMINAL:
         return True
+    if not evidence.settled:
+        return False
     if evidence.code in _BY_RESTARTS:
         return key[0].kind != "Job" and evidence.count >= grace.restarts
     if evidence.code is CauseCode.IMAGE_DENIED and evidence.count >= _SIGHTINGS:
