@@ -8,7 +8,6 @@ import secrets
 import signal
 import socket
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from pipeline import log
-from pipeline.adapters.clock import SystemClock
+from pipeline.adapters.clock import Stop, SystemClock
 from pipeline.core.holder import holder_name
 from pipeline.model.environment import Cluster, Environment
 from pipeline.model.errors import InvalidError
@@ -49,7 +48,7 @@ class App:
     kubeconfig: str = ""
     context: str = ""
     tell: Callable[[Event], None] = lambda _: None
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: Stop = field(default_factory=Stop)
     _connections: dict[tuple[Cluster | None, str], KubeCluster] = field(default_factory=dict)
 
     def catch_signals(self) -> None:

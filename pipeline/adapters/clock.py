@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 import time
+from typing import Protocol
 
 from pipeline.model.errors import InterruptedRunError
 
 _PAUSE_AFTER_SIGNAL_S = 0.5
 
 
+class Stopping(Protocol):
+    """What of a ``threading.Event`` a clock needs."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float | None = None) -> bool: ...
+
+
+class Stop:
+    """An event that a signal handler may set.
+
+    A handler runs on the main thread, wherever that is: also while it holds the lock of the very event, in
+    ``wait``, and then to set it there would wait for itself for ever. So another thread does it; it is
+    started without the ``threading`` module, whose locks the main thread may hold as well.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        self._asked = True
+        _thread.start_new_thread(self._event.set, ())
+
+    def is_set(self) -> bool:
+        return self._asked
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Until it is set; False where the time was over before."""
+        return self._event.wait(timeout) or self._asked
+
+
 class SystemClock:
     """``ports.Clock``. ``stop`` is set by the signal handler."""
 
-    def __init__(self, stop: threading.Event) -> None:
+    def __init__(self, stop: Stopping) -> None:
         self._stop = stop
 
     def now(self) -> float:
