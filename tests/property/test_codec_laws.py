@@ -58,6 +58,7 @@ releases = st.builds(
     causes=st.lists(st.lists(text, max_size=3), max_size=2).map(tuple),
     checks=st.lists(st.lists(text, max_size=3), max_size=2).map(tuple),
     verdicts=st.none() | objects,
+    charts=st.none() | st.lists(text, max_size=3).map(tuple),
 )
 
 
@@ -94,6 +95,7 @@ def test_no_field_of_a_release_is_forgotten() -> None:
         "causes": (["a"],),
         "checks": (["b"],),
         "verdicts": {"c": 1},
+        "charts": ("d",),
     }
     release = Release(**{f.name: strange.get(f.name, f"a {f.name}") for f in dataclasses.fields(Release)})
 
