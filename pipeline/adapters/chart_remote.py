@@ -10,26 +10,19 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode, urljoin, urlsplit
-
-import urllib3
+from urllib.parse import urlencode, urlsplit
 
 from pipeline.core.chart_reference import ChartReference, is_digest
 from pipeline.core.charts import CHART_BYTES
-from pipeline.model.errors import InterruptedRunError, InvalidError, UnreachableError
+from pipeline.model.errors import InvalidError, UnreachableError
 
-from .connection import proxy_for
+from .download import Download, LoginWantedError
 
-_TIMEOUT: Final = urllib3.Timeout(connect=10.0, read=30.0)
-_RETRIES: Final = urllib3.Retry(
-    3, redirect=0, raise_on_redirect=False, status_forcelist=(429, 502, 503, 504), backoff_factor=0.5
-)
-_HOPS: Final = 5
 _DOCUMENT_BYTES: Final = 4 * 1024 * 1024
 """A manifest or a token; what registries themselves allow."""
 _MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -51,12 +44,13 @@ class ChartRemote:
             InvalidError: a host is not allowed, or what it has is not what the digest says.
             UnreachableError: a server cannot be asked, or does not have it.
         """
-        session = _Session(reference, allowed, self.stopped)
+        download = Download(f"fetch {reference.address}", allowed, self.stopped)
         if not reference.repository:
-            return self._content(reference.digest, lambda: session.get(reference.address, CHART_BYTES))
-        manifest = self._content(reference.digest, lambda: session.of_registry("manifests", reference.digest))
+            return self._content(reference.digest, lambda: download.get(reference.address, CHART_BYTES))
+        session = _Registry(reference, download)
+        manifest = self._content(reference.digest, lambda: session.get("manifests", reference.digest))
         layer = _layer(manifest, reference)
-        return self._content(layer, lambda: session.of_registry("blobs", layer))
+        return self._content(layer, lambda: session.get("blobs", layer))
 
     def _content(self, digest: str, get: Callable[[], bytes]) -> bytes:
         kept = self.cache / digest.replace(":", "-")
@@ -80,26 +74,25 @@ class ChartRemote:
 
 
 @dataclass(slots=True)
-class _Session:
+class _Registry:
     """What is asked for one chart. ``headers`` are for the registry alone."""
 
     reference: ChartReference
-    allowed: Collection[str]
-    stopped: Callable[[], bool]
+    download: Download
     headers: dict[str, str] = field(default_factory=dict)
 
-    def of_registry(self, what: str, digest: str) -> bytes:
+    def get(self, what: str, digest: str) -> bytes:
         """A manifest or a blob (OCI distribution specification, pull), with the token that anybody gets."""
         url = f"{self.reference.server}/v2/{self.reference.repository}/{what}/{digest}"
         limit = CHART_BYTES if what == "blobs" else _DOCUMENT_BYTES
         self.headers |= {"Accept": f"{_MANIFEST}, */*"}
         try:
-            return self.get(url, limit, self.headers)
-        except _LoginWantedError as wanted:
+            return self.download.get(url, limit, self.headers)
+        except LoginWantedError as wanted:
             self.headers["Authorization"] = f"Bearer {self._token(wanted.challenge)}"
         try:
-            return self.get(url, limit, self.headers)
-        except _LoginWantedError as error:
+            return self.download.get(url, limit, self.headers)
+        except LoginWantedError as error:
             message = f"fetch {self.reference.address}: {self.reference.host} wants a login"
             hint = "vendor the chart: those that need a login are not fetched"
             raise UnreachableError(message, hint=hint) from error
@@ -112,73 +105,13 @@ class _Session:
         query = {"scope": f"repository:{self.reference.repository}:pull"}
         if "service" in told:
             query["service"] = told["service"]
-        answer = _json(self.get(f"{realm}?{urlencode(query)}", _DOCUMENT_BYTES))
+        answer = _json(self.download.get(f"{realm}?{urlencode(query)}", _DOCUMENT_BYTES))
         token = answer.get("token") or answer.get("access_token")
         if not isinstance(token, str) or not token.isprintable():
             raise UnreachableError(
                 f"fetch {self.reference.address}: no token from {urlsplit(realm).hostname}"
             )
         return token
-
-    def get(self, url: str, limit: int, headers: Mapping[str, str] | None = None) -> bytes:
-        """What is there, where its server sends us included; what is for the registry goes nowhere else."""
-        first = urlsplit(url).netloc
-        for _ in range(_HOPS):
-            parts = urlsplit(url)
-            self._allow(parts.scheme, parts.netloc)
-            sent = headers if headers and parts.netloc == first else {}
-            answer = self._ask(url, {"User-Agent": "pipeline", **sent}, limit)
-            if isinstance(answer, bytes):
-                return answer
-            url = urljoin(url, answer)
-        raise UnreachableError(f"fetch {self.reference.address}: sent on more than {_HOPS} times")
-
-    def _allow(self, scheme: str, host: str) -> None:
-        if scheme != "https":
-            raise InvalidError(f"fetch {self.reference.address}: sent on to an address that is not https")
-        if host not in self.allowed:
-            raise InvalidError(
-                f"fetch {self.reference.address}: {host} is not an allowed host",
-                hint=f"write allow.remote: [{host}], if charts may come from there",
-            )
-
-    def _ask(self, url: str, headers: Mapping[str, str], limit: int) -> bytes | str:
-        """The content, or the address that the server sends us to."""
-        what = f"fetch {self.reference.address}: {urlsplit(url).hostname}"
-        proxy = proxy_for(url)
-        try:
-            with urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager() as pool:
-                answer = pool.request(
-                    "GET", url, headers=headers, timeout=_TIMEOUT, retries=_RETRIES, preload_content=False
-                )
-                with answer:
-                    if answer.status in (301, 302, 303, 307, 308) and answer.headers.get("Location"):
-                        return str(answer.headers["Location"])
-                    if answer.status == 401 and "WWW-Authenticate" in answer.headers:
-                        raise _LoginWantedError(answer.headers["WWW-Authenticate"])
-                    if answer.status != 200:
-                        raise UnreachableError(f"{what} answered {answer.status}")
-                    return self._read(answer, limit, what)
-        except urllib3.exceptions.HTTPError as error:
-            raise UnreachableError(f"{what} cannot be asked: {type(error).__name__}") from error
-
-    def _read(self, answer: urllib3.BaseHTTPResponse, limit: int, what: str) -> bytes:
-        content = bytearray()
-        while chunk := answer.read(1 << 16):
-            content += chunk
-            if len(content) > limit:
-                raise InvalidError(f"{what} sends more than {limit >> 20} MiB")
-            if self.stopped():
-                raise InterruptedRunError(f"{what}: stopped")
-        return bytes(content)
-
-
-class _LoginWantedError(Exception):
-    """A registry's 401."""
-
-    def __init__(self, challenge: str) -> None:
-        super().__init__("401")
-        self.challenge = challenge
 
 
 def _layer(manifest: bytes, reference: ChartReference) -> str:

@@ -142,6 +142,21 @@ def fetch_commit(folder: Path, url: str, commit: str, stopped: Callable[[], bool
         raise UnreachableError(f"fetch {url} at {commit[:12]}: {error.message}", hint=error.hint) from error
 
 
+def commit_of(folder: Path, files: Mapping[str, bytes]) -> str:
+    """Make a repository in ``folder`` that holds one commit with these files, in no folders; its id."""
+    git = Git(folder, trusted=True)
+    git("init", "--quiet", "--template=")
+    entries = []
+    for name, content in sorted(files.items()):
+        _, oid = git("hash-object", "-w", "--stdin", stdin=content)
+        entries.append(f"100644 blob {oid.decode().strip()}\t{name}\0")
+    _, tree = git("mktree", "-z", stdin="".join(entries).encode())
+    who = "pipeline <> 0 +0000"
+    text = f"tree {tree.decode().strip()}\nauthor {who}\ncommitter {who}\n\n"
+    _, made = git("hash-object", "-t", "commit", "-w", "--stdin", stdin=text.encode())
+    return made.decode().strip()
+
+
 def _commit(git: Git, ref: str) -> str:
     _, output = git(
         "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}", accept=(0, 1, 128)

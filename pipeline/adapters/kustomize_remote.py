@@ -1,4 +1,5 @@
-"""Kustomizations of other repositories: fetched by us at a pinned commit, and screened as our own are.
+"""Kustomizations of other repositories, and files of other hosts: fetched by us as they are pinned, and
+screened as our own are.
 
 kustomize itself never fetches: in its private folder the reference leads to a copy of what was fetched.
 """
@@ -6,6 +7,7 @@ kustomize itself never fetches: in its private folder the reference leads to a c
 from __future__ import annotations
 
 import copy
+import hashlib
 import posixpath
 import tempfile
 from collections.abc import Callable, Collection
@@ -15,20 +17,23 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from pipeline.adapters import git_fetch, kustomize_texts
-from pipeline.adapters.git import GitRepository
+from pipeline.adapters.git import FILE_BYTES, GitRepository
 from pipeline.adapters.kustomize_graph import Graph, Named, walk
 from pipeline.adapters.kustomize_texts import Texts
 from pipeline.adapters.private_folder import fill
 from pipeline.adapters.yaml import dump
-from pipeline.core.kustomization import Role
-from pipeline.core.kustomization_remote import NotAllowedError, Remote, parse
+from pipeline.core.kustomization import FILE_NAMES, Role
+from pipeline.core.kustomization_remote import NotAllowedError, Remote, RemoteFile, parse
 from pipeline.core.schema import shown
 from pipeline.model.environment import Source
-from pipeline.model.errors import Problem
+from pipeline.model.errors import InvalidError, Problem, UnreachableError
 from pipeline.model.objects import Origin
 
 _MOST: Final = 20
-"""Repositories of one rendering, those that others name included."""
+"""Repositories and files of one rendering, those that others name included."""
+
+_SECONDS: Final = 60.0
+"""For one file of at most 8 MiB."""
 
 _PLACE: Final = ".pipeline-remote"
 """Where copies lie in the private folder. No file of a kustomization is read from there otherwise."""
@@ -52,7 +57,7 @@ class Remotes:
     """Fetches each commit once. What was fetched is removed as the context ends."""
 
     stopped: Callable[[], bool]
-    _known: dict[Remote, GitRepository] = field(default_factory=dict)
+    _known: dict[Remote | RemoteFile, tuple[GitRepository, str]] = field(default_factory=dict)
     _folders: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
@@ -81,12 +86,23 @@ class Remotes:
                 told = Problem(code="remote-refused", message=message, origin=origin, hint=error.hint)
                 problems.append(told)
                 continue
-            found.append(self._fetched(named, remote, allowed, problems, above, origin))
+            try:
+                repository, commit = self._repository(remote, allowed)
+            except InvalidError as error:
+                told = Problem(code="remote-refused", message=error.message, origin=origin, hint=error.hint)
+                problems.append(told)
+                continue
+            if isinstance(remote, RemoteFile):
+                remote = Remote(remote.url, "", commit)
+            found.append(self._fetched(named, repository, remote, allowed, problems, above, origin))
         return tuple(found)
 
-    def _allowed(self, named: Named, allowed: Collection[str], above: tuple[Fetched, ...]) -> Remote:
+    def _allowed(
+        self, named: Named, allowed: Collection[str], above: tuple[Fetched, ...]
+    ) -> Remote | RemoteFile:
         remote = parse(named.reference.path, allowed)
-        if named.reference.role not in (Role.RESOURCE, Role.FOLDER):
+        role = named.reference.role
+        if role is not Role.RESOURCE and (role is not Role.FOLDER or isinstance(remote, RemoteFile)):
             raise NotAllowedError("is no kustomization, and nothing else is fetched", "commit a copy")
         if remote in [one.remote for one in above]:
             raise NotAllowedError("is used by itself", "remove one of these references")
@@ -97,13 +113,13 @@ class Remotes:
     def _fetched(
         self,
         named: Named,
+        repository: GitRepository,
         remote: Remote,
         allowed: Collection[str],
         problems: list[Problem],
         above: tuple[Fetched, ...],
         origin: Origin,
     ) -> Fetched:
-        repository = self._repository(remote)
         folder = f"{_PLACE}/{len(self._known)}-{remote.commit}"
         graph = walk(
             repository, remote.commit, Source(kind="kustomize", path=remote.folder or ".", origin=origin)
@@ -116,14 +132,39 @@ class Remotes:
         one = Fetched(named, repository, remote, graph, texts, folder)
         return replace(one, inner=self.fetch(graph, allowed, problems, (*above, one)))
 
-    def _repository(self, remote: Remote) -> GitRepository:
-        key = Remote(remote.url, "", remote.commit)
+    def _repository(self, remote: Remote | RemoteFile, allowed: Collection[str]) -> tuple[GitRepository, str]:
+        """What was fetched, and the commit that it is at. A file becomes a repository of its own, with a
+        kustomization of that file alone: so it is read, screened and laid out as all else is."""
+        key = Remote(remote.url, "", remote.commit) if isinstance(remote, Remote) else remote
         if key not in self._known:
+            content = _content(remote, allowed, self.stopped) if isinstance(remote, RemoteFile) else b""
             made = tempfile.TemporaryDirectory(prefix="pipeline-", ignore_cleanup_errors=True)
             folder = Path(self._folders.enter_context(made))
-            git_fetch.fetch_commit(folder, remote.url, remote.commit, self.stopped)
-            self._known[key] = GitRepository(folder)
+            if isinstance(remote, RemoteFile):
+                top = dump([{"resources": [remote.name]}]).encode()
+                commit = git_fetch.commit_of(folder, {FILE_NAMES[0]: top, remote.name: content})
+            else:
+                commit = remote.commit
+                git_fetch.fetch_commit(folder, remote.url, commit, self.stopped)
+            self._known[key] = GitRepository(folder), commit
         return self._known[key]
+
+
+def _content(remote: RemoteFile, allowed: Collection[str], stopped: Callable[[], bool]) -> bytes:
+    from pipeline.adapters.download import Download, LoginWantedError  # late: few files are fetched
+
+    what = f"fetch {remote.url}"
+    try:
+        content = Download(what, allowed, stopped, _SECONDS).get(remote.url, FILE_BYTES)
+    except LoginWantedError as error:
+        raise UnreachableError(f"{what}: its host wants a login", hint="commit a copy") from error
+    found = hashlib.sha256(content).hexdigest()
+    if remote.digest not in ("", found):
+        raise InvalidError(
+            f"{what}: its digest is {found}",
+            hint="look at what was published there, and write the digest of what you have verified",
+        )
+    return content
 
 
 def place(root: Path, graph: Graph, fetched: Collection[Fetched], prefix: str = "") -> None:

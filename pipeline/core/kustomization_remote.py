@@ -2,7 +2,9 @@
 
 Only what cannot change under us: https, a host that ``allow.remote`` lists, and a commit's full object id. Of
 kustomize's many spellings one is taken (https://github.com/kubernetes-sigs/kustomize/blob/master/examples/remoteBuild.md):
-``https://HOST/REPOSITORY//FOLDER?ref=COMMIT``.
+``https://HOST/REPOSITORY//FOLDER?ref=COMMIT``. A single file is one whose address has such an id on its way,
+or ``?checksum=sha256:…`` at its end, as go-getter has it: kustomize alone asks for it like that, which
+servers of files do not mind.
 """
 
 from __future__ import annotations
@@ -14,9 +16,13 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from pipeline.core.kustomization import FILE_NAMES
+
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PATH: Final = re.compile(r"[\w.~+-]+(?:/[\w.~+-]+)*")
 _FORM: Final = "write https://HOST/REPOSITORY//FOLDER?ref=COMMIT"
+_FILE: Final = re.compile(r"\.(?:ya?ml|json)$")
+_DIGEST: Final = re.compile(r"checksum=sha256:([0-9a-f]{64})")
 
 
 class NotAllowedError(Exception):
@@ -36,7 +42,19 @@ class Remote:
     commit: str
 
 
-def parse(text: str, allowed: Collection[str]) -> Remote:
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file at an address, and its SHA-256; empty where the address itself says which version it is."""
+
+    url: str
+    digest: str = ""
+
+    @property
+    def name(self) -> str:
+        return posixpath.basename(self.url)
+
+
+def parse(text: str, allowed: Collection[str]) -> Remote | RemoteFile:
     """Read a reference that may be fetched.
 
     Raises:
@@ -54,6 +72,8 @@ def parse(text: str, allowed: Collection[str]) -> Remote:
             "is not of this repository, and its host is not allowed",
             f"commit a copy, or add {host} to spec.allow.remote",
         )
+    if _FILE.search(parts.path) and "//" not in parts.path and not parts.query.startswith("ref="):
+        return _file(host, parts.path.strip("/"), parts.query)
     commit = parts.query.removeprefix("ref=")
     if not parts.query.startswith("ref=") or not _COMMIT.fullmatch(commit):
         raise NotAllowedError("can be another one tomorrow", f"{_FORM}, with the full id of the commit")
@@ -61,6 +81,18 @@ def parse(text: str, allowed: Collection[str]) -> Remote:
     if not _is_path(repository) or (folder and not _is_path(folder)):
         raise NotAllowedError("has an odd path", _FORM)
     return Remote(f"https://{host}/{repository}", folder, commit)
+
+
+def _file(host: str, path: str, query: str) -> RemoteFile:
+    form = "write https://HOST/…/FILE.yaml?checksum=sha256:DIGEST, or an address with the full id of a commit"
+    if not _is_path(path):
+        raise NotAllowedError("has an odd path", form)
+    if posixpath.basename(path) in FILE_NAMES:
+        raise NotAllowedError("is a kustomization, which is nothing without its repository", _FORM)
+    digest = _DIGEST.fullmatch(query)
+    if not digest and (query or not any(map(_COMMIT.fullmatch, path.split("/")))):
+        raise NotAllowedError("can be another one tomorrow", form)
+    return RemoteFile(f"https://{host}/{path}", digest[1] if digest else "")
 
 
 def _split(path: str, host: str) -> tuple[str, str]:
