@@ -7,6 +7,7 @@ names; here only ``git_fetch`` does.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Collection
 from functools import cached_property
@@ -50,6 +51,12 @@ class Clone:
             "config", "--type=bool", "--get-regexp", r"^remote\..*\.promisor$", accept=(0, 1)
         )
         return b" true\n" in output
+
+    @cached_property
+    def _is_writable(self) -> bool:
+        """False for a read-only volume, and for another user's files."""
+        _, output = self._git("rev-parse", "--git-common-dir")
+        return os.access(self._git.work_tree / os.fsdecode(output).strip("\n") / "objects", os.W_OK)
 
     # --- commits
 
@@ -140,6 +147,11 @@ class Clone:
         """What went wrong, or None. A signal ends the run, and is no reason to go on without."""
         from pipeline.adapters.git_fetch import by_id  # late: most runs ask no git host
 
+        if not self._is_writable:
+            return UnreachableError(
+                "the clone cannot be written to, so nothing is fetched into it",
+                hint="let this user write to its .git, or clone what is needed: fetch-depth: 0, no filter",
+            )
         try:
             by_id(self._git, sorted(ids), self._stopped, *options, settings=_NOOP if partial else ())
         except (InvalidError, UnreachableError) as error:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -156,6 +159,38 @@ def test_without_network_a_commit_to_deploy_is_unreachable(
     host.down()
     with pytest.raises(UnreachableError, match="not in this clone"):
         GitRepository(clone).resolve(first)
+
+
+_READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+
+
+def in_read_only(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run where nobody can write to ``folder``: root may write to all but what is mounted read-only."""
+    if os.geteuid() == 0:
+        command = ("unshare", "--mount", "sh", "-c", _READ_ONLY, str(folder), *command)
+    else:
+        run = ["chmod", "-R", "a-w", str(folder / ".git")]
+        subprocess.run(run, check=True)
+    return subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("options", [("--depth=1",), ("--filter=tree:0",)])
+def test_into_a_clone_that_cannot_be_written_to_nothing_is_fetched_and_that_is_said(
+    tmp_path: Path, host: GitHost, origin: Path, options: tuple[str, ...]
+) -> None:
+    base = later(origin, 3)[0]
+    clone = cloned(tmp_path, host, *options)
+    asked = host.asked
+    done = in_read_only(
+        clone,
+        *(sys.executable, "-m", "pipeline", "-C", str(clone), "-o", "json"),
+        *("changes", "-e", "dev", "--base", base),
+    )
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)["environments"]
+    assert (found["affected"], found["base"]) == (True, None)
+    assert "the clone cannot be written to, so nothing is fetched into it" in found["because"][0]
+    assert host.asked == asked
 
 
 def test_without_a_remote_it_is_said_that_there_is_none(tmp_path: Path, home: Path) -> None:
