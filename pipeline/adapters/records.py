@@ -117,11 +117,14 @@ class SecretReleases:
                 self._delete(release.number)
 
     def _delete(self, number: int) -> None:
-        """The head last, so that a run that dies on the way leaves it for the next one to find."""
-        selector = self._selector("release-data") + f",{NUMBER_LABEL}={number}"
-        shards, _ = self._cluster.list(SECRETS, self._environment.namespace, selector)
-        for name in [*(s["metadata"]["name"] for s in shards), self._name(number)]:
-            self._cluster.delete(self._ref(name), "v1")
+        """The head last, so that a run that dies on the way leaves it for the next one to find. Each by its
+        uid: so it may be repeated where the answer is lost."""
+        of_it, head = f"{self._selector()},{NUMBER_LABEL}={number}", self._name(number)
+        found, _ = self._cluster.list(SECRETS, self._environment.namespace, of_it)
+        metas = [secret["metadata"] for secret in found]
+        parts = [meta for meta in metas if meta["labels"].get(RECORD_LABEL) == "release-data"]
+        for meta in [*parts, *(meta for meta in metas if meta["name"] == head)]:
+            self._cluster.delete(self._ref(meta["name"]), "v1", uid=meta["uid"])
             failpoint.passing(Point.TRIM_MID)
 
     def _settle(self, write: Callable[[Object], Object], secret: Object) -> Object:
@@ -205,11 +208,11 @@ class SecretReleases:
     def _ref(self, name: str) -> ObjectRef:
         return ObjectRef("", "Secret", self._environment.namespace, name)
 
-    def _selector(self, record: str) -> str:
+    def _selector(self, record: str = "") -> str:
         labels = {
             APPLICATION_LABEL: self._environment.application,
             ENVIRONMENT_LABEL: self._environment.name,
-            RECORD_LABEL: record,
+            **({RECORD_LABEL: record} if record else {}),
         }
         return ",".join(f"{key}={value}" for key, value in labels.items())
 

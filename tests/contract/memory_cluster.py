@@ -52,6 +52,7 @@ class MemoryCluster:
         self.writes: list[tuple[str, str]] = []
         self.fault: Callable[[str, str], None] = lambda verb, name: None
         self.lost: list[str] = []
+        self.deleted: list[tuple[str, str]] = []  # (name, the uid that was named)
         self._version = 0
         self._lock = threading.Lock()
 
@@ -98,7 +99,11 @@ class MemoryCluster:
 
     def delete(self, ref: ObjectRef, api_version: str, *, uid: str = "", dry_run: bool = False) -> None:
         self.fault("delete", ref.name)
-        self.objects.pop((ref.kind, ref.namespace, ref.name), None)
+        key = ref.kind, ref.namespace, ref.name
+        if uid and key in self.objects and self.objects[key]["metadata"]["uid"] != uid:
+            raise ApiError("delete: it is another one", status=409, reason="Conflict")
+        self.objects.pop(key, None)
+        self.deleted.append((ref.name, uid))
 
     def put(self, obj: Object) -> None:
         """What somebody else wrote."""
@@ -117,7 +122,9 @@ class MemoryCluster:
     def _store(self, key: Key, body: Object) -> Object:
         self._version += 1
         moment = datetime.fromtimestamp(self.time.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        known = self.objects.get(key, {}).get("metadata", {}).get("uid")
         meta: dict[str, Any] = {
+            "uid": known or f"uid-{self._version}",
             **body["metadata"],
             "resourceVersion": str(self._version),
             "managedFields": [{"manager": "pipeline", "operation": "Update", "time": moment}],

@@ -288,6 +288,33 @@ def test_the_ten_newest_and_the_last_verified_are_kept_and_shards_go_with_their_
     assert place.releases().last_verified() == release(2, Phase.SUCCEEDED)
 
 
+def test_what_a_trim_deletes_it_names_by_uid(memory: Place) -> None:
+    """Only such a deletion is repeated where its answer is lost: else one lost answer ended the trim."""
+    for number in range(1, 13):
+        memory.releases().save(release(number, Phase.SUCCEEDED))
+    memory.cluster.deleted.clear()
+    uids = {name: memory.secret(name)["metadata"]["uid"] for name in memory.names()}
+
+    memory.releases().trim()
+
+    deleted = dict(memory.cluster.deleted)
+    assert {name for name in deleted if name.endswith((".dev.1", ".dev.2"))}
+    assert deleted == {name: uids[name] for name in deleted}
+    assert {name.split(".")[3] for name in deleted} == {"1", "2"}
+
+
+def test_a_copy_that_somebody_made_of_a_record_is_not_trimmed(memory: Place) -> None:
+    for number in range(1, 12):
+        memory.releases().save(release(number, Phase.SUCCEEDED))
+    head = memory.secret("pipeline.web.dev.1")
+    memory.cluster.put({**head, "metadata": {**head["metadata"], "name": "backup", "uid": "another"}})
+
+    memory.releases().trim()
+
+    assert memory.secret("backup")
+    assert "pipeline.web.dev.1" not in memory.names()
+
+
 def test_a_trim_that_was_interrupted_is_finished_by_the_next(memory: Place) -> None:
     releases = memory.releases()
     for number in range(1, 13):

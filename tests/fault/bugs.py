@@ -211,7 +211,7 @@ BUGS: Mapping[str, Bug] = {
         "            created += [change] if change else []\n",
         "",
         WHOLE_FAILURE,
-        "is there",
+        "I6 next ended with 13",
     ),
     "a rollback forgets what was changed": _bug(
         "core/rollback.py",
@@ -259,8 +259,8 @@ BUGS: Mapping[str, Bug] = {
     ),
     "parts of old releases stay for ever": _bug(
         "adapters/records.py",
-        '        for name in [*(s["metadata"]["name"] for s in shards), self._name(number)]:\n',
-        "        for name in [self._name(number)]:\n",
+        '        for meta in [*parts, *(meta for meta in metas if meta["name"] == head)]:\n',
+        '        for meta in [meta for meta in metas if meta["name"] == head]:\n',
         "change/trim-mid:term:1/s1",
         "belongs to no release",
     ),
