@@ -96,6 +96,8 @@ class Workspace:
         names = self.names(revision)
         near = config.nearest(name, names)
         hint = f"did you mean {near}?" if near else ""
+        if last := self.repository.last_with(revision, path):
+            hint = f"it was removed after {last[:12]}: `pipeline changes -e {name}` tells what is left of it"
         known = f"there are {', '.join(names)}" if names else f"there is no {FOLDER}/*/{FILE}"
         raise InvalidError(f"no environment {name!r} in {revision[:12]}: {known}", hint=hint)
 

@@ -13,7 +13,7 @@ import pytest
 from pipeline.adapters.git import GitRepository
 from pipeline.core import leftovers
 from pipeline.model.environment import Environment
-from pipeline.model.errors import UnreachableError
+from pipeline.model.errors import InvalidError, UnreachableError
 from pipeline.model.objects import Object, ObjectRef
 from pipeline.model.release import InventoryEntry
 from pipeline.model.views import EnvironmentChanges
@@ -130,6 +130,18 @@ def test_outputs_of_a_step_name_no_environment_that_cannot_be_deployed() -> None
     assert github.changes_outputs([gone])["environment"] == ""
     assert document.matrix_document([gone]) == {"include": []}
     assert tables.changes_text([gone]).startswith("qa: removed")
+
+
+def test_who_asks_for_a_removed_environment_is_told_that_it_was_removed(folder: Path) -> None:
+    last = run_git(folder, "rev-parse", "HEAD")
+    head = without_qa(folder)
+    place = workspace(folder)
+    with pytest.raises(InvalidError) as caught:
+        place.environment("qa", head)
+    assert caught.value.hint.startswith(f"it was removed after {last[:12]}: `pipeline changes -e qa`")
+    with pytest.raises(InvalidError) as caught:
+        place.environment("dve", head)
+    assert caught.value.hint == "did you mean dev?"
 
 
 # --- history
