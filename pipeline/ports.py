@@ -240,7 +240,8 @@ class Releases(Protocol):
     def save(self, release: Release) -> None:
         """Durable on return. Only the holder of the lock calls it."""
 
-    def trim(self, keep: int = 10) -> None: ...
+    def trim(self, keep: int = 10) -> None:
+        """Delete all but the newest ``keep`` releases and the last verified one."""
 
 
 class Bell(Protocol):

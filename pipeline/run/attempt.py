@@ -30,6 +30,9 @@ from pipeline.run.prune import LEFT
 from pipeline.run.session import Session
 from pipeline.run.targets import Target
 
+KEPT = 10
+"""Releases, the newest among them; the last verified one besides (design §4)."""
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -169,6 +172,7 @@ class Attempt:
             rendered=rendered,
             plan=self._plan_record(),
         )
+        self._make_room()
         self.session.guard()
         self.session.bind(release=number)
         self._writing_since = self.session.cluster.server_time()
@@ -180,6 +184,15 @@ class Attempt:
         failpoint.passing(Point.INTENT_POST)
         if self.latest and self.latest.is_open:
             predecessors.close(self.session, self.latest, number)
+
+    def _make_room(self) -> None:
+        """Forget the oldest releases before another one is recorded: afterwards a run that fails or dies
+        would leave one more each time, and who finds nothing to do removes none."""
+        try:
+            self.session.releases.trim(KEPT - 1)
+        except PipelineError as error:
+            text = f"old release records could not be removed: {error.message}"
+            self.session.tell(Note(text, warning=True))
 
     def _plan_record(self) -> dict[str, Any]:
         assert self.planned is not None  # noqa: S101 - asked only after the plan
@@ -196,19 +209,13 @@ class Attempt:
         self._store()
 
     def succeed(self) -> None:
-        """The new state stands: record what is owned now, and forget the oldest releases."""
+        """The new state stands: record what is owned now."""
         assert self.planned is not None  # noqa: S101 - asked only after the plan
         self.outcome.exit_code = ExitCode.OK
         failpoint.passing(Point.RESULT_PRE)
         self.end(Phase.SUCCEEDED, self._owned_after(self.planned))
         failpoint.passing(Point.RESULT_POST)
         self.verified = self.release
-        try:
-            self.session.releases.trim()
-        except PipelineError as error:
-            self.session.tell(
-                Note(f"old release records could not be removed: {error.message}", warning=True)
-            )
 
     def _owned_after(self, planned: Planned) -> tuple[InventoryEntry, ...]:
         """What is desired and there; and what should be gone, and is held by its finalizers."""

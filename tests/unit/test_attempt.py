@@ -62,6 +62,9 @@ class Records:
     def last_verified(self) -> Release | None:
         return next((r for r in reversed(self.kept) if r.phase is Phase.SUCCEEDED), None)
 
+    def trim(self, keep: int) -> None:
+        self.kept = self.kept[:1] + self.kept[1:][-keep:]
+
     def save(self, saved: Release) -> None:
         self.asked.append(saved.phase)
         if self.refusal:
@@ -228,6 +231,21 @@ def test_who_has_the_lock_does_not_rest_on_what_was_read_before_it(locked: bool)
     run, _ = attempt(Records([VERIFIED, now], ahead=before), locked=locked)
     run.look_back()
     assert run.latest == (now if locked else before)
+
+
+@pytest.mark.parametrize("phase", [Phase.ROLLED_BACK, Phase.APPLYING])
+def test_releases_that_fail_or_die_in_a_row_leave_no_more_than_are_kept(phase: Phase) -> None:
+    records = Records([VERIFIED])
+    for _ in range(15):
+        run, _ = attempt(records)
+        run.look_back()
+        run.planned = planned({})
+        run.begin(Phase.APPLYING)
+        assert run.release is not None
+        records.save(replace(run.release, phase=phase))
+        assert len(records.kept) <= 11
+    assert records.kept[0] is VERIFIED
+    assert [r.number for r in records.kept[1:]] == list(range(7, 17))
 
 
 # --- a record that cannot be written
