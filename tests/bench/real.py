@@ -113,7 +113,9 @@ def _ours(lab: Lab, name: str, told: Sequence[Told | None]) -> Verdict:
 
 
 def _seconds(told: Told | None) -> str:
-    return f"{told.seconds:.1f}" if told else ""
+    if told is None:
+        return ""
+    return f"{told.seconds:.1f}: **called good**" if told.code == 0 else f"{told.seconds:.1f}"
 
 
 def _delete(namespaces: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.bench import bare, estate, scores, timed, verdicts
+from tests.bench import bare, estate, real, scores, timed, verdicts
 from tests.bench.chain import Measured, Step
 from tests.bench.contenders import HOME_NAMESPACE, ROOT, Name
 from tests.bench.delay import DelayProxy
@@ -276,6 +276,26 @@ def test_a_verdict_is_compared_as_whole_commands_and_an_absent_peer_leaves_its_c
     assert _cells(row) == ["a wrong tag", "`ImageNotFound`", "0.5", "3.0", "60.0", "0.05", "", ""]
     said = verdicts.words_table([one]).splitlines()[-1]
     assert "11: no such tag \\| or image" in said, "a bar in what is said ends no cell"
+
+
+def test_on_a_real_node_a_verdict_is_told_beside_the_peers_and_who_calls_it_good_is_named() -> None:
+    one = verdicts.Verdict(
+        name="too little memory",
+        cause="OutOfMemory",
+        verdict_s=15.9,
+        ours=verdicts.Told(seconds=24.2, code=10, words="killed"),
+        kubectl=verdicts.Told(seconds=51.6, code=0, words="successfully rolled out"),
+        helm=None,
+    )
+    row = real.seconds_table([one]).splitlines()[-1]
+    assert _cells(row) == ["too little memory", "`OutOfMemory`", "15.9", "24.2", "51.6: **called good**", ""]
+
+
+def test_everything_is_laid_out_for_each_failure_of_the_real_node() -> None:
+    kinds = {name: "Job" if verdicts.is_job(one) else "Deployment" for name, one in real.FAILURES.items()}
+    assert {name for name, kind in kinds.items() if kind == "Job"} == {
+        name for name in real.FAILURES if name.startswith("a job")
+    }
 
 
 def _cells(row: str) -> list[str]:

@@ -207,7 +207,7 @@ def kubectl(lab: Lab, name: str) -> Told | None:
     command = [lab.kubectl.path, "--namespace", place.namespace]
     limit = f"--timeout={PATIENCE_S}s"
     wait = ["rollout", "status", "deployment/web", limit]
-    if _is_job(failure):
+    if is_job(failure):
         wait = ["wait", "--for=condition=complete", "job/web", limit]
     started = time.perf_counter()
     run = _run(place, [*command, "apply", "-f", MANIFESTS])
@@ -223,7 +223,7 @@ def helm(lab: Lab, name: str) -> Told | None:
     failure, place = lab.failures[name], lab.workspace(name, "helm")
     lay(place, failure, TEMPLATES)
     place.write("chart/Chart.yaml", CHART)
-    also = [*(["--wait-for-jobs"] if _is_job(failure) else []), *lab.helm_also]
+    also = [*(["--wait-for-jobs"] if is_job(failure) else []), *lab.helm_also]
     command = [lab.helm.path, "upgrade", "--install", "web", "chart", "--namespace", place.namespace]
     run = _run(place, [*command, "--wait", *also, "--timeout", f"{PATIENCE_S}s"])
     return Told(seconds=run.seconds, code=run.code, words=last_words(run))
@@ -232,7 +232,8 @@ def helm(lab: Lab, name: str) -> Told | None:
 PEERS: tuple[Callable[[Lab, str], Told | None], ...] = (kubectl, helm)
 
 
-def _is_job(failure: Failure) -> bool:
+def is_job(failure: Failure) -> bool:
+    """Whether it is waited for to end, not to stand."""
     return "kind: Job" in failure.manifest
 
 
