@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.core.evidence.newest import new_pods
 from pipeline.core.reading import condition, is_deleting, items, mapping, number, owner, seconds, text
-from pipeline.model.objects import Object, ObjectRef
+from pipeline.model.objects import Object, ObjectRef, get_path
 
 _HASHES = {
     "pod-template-hash": ("apps", "Deployment"),
@@ -22,7 +22,11 @@ _HASHES = {
 
 _LABELS = (*_HASHES, "controller-revision-hash", "pod-template-generation")
 _META = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
-_CONDITIONS = ("DisruptionTarget", "PodScheduled")
+_OWNER = ("apiVersion", "kind", "name", "uid")
+_TOLD = (("DisruptionTarget", "True"), ("PodScheduled", "False"))
+"""Conditions that say something."""
+
+_SPECS = ("initContainers", "containers")
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 _STATUSES = ("initContainerStatuses", "containerStatuses")
 
@@ -54,13 +58,14 @@ def brief(pod: Object) -> Object:
         "metadata": {
             **{key: meta[key] for key in _META if key in meta},
             "labels": {key: labels[key] for key in _LABELS if key in labels},
-            "ownerReferences": [{**controller, "controller": True}] if controller else [],
+            "ownerReferences": [{key: controller[key] for key in _OWNER if key in controller}],
         },
-        "spec": {key: _containers(pod, key) for key in ("initContainers", "containers")},
+        "spec": {key: _containers(pod, key) for key in _SPECS if get_path(pod, "spec", key)},
         "status": {
-            "phase": status.get("phase"),
-            "reason": status.get("reason"),
-            "conditions": [c for c in items(status, "conditions") if c.get("type") in _CONDITIONS],
+            **{key: status[key] for key in ("phase", "reason") if key in status},
+            "conditions": [
+                c for c in items(status, "conditions") if (c.get("type"), c.get("status")) in _TOLD
+            ],
             **{key: [_state(one) for one in items(status, key)] for key in _STATUSES if key in status},
         },
     }
