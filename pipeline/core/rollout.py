@@ -150,7 +150,8 @@ def step(
                 summed_up += ((ref, one) for one in shown)
             shown = [*shown, explain_failure(ref, status, shown)]
         found += ((ref, one) for one in shown)
-        pending += ((ref, one) for one in explain_pending(ref, obj, status, shown, index.events))
+        told = log.evidence.of(ref) if is_whole else shown
+        pending += ((ref, one) for one in explain_pending(ref, obj, status, told, index.events))
     evidence_log = replace(log.evidence, memory=memory).update(found, now)
     return RolloutDecision(
         statuses=statuses,

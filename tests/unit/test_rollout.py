@@ -130,6 +130,17 @@ def test_a_crash_does_not_count_once_the_workload_is_whole() -> None:
     assert later.done
 
 
+def test_of_what_is_up_again_but_not_believed_yet_its_crash_is_told_when_the_time_is_over() -> None:
+    crashing = pod(waiting("CrashLoopBackOff", restarts=1, last=ended(1)))
+    first = look(rolling(), replica_sets=[replica_set()], pods=[crashing])
+    again = pod(running(ready=True, restarts=1, last=ended(1)))
+
+    up = look(deployment(), 8, first.log, replica_sets=[replica_set()], pods=[again])
+
+    assert (up.fatal, up.present) == ((), ())
+    assert [one.code for _, one in pending_causes(up)] == [CauseCode.CRASH_LOOP]
+
+
 def test_an_exceeded_deadline_comes_after_what_the_pods_show() -> None:
     timed_out = rolling()
     timed_out["status"]["conditions"] = [

@@ -77,6 +77,10 @@ class EvidenceLog:
         entries = sorted((key, entry) for key, entry in self._items() if entry.present)
         return [(key[0], entry.evidence) for key, entry in entries]
 
+    def of(self, ref: ObjectRef) -> list[Evidence]:
+        """What was seen of one object so lately that it is not forgotten."""
+        return [entry.evidence for key, entry in sorted(self._items()) if key[0] == ref]
+
     def fatal(self, grace: Grace, now: float) -> list[tuple[ObjectRef, Evidence]]:
         """What by now proves that the rollout will not succeed; once fatal, time never changes that."""
         return decide(self.seen, grace, now)
