@@ -621,6 +621,28 @@ def test_the_program_sees_the_files_that_it_needs_and_nothing_of_the_machine(
     assert not Path(folder[0]).exists()
 
 
+@pytest.mark.parametrize(("name", "wanted"), [("kustomize", ["build"]), ("kubectl", ["kustomize"])])
+def test_no_option_switches_plugins_functions_helm_or_other_folders_on(
+    repo: GitFolder, tmp_path: Path, name: str, wanted: list[str]
+) -> None:
+    seen = tmp_path / "seen"
+    version = '{"kustomizeVersion": "v5.0.0"}'
+    script(
+        tmp_path / name,
+        f"if [ \"$1\" = version ]; then echo '{version}'; exit; fi\n"
+        f'for word in "$@"; do echo "$word" >> {seen}; done\n'
+        "echo 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}'",
+    )
+    revision = repo.commit(dict(overlay("resources: [../../base]")))
+    kustomize(repo, PATH=str(tmp_path), PIPELINE_KUSTOMIZE=str(tmp_path / name)).render(
+        revision, SOURCE, ENVIRONMENT
+    )
+    *options, folder = seen.read_text().splitlines()
+    assert options == wanted
+    assert folder.startswith("/")
+    assert folder.endswith("/overlays/prod")
+
+
 def test_nothing_of_the_work_tree_is_rendered_and_nothing_is_written_into_it(repo: GitFolder) -> None:
     revision = repo.commit(dict(overlay("resources: [../../base]")))
     (repo.folder / "base/web.yaml").write_text("broken: [")
