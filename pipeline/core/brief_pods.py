@@ -110,11 +110,6 @@ def is_in_trouble(pod: Object, since: float | None) -> bool:
     return any(_is_ill(one, since) for key in _STATUSES for one in items(pod, "status", key))
 
 
-def is_starting(pod: Object) -> bool:
-    """Whether a pod is on its way and nothing is known against it: as good as not seen yet."""
-    return text(pod, "status", "phase") == "Pending" and not is_deleting(pod) and not is_in_trouble(pod, 0.0)
-
-
 def _finds_no_node(pod: Object) -> bool:
     placed = condition(pod, "PodScheduled")
     return placed.get("status") == "False" and placed.get("reason") == "Unschedulable"

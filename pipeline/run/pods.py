@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.core.brief_pods import brief, is_in_trouble, is_starting, workload_of
+from pipeline.core.brief_pods import brief, is_in_trouble, workload_of
 from pipeline.core.rollout import WORKLOADS
 from pipeline.model.objects import Object, ObjectRef
 from pipeline.run.follow import Update
@@ -68,5 +68,5 @@ class BriefPods:
         self._by_workload = Index(workload_of)
 
     def _brief(self, pod: Object) -> Object | None:
-        """Nothing of others' pods, and of those that are just starting: until they run they tell nothing."""
-        return brief(pod) if workload_of(pod) in self._names and not is_starting(pod) else None
+        """Nothing of others' pods. Those that just start count: they show which revision is the newest."""
+        return brief(pod) if workload_of(pod) in self._names else None

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.brief_pods import brief, is_in_trouble, is_starting, workload_of
+from pipeline.core.brief_pods import brief, is_in_trouble, workload_of
 from pipeline.core.rollout import RolloutLog, Snapshot, Target, status_of, step
 from pipeline.model.environment import Rollout
 from pipeline.model.objects import Object, ObjectRef
@@ -71,7 +71,7 @@ def in_full(workload: Object, seen: list[Object], after: float) -> Status:
 
 def in_brief(workload: Object, seen: list[Object], after: float) -> tuple[Status, Status]:
     """As one change is judged, and as a whole look judges."""
-    kept: Any = [brief(pod) for pod in seen if workload_of(pod) == WEB and not is_starting(pod)]
+    kept: Any = [brief(pod) for pod in seen if workload_of(pod) == WEB]
     alone = status_of(TARGET, workload, RolloutLog(), Rollout(), T0 + after, pods=kept)
     snapshot = Snapshot(objects={WEB: workload}, briefs={WEB: kept})
     among = step([TARGET], snapshot, RolloutLog(), Rollout(), T0 + after, blindly=True)

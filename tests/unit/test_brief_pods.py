@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.brief_pods import brief, is_in_trouble, is_starting, newest, workload_of
+from pipeline.core.brief_pods import brief, is_in_trouble, newest, workload_of
 from pipeline.core.readiness import assess
 from pipeline.core.readiness.steady import unsteady
 from pipeline.model.objects import Object, ObjectRef
@@ -166,36 +166,6 @@ class TestTrouble:
         assert not is_in_trouble(brief(going), T0)
 
 
-class TestStarting:
-    @pytest.mark.parametrize(
-        "found",
-        [named_pod(phase="Pending"), named_pod(waiting("ContainerCreating"), phase="Pending")],
-        ids=["unscheduled", "created"],
-    )
-    def test_is_as_good_as_not_there(self, found: Object) -> None:
-        assert is_starting(found)
-
-    @pytest.mark.parametrize(
-        "found",
-        [
-            named_pod(UP),
-            named_pod(waiting("ErrImagePull"), phase="Pending"),
-            named_pod(
-                initContainerStatuses=[running(ready=False, restarts=1, last=ended(1))], phase="Pending"
-            ),
-        ],
-        ids=["runs", "cannot pull", "init crashed"],
-    )
-    def test_is_not_what_there_is_something_to_say_of(self, found: Object) -> None:
-        assert not is_starting(found)
-
-    def test_is_not_what_goes(self) -> None:
-        going = named_pod(phase="Pending")
-        going["metadata"]["deletionTimestamp"] = at(9)
-
-        assert not is_starting(going)
-
-
 def test_the_newest_pods_of_a_rollout_are_those_that_it_names() -> None:
     """Back on a revision that is still there, another's pods are newer, and stay for a while."""
     shop = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "shop"}}
@@ -207,3 +177,11 @@ def test_the_newest_pods_of_a_rollout_are_those_that_it_names() -> None:
     bad["metadata"]["creationTimestamp"] = at(60)
 
     assert newest(shop, [good, bad]) == [good]
+
+
+def test_a_pod_that_just_starts_shows_that_an_older_one_is_not_of_the_newest_revision() -> None:
+    """Where news of pods come late, the old one may still be seen to run."""
+    old, new = named_pod(UP, hashed="r1"), named_pod(uid="p2", phase="Pending")
+    old["metadata"]["creationTimestamp"] = at(-60)
+
+    assert newest(deployment(), [brief(old), brief(new)]) == [brief(new)]
