@@ -20,6 +20,7 @@ FILE_BYTES = 8 * 1024 * 1024
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _SHALLOW = "fetch the whole history: git fetch --unshallow, or fetch-depth: 0 for actions/checkout"
 _CHANGES = {"A": "added", "M": "modified", "T": "modified", "D": "deleted"}
+_PLAIN_PATH = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*")
 
 
 class GitRepository:
@@ -88,10 +89,10 @@ class GitRepository:
     def last_with(self, revision_: str, path: str) -> str:
         """The newest commit before this one that has the file; empty where none is known here.
 
-        git is asked for the file by a name that no wildcard is read in. What is here of the history is
-        looked at; nothing is fetched for it.
+        git is asked for the file by a name that no wildcard and no option is read in. What is here of the
+        history is looked at; nothing is fetched for it.
         """
-        if not re.fullmatch(r"[\w./-]+", path):
+        if not _PLAIN_PATH.fullmatch(path):
             return ""
         try:
             _, output = self._git("rev-list", "-n1", object_id(revision_), "--", f":(top,literal){path}")
