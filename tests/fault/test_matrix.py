@@ -28,7 +28,6 @@ KILLED = (
     "change/record-mid:kill:3/s1",
     "change/intent-post:kill:1/s1",
     "takeover/takeover-post:kill:1/s2",
-    "takeover/record-mid:kill:2/s5275",
     "change/apply-pre:kill:3/s2",
     "change/write-sent:kill:21/s2",
     "failing/apply-post:kill:3/s2",
@@ -63,7 +62,6 @@ TERMINATED = (
 )
 STOPPED = (
     "change/lock-pre:stop:1/s2",
-    "definition/lock-pre:stop:1/s7676",
     "first/intent-post:stop:1/s2",
     "change/apply-pre:stop:2/s2",
     "change/apply-post:stop:4/s2",
@@ -78,7 +76,11 @@ LOST = (
     "first/replies:lost:10/s609067",
     "definition/replies:lost:10/s3",
 )
-CASES = tuple(map(Case.parse, (*KILLED, *TERMINATED, *STOPPED, *LOST)))
+REPLAYED = (  # of defects that longer runs found
+    "takeover/record-mid:kill:2/s5275",
+    "definition/lock-pre:stop:1/s7676",
+)
+CASES = tuple(map(Case.parse, (*KILLED, *TERMINATED, *STOPPED, *LOST, *REPLAYED)))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def test_the_next_run_puts_everything_right(told: dict[Case, Verdict], case: Cas
 
 
 def test_a_run_is_killed_at_every_point_that_there_is() -> None:
-    assert sorted(case.point for case in CASES if case.action == "kill") == sorted(Point)
+    assert sorted(case.point for case in map(Case.parse, KILLED) if case.action == "kill") == sorted(Point)
 
 
 def test_after_its_time_no_case_begins() -> None:
