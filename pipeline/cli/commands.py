@@ -141,7 +141,9 @@ def _plan_of_cluster(
     # As a deploy would: the same hooks, hence the same digest.
     attempt = Attempt(session, "deploy", Outcome(command="plan", environment=environment.name))
     attempt.look_back()
-    planned = make_plan(session, manifests, revision, attempt.owned, event=attempt.event)
+    planned = make_plan(
+        session, manifests, revision, attempt.owned, event=attempt.event, before=attempt.carried
+    )
     session.learn_secrets(secret_values(planned.live.values()))
     return _warned(planned.plan, warnings)
 

@@ -52,7 +52,7 @@ class Desired:
 class World:
     """What is known before planning. ``dry_runs`` covers every desired object that is not unchanged.
 
-    ``event`` says which hooks run.
+    ``event`` says which hooks run, ``before`` the state before a release that did not succeed.
     """
 
     environment: Environment
@@ -61,6 +61,7 @@ class World:
     inventory: Mapping[ObjectRef, InventoryEntry] = field(default_factory=dict)
     live: Mapping[ObjectRef, Object] = field(default_factory=dict)
     dry_runs: Mapping[ObjectRef, DryRun] = field(default_factory=dict)
+    before: Mapping[ObjectRef, Object | None] = field(default_factory=dict)
     event: HookEvent = HookEvent.UPGRADE
     offline: bool = False
 
@@ -91,7 +92,8 @@ def build(world: World) -> tuple[Plan | None, tuple[Problem, ...]]:
     gone = _deletions(world, last + 1)
     wanted = [desired.manifest.ref for desired in world.desired]
     problems += pruning.guard(world.environment, len(world.inventory), gone.going, wanted)
-    changes = [*_with_hooks(world, changes, bool(gone.going)), *gone.going, *gone.staying]
+    others = bool(gone.going or gone.returning)
+    changes = [*_with_hooks(world, changes, others), *gone.going, *gone.returning, *gone.staying]
     problems += _irreversible(world.environment, changes)
     if problems:
         return None, tuple(problems)
@@ -274,7 +276,7 @@ def _deletions(world: World, first: int) -> pruning.Deletions:
     if world.offline:
         return pruning.Deletions()
     wanted = frozenset(d.manifest.ref for d in world.desired)
-    return pruning.deletions(world.environment, wanted, world.inventory, world.live, first)
+    return pruning.deletions(world.environment, wanted, world.inventory, world.live, first, world.before)
 
 
 def _unheld(world: World, changes: Sequence[Change], going: Sequence[Manifest]) -> Iterator[Problem]:

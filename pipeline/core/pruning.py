@@ -9,6 +9,7 @@ from typing import Final
 
 from pipeline.core.delete_order import DeleteOrder, delete_order
 from pipeline.core.desired import foreign_owner, is_ours
+from pipeline.core.diff import diff
 from pipeline.model.environment import Environment
 from pipeline.model.errors import Problem
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin, get_path
@@ -50,12 +51,14 @@ KEPT_BY_ANNOTATION: Final[Mapping[str, Callable[[str], bool]]] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletions:
     """What goes and, as it is live, ``objects``; and what stays though nobody wants it, with the reason.
+    What is ``returning`` was somebody else's before a release took it over that did not succeed.
 
     ``order`` says what of it is ordered by declaration, and what could not be.
     """
 
     going: Sequence[Change] = ()
     staying: Sequence[Change] = ()
+    returning: Sequence[Change] = ()
     objects: Sequence[Manifest] = ()
     order: DeleteOrder = field(default_factory=DeleteOrder)
 
@@ -66,11 +69,13 @@ def deletions(
     inventory: Mapping[ObjectRef, InventoryEntry],
     live: Mapping[ObjectRef, Object],
     first: int,
+    before: Mapping[ObjectRef, Object | None] | None = None,
 ) -> Deletions:
-    """What of the inventory is not wanted: deleted from wave ``first`` on."""
+    """What of the inventory is not wanted: deleted from wave ``first`` on, but for what was there, and not
+    ours, in the state ``before`` a release that did not succeed."""
     if not environment.prune.enabled:
         return Deletions()
-    going, staying = [], []
+    going, staying, returning = [], [], []
     for ref, entry in inventory.items():
         obj = live.get(ref)
         if ref in wanted or obj is None or _is_another(entry, obj):
@@ -84,14 +89,29 @@ def deletions(
             uid=str(get_path(obj, "metadata", "uid", default="")),
             reversible=Reversible.ONE_WAY if ref.kind == "Job" else Reversible.EXACT,
         )
-        if reason := stays(entry, obj, environment):
+        then = (before or {}).get(ref)
+        if then is not None and is_ours(obj, environment) and not is_ours(then, environment):
+            returning.append(_return(change, then, obj))
+        elif reason := stays(entry, obj, environment):
             staying.append(replace(change, action=Action.KEEP, note=f"left in the cluster: {reason}"))
         else:
             going.append(change)
     objects = [Manifest(c.ref, live[c.ref], _origin(inventory[c.ref])) for c in going]
     found = delete_order(objects, environment.namespace)
     going = [replace(c, wave=first + found.waves[c.ref]) for c in going]
-    return Deletions(going=going, staying=staying, objects=objects, order=found)
+    return Deletions(going=going, staying=staying, returning=returning, objects=objects, order=found)
+
+
+def _return(deletion: Change, then: Object, now: Object) -> Change:
+    """A deletion would take from others what they had before a release that never stood took it over."""
+    return replace(
+        deletion,
+        action=Action.UPDATE,
+        fields=diff(now, then),
+        reason="no longer in the repository, and there before a release that did not succeed took it over",
+        reversible=Reversible.EXACT,
+        returns=True,
+    )
 
 
 def guard(

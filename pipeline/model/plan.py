@@ -78,7 +78,8 @@ class Change:
     phase of a hook (``pre``, ``main``, ``post``, ``fail``) that runs in this deploy, ``hook_delete`` when its
     object goes (``before-creation``, ``succeeded``, ``failed``). ``content`` is the digest of the manifest as
     it can be reviewed: what a chart makes up for the first time is not in it. ``made_up_name``: the object
-    is called otherwise each time it is rendered.
+    is called otherwise each time it is rendered. ``returns``: nobody wants the object any more, and it was
+    there before a release adopted it that did not succeed; it gets back what it had.
     """
 
     ref: ObjectRef
@@ -98,6 +99,7 @@ class Change:
     hook: str = ""
     hook_delete: frozenset[str] = frozenset()
     made_up_name: bool = False
+    returns: bool = False
 
     @property
     def reviewed_ref(self) -> ObjectRef:

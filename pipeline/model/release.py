@@ -129,10 +129,15 @@ class Release:
         return self.phase not in _CLOSED or (self.phase is Phase.FAILED and not self.finished)
 
     @property
+    def is_left_failed(self) -> bool:
+        """True where policy left a failed release as it is."""
+        return self.phase is Phase.FAILED and not self.is_open
+
+    @property
     def is_unresolved(self) -> bool:
         """True where what is there is neither wanted nor what was before: whoever goes back next, goes back
         to ``before``."""
-        return self.is_open or self.phase is Phase.ROLLBACK_FAILED
+        return self.phase not in (Phase.SUCCEEDED, Phase.ROLLED_BACK)
 
 
 _CLOSED = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.ROLLED_BACK, Phase.ROLLBACK_FAILED})

@@ -76,7 +76,7 @@ class Applier:
         self._target_of = target_of
         self._until = session.clock.monotonic() + budget_s
         self._sender = Sender(session, live or {}, until=self._until)
-        self._changes = {c.ref: c for c in plan.changes if c.action is not Action.DELETE}
+        self._changes = {c.ref: c for c in plan.changes if c.action is not Action.DELETE and not c.returns}
         self._schedule = Schedule(plan, self._changes)
         self._running = 0
         self._awaited: set[ObjectRef] = set()

@@ -281,8 +281,8 @@ class Attempt:
         """What must become ready: all that is written, and what is kept and was healthy before.
 
         What was broken before this deploy is said, and not held against it, unless something that is
-        written needs it, or a release that was never verified has left it so; where a state before is
-        carried, there is no telling, and everything must become ready.
+        written needs it, or a release that was never verified has left it so; where one was broken off,
+        there is no telling, and everything must become ready.
         """
         assert self.planned is not None  # noqa: S101 - asked only after the plan
         manifest = self.manifests.get(change.ref)
@@ -298,7 +298,8 @@ class Attempt:
         before = self.planned.live.get(change.ref)
         if change.hook or before is None:
             return None  # a hook that does not run now
-        must = self.carried or change.ref in self._needed_ready() or self._is_unverified(change.ref)
+        broken_off = self.carried and self.latest and not self.latest.is_left_failed
+        must = broken_off or change.ref in self._needed_ready() or self._is_unverified(change.ref)
         if must or self._was_healthy(change.ref):
             return Target(manifest=manifest, live=before)
         return None

@@ -248,6 +248,7 @@ def _plan(attempt: Attempt, request: Request, *, quietly: bool = False) -> None:
             attempt.owned,
             namespace_is_new=attempt.namespace_is_new,
             event=attempt.event,
+            before=attempt.carried,
         )
     failpoint.passing(Point.PLAN_POST)
     plan = attempt.planned.plan

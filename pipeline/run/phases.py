@@ -12,7 +12,7 @@ from pipeline.failpoint import Point
 from pipeline.model.errors import ApiError, InterruptedRunError, UnreachableError
 from pipeline.model.events import Failed, Note, RolloutDone
 from pipeline.model.exit_codes import ExitCode
-from pipeline.model.plan import Action
+from pipeline.model.plan import Action, Change
 from pipeline.model.release import Phase
 from pipeline.model.status import Cause, CauseCode, Status, Verdict
 from pipeline.run import apply, checks, failure, hooks
@@ -137,6 +137,8 @@ def _note_rollout(attempt: Attempt, result: RolloutResult) -> bool:
 def _prune(attempt: Attempt) -> bool:
     assert attempt.planned is not None  # noqa: S101 - planned before anything is written
     plan = attempt.planned.plan
+    if not _give_back(attempt, [c for c in plan.changes if c.returns]):
+        return False
     going = [c for c in plan.changes if c.action is Action.DELETE]
     try:
         budget_s = attempt.budget_left()
@@ -148,6 +150,22 @@ def _prune(attempt: Attempt) -> bool:
         attempt.outcome.causes += failure.apply_causes(attempt.planned, error.applied)
         return False
     return True
+
+
+def _give_back(attempt: Attempt, changes: Sequence[Change]) -> bool:
+    """What a release took over that did not succeed, and nobody wants any more, is again as it was."""
+    if not changes:
+        return True
+    from pipeline.run.rollback import give_back  # late, as below
+
+    assert attempt.latest is not None  # noqa: S101 - whose state before was carried
+    applied, problems = give_back(attempt.session, attempt.latest, changes)
+    attempt.outcome.applied += applied
+    attempt.outcome.causes += tuple(
+        Cause(object=ref, code=CauseCode.APPLY_REJECTED, message=text, hint=HINTS[CauseCode.APPLY_REJECTED])
+        for ref, text in problems.items()
+    )
+    return not problems
 
 
 def _soak(attempt: Attempt, gate: Gate) -> bool:

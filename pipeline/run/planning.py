@@ -66,13 +66,15 @@ def make_plan(
     namespace_is_new: bool = False,
     event: HookEvent = HookEvent.UPGRADE,
     only_compare: bool = False,
+    before: Mapping[ObjectRef, Object | None] | None = None,
 ) -> Planned:
     """Everything that the cluster would refuse is found here, before the first write.
 
     ``only_compare``: nothing is going to be written, so rights and predictions do not matter.
 
     Where the run had to create the environment's namespace for its lock (``namespace_is_new``), the plan
-    is as if it had not: it must be the one that `pipeline plan` showed before.
+    is as if it had not: it must be the one that `pipeline plan` showed before. ``before`` is the state before
+    a release that left something else: of that nothing is deleted which was not ours.
 
     Raises:
         PreflightError: with every problem at once.
@@ -83,6 +85,7 @@ def make_plan(
         if error.status != 403:
             raise
         raise _unreadable(session, manifests, error) from error
+    world = replace(world, before=before or {})
     plan, problems = planner.build(world)
     if plan is not None and (only_compare or not (world.dry_runs or plan.writes)):
         return Planned(plan=plan, live=_live(world), desired=tuple(world.desired))

@@ -110,7 +110,10 @@ def next_step(latest: Release, environment: Environment, *, locked: bool) -> str
                 f"should that fail, it goes back to {_before(latest)}"
             )
         case Phase.FAILED:
-            return f"`pipeline rollback -e {name}`, or repair and deploy again"
+            return (
+                f"`pipeline rollback -e {name}`, or repair and deploy again; "
+                f"should that fail, it goes back to {_before(latest)} unless rollback.auto is off"
+            )
         case Phase.ROLLED_BACK:
             why = latest.causes[0][2] if latest.causes else "see `pipeline history`"
             return f"release {latest.number} was rolled back: {why}"

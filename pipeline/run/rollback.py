@@ -22,7 +22,7 @@ from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
 from pipeline.model.events import Note, ObjectApplied, RollingBack
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin
 from pipeline.model.plan import Action, Change, Plan, Reversible
-from pipeline.model.release import Difference, InventoryEntry, Release
+from pipeline.model.release import Applied, Difference, InventoryEntry, Release
 from pipeline.model.status import Status
 from pipeline.run import send
 from pipeline.run.inventory import refreshed
@@ -81,7 +81,7 @@ def roll_back(
     unlike = {d.ref for d in differences}
     return RolledBack(
         differences=differences,
-        problems=tuple(way.problems),
+        problems=way.problems,
         unhealthy=unhealthy,
         kept=way.kept,
         inventory=tuple(
@@ -89,6 +89,25 @@ def roll_back(
             for entry in _owned_now(session.environment, release, inventory, now, way.kept)
         ),
     )
+
+
+def give_back(
+    session: Session, release: Release, changes: Sequence[Change]
+) -> tuple[tuple[Applied, ...], Mapping[ObjectRef, str]]:
+    """Undo ``release`` for the objects of ``changes`` alone, which were there and not ours before it.
+
+    Returns what was done, and the problem of each that could not be had back whole.
+    """
+    known, refs = _before(release), {c.ref for c in changes}
+    before = replace(known, objects={r: then for r, then in known.objects.items() if r in refs})
+    live = _read(session, before)
+    plan = core_rollback.plan_back(before, live, environment=session.environment, revision=release.revision)
+    way = _WayBack(session, before, plan, live, {})
+    way.go()
+    unlike = core_rollback.residue(before, _read(session, before), way.kept, way.yielded)
+    problems = {d.ref: f"{d.path} is not as it was before release {release.number}" for d in unlike}
+    applied = (Applied(ref=ref, result="failed" if ref in problems else "applied") for ref in sorted(refs))
+    return tuple(applied), problems | way.failed
 
 
 def _before(release: Release) -> Before:
@@ -141,7 +160,7 @@ class _WayBack:
         self._going = frozenset(c.ref for c in plan.changes if c.action is Action.DELETE)
         self._made = occupants.made((obj for ref in self._going if (obj := live.get(ref))), inside)
         self.kept = {c.ref: c.note for c in plan.changes if c.action is Action.KEEP}
-        self.problems: list[str] = []
+        self.failed: dict[ObjectRef, str] = {}
         self.yielded: set[ObjectRef] = set()  # objects of which the server did not take all back
         self._still: set[ObjectRef] = set()
 
@@ -151,8 +170,12 @@ class _WayBack:
             for event in in_parallel(self._session, self._undo, list(wave)):
                 self._session.tell(event)
                 if event.result == "failed":
-                    self.problems.append(f"{event.action} {event.ref}: {event.message}")
+                    self.failed[event.ref] = f"{event.action} {event.ref}: {event.message}"
                     self._still.add(event.ref)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return tuple(self.failed.values())
 
     def _undo(self, change: Change) -> ObjectApplied:
         started = self._session.clock.monotonic()

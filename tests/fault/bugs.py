@@ -223,7 +223,11 @@ BUGS: Mapping[str, Bug] = {
     "what a rollback could not bring back is forgotten": Bug(
         edits=(
             Edit(file="pipeline/core/rollback.py", old=FORGOTTEN),
-            Edit(file="pipeline/model/release.py", old=" or self.phase is Phase.ROLLBACK_FAILED\n", new="\n"),
+            Edit(
+                file="pipeline/model/release.py",
+                old="self.phase not in (Phase.SUCCEEDED, Phase.ROLLED_BACK)",
+                new="self.is_open",
+            ),
         ),
         found_by=WHOLE_FAILURE,
         as_="I1 next ended with 10, and the state is not the old one",

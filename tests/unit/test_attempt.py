@@ -13,7 +13,7 @@ from pipeline.model.environment import Environment
 from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError, UnreachableError
 from pipeline.model.events import Event, Note
 from pipeline.model.exit_codes import ExitCode
-from pipeline.model.objects import Object, ObjectRef
+from pipeline.model.objects import Manifest, Object, ObjectRef, Origin
 from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import Outcome, Phase, Release
 from pipeline.run.attempt import Attempt
@@ -130,10 +130,10 @@ LEFT = [
     replace(MIXED, phase=Phase.APPLYING, finished=""),
     replace(MIXED, phase=Phase.INTERRUPTED),
     replace(MIXED, phase=Phase.FAILED, finished=""),
+    replace(MIXED, phase=Phase.FAILED),
 ]
 SETTLED = [
     replace(MIXED, phase=Phase.ROLLED_BACK),
-    replace(MIXED, phase=Phase.FAILED),
     replace(MIXED, phase=Phase.SUCCEEDED),
 ]
 
@@ -181,6 +181,20 @@ def test_after_any_other_end_the_state_before_is_what_is_there(latest: Release) 
     mixed = config_map("a", "as it was found")
     intent = begun(latest, change("a"), a=mixed)
     assert dict(intent.before) == {ref("a"): mixed}
+
+
+@pytest.mark.parametrize("left", [*LEFT, *SETTLED], ids=lambda r: f"{r.phase}{r.finished}")
+def test_what_was_broken_before_must_mend_only_where_a_release_was_broken_off(left: Release) -> None:
+    """Of one that failed, and was left so by policy, it is known what it has proved and what not."""
+    broken = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "b"}, "status": {"phase": "Failed"}}
+    run, _ = attempt(Records([VERIFIED, left]))
+    run.look_back()
+    kept = replace(change("b", Action.KEEP), ref=ref("b")._replace(kind="Pod"))
+    run.planned = planned({}, kept)
+    run.planned.live[kept.ref] = broken  # type: ignore[index]
+    run._by_ref = {kept.ref: Manifest(kept.ref, broken, Origin("m.yaml", 1))}
+    broken_off = left in LEFT and (left.phase, left.finished) != (Phase.FAILED, "now")
+    assert (run.target_of(kept, None) is not None) == broken_off
 
 
 def test_it_survives_a_run_that_dies_and_a_rollback_that_fails_again() -> None:

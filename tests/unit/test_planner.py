@@ -45,7 +45,7 @@ def entry_of(desired, *, uid="u1", version="7"):
     )
 
 
-def build(*desired, live=(), owned=(), dry=None, environment=ENV, offline=False):
+def build(*desired, live=(), owned=(), dry=None, environment=ENV, offline=False, before=None):
     world = World(
         environment=environment,
         revision="r1",
@@ -53,6 +53,7 @@ def build(*desired, live=(), owned=(), dry=None, environment=ENV, offline=False)
         inventory={e.ref: e for e in owned},
         live={ObjectRef.of(o): o for o in live},
         dry_runs=dry or {},
+        before=before or {},
         offline=offline,
     )
     return planner.build(world)
@@ -148,6 +149,25 @@ def test_what_left_the_repository_is_deleted_by_uid():
     )
     deletion = next(c for c in plan.changes if c.action is Action.DELETE)
     assert (deletion.ref.name, deletion.uid) == ("old", "u9")
+
+
+@pytest.mark.parametrize("had", ["nothing", "ours", "theirs"])
+def test_what_others_had_before_a_release_that_never_stood_goes_back_to_them(had):
+    old, one = settings("old", "red"), settings()
+    theirs = {**settings("old", "blue").manifest.body, "metadata": {"name": "old", "namespace": "demo"}}
+    then = {"nothing": None, "ours": live_of(old), "theirs": theirs}[had]
+    plan, _ = build(
+        one,
+        live=[live_of(one), live_of(old)],
+        owned=[entry_of(one), entry_of(old)],
+        before={old.manifest.ref: then},
+    )
+    change = next(c for c in plan.changes if c.ref.name == "old")
+    assert (change.action, change.returns) == (
+        (Action.UPDATE, True) if had == "theirs" else (Action.DELETE, False)
+    )
+    if had == "theirs":
+        assert ("data.key", "red", "blue") in [(f.path, f.before, f.after) for f in change.fields]
 
 
 def test_a_namesake_that_is_another_object_is_not_deleted():
