@@ -149,7 +149,14 @@ def _is_settled(attempt: Attempt, request: Request, *, quietly: bool = False) ->
     if attempt.carried:
         return False
     _refuse_older(attempt, request)
-    _plan(attempt, request, quietly=quietly)
+    try:
+        _plan(attempt, request, quietly=quietly)
+    except PreflightError:
+        if not attempt.is_overtaken():
+            raise
+        return (
+            False  # what was refused is what another run has changed meanwhile: planned anew, with the lock
+        )
     if not attempt.is_settled:
         return False
     outcome.rollout = _look_once(attempt)
@@ -195,7 +202,11 @@ def _locked(attempt: Attempt, request: Request) -> None:
     if attempt.planned is None or attempt.is_overtaken():
         attempt.look_back()
         _refuse_older(attempt, request)
-        _plan(attempt, request)
+        try:
+            _plan(attempt, request)
+        except PreflightError:
+            attempt.session.lock.check()  # refused for what another run did since the lock was lost
+            raise
     try:
         if attempt.has_something_to_do:
             phases.write_and_verify(attempt)

@@ -82,7 +82,7 @@ def attempt(
         environment=ENV,
         cluster=cluster,
         releases=records,
-        lock=SimpleNamespace(check=check),
+        lock=SimpleNamespace(check=check, holder=lambda: None),
         prober=None,
         clock=Time(),
         tell=told.append,
