@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
         return int(ended.code or 0)
     # A process of seconds, with some 100,000 objects that live to its end: looking for garbage among them
     # again and again costs up to a quarter of the time.
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(300_000, 50, 100)
     # Late: parsing and --help must not pay for git, Kubernetes and AWS.
     from pipeline import failpoint
     from pipeline.cli import commands, screen

@@ -45,6 +45,11 @@ class InventoryEntry:
     hook: bool = False
 
 
+LEFT = "left"
+"""The result of a deletion of which the object is still there: held by something, or not sent as another one
+that must be gone before is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """What became of sending one change: ``applied``, ``unchanged``, ``deleted``, ``left`` (to be deleted,

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from pipeline import failpoint
 from pipeline.core.rollout import RolloutDecision, is_available
@@ -234,8 +233,3 @@ def _identity(live: Object | None) -> Object | None:
         return None
     names = ("uid", "generation", "resourceVersion")
     return {"metadata": {name: live["metadata"][name] for name in names if name in live["metadata"]}}
-
-
-def written(results: Sequence[Applied]) -> Mapping[ObjectRef, Any]:
-    """The live objects that came back from the writes."""
-    return {a.ref: a.live for a in results if a.live is not None}

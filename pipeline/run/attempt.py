@@ -21,12 +21,10 @@ from pipeline.model.events import Note, Recorded
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Manifest, Object, ObjectRef, digest
 from pipeline.model.plan import Action, Change, Plan
-from pipeline.model.release import InventoryEntry, Outcome, Phase, Release
+from pipeline.model.release import LEFT, InventoryEntry, Outcome, Phase, Release
 from pipeline.model.status import Cause, CauseCode, ObjectStatus, Status
 from pipeline.run import inventory, predecessors
-from pipeline.run.apply import written
 from pipeline.run.planning import Planned
-from pipeline.run.prune import LEFT
 from pipeline.run.session import Session
 from pipeline.run.targets import Target
 
@@ -275,7 +273,7 @@ class Attempt:
 
     def note_written(self) -> None:
         """Remember what the server made of our writes."""
-        self._live.update(written(self.outcome.applied))
+        self._live.update({a.ref: a.live for a in self.outcome.applied if a.live is not None})
 
     def target_of(self, change: Change, live: Object | None) -> Target | None:
         """What must become ready: all that is written, and what is kept and was healthy before.

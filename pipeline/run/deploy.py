@@ -27,7 +27,7 @@ from pipeline.model.plan import Action, Plan
 from pipeline.model.release import Outcome, Phase, Release, RolloutEntry
 from pipeline.model.status import CauseCode, Status
 from pipeline.ports import Reporter
-from pipeline.run import namespace, phases
+from pipeline.run import namespace
 from pipeline.run.attempt import Attempt
 from pipeline.run.gate import Gate
 from pipeline.run.planning import check_order, make_plan
@@ -165,8 +165,11 @@ def _is_settled(attempt: Attempt, request: Request, *, quietly: bool = False) ->
     session.tell(RolloutDone(outcome.rollout, True, 0.0))
     outcome.timings["rollout"] = 0.0
     outcome.release = attempt.verified
-    if not phases.check(attempt):
-        outcome.exit_code = ExitCode.FAILED
+    if session.environment.checks:
+        from pipeline.run.phases import check  # late, as below
+
+        if not check(attempt):
+            outcome.exit_code = ExitCode.FAILED
     return True
 
 
@@ -207,6 +210,9 @@ def _locked(attempt: Attempt, request: Request) -> None:
         except PreflightError:
             attempt.session.lock.check()  # refused for what another run did since the lock was lost
             raise
+    # Late: most runs have nothing to do, and need not load what writes and goes back.
+    from pipeline.run import phases
+
     try:
         if attempt.has_something_to_do:
             phases.write_and_verify(attempt)

@@ -14,14 +14,10 @@ from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
 from pipeline.model.events import Note, ObjectApplied
 from pipeline.model.objects import ObjectRef, get_path
 from pipeline.model.plan import Change
-from pipeline.model.release import Applied
+from pipeline.model.release import LEFT, Applied
 from pipeline.run.apply import ApplyFailedError
 from pipeline.run.send import GONE_WAIT_S, LEAST_WAIT_S, StillThereError, not_yet, wait_gone
 from pipeline.run.session import Session, in_parallel
-
-LEFT = "left"
-"""The result of a deletion of which the object is still there: held by something, or not sent as another one
-that must be gone before is."""
 
 
 def prune(

@@ -22,13 +22,12 @@ from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
 from pipeline.model.events import Note, ObjectApplied, RollingBack
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin
 from pipeline.model.plan import Action, Change, Plan, Reversible
-from pipeline.model.release import Applied, Difference, InventoryEntry, Release
+from pipeline.model.release import LEFT, Applied, Difference, InventoryEntry, Release
 from pipeline.model.status import Status
 from pipeline.run import send
 from pipeline.run.inventory import refreshed
 from pipeline.run.live import read_live
 from pipeline.run.occupants import contents
-from pipeline.run.prune import LEFT
 from pipeline.run.session import Session, in_parallel
 from pipeline.run.targets import Target
 from pipeline.run.watch import watch_rollout

@@ -14,8 +14,9 @@ from pipeline.model.errors import ApiError
 from pipeline.model.events import Note, ObjectApplied
 from pipeline.model.objects import ObjectRef
 from pipeline.model.plan import Action, Change
+from pipeline.model.release import LEFT
 from pipeline.run.apply import ApplyFailedError
-from pipeline.run.prune import LEFT, prune
+from pipeline.run.prune import prune
 from pipeline.run.session import Session
 from tests.contract.memory_cluster import Time
 
