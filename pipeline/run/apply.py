@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 
 from pipeline import failpoint
 from pipeline.core.rollout import RolloutDecision, is_available
@@ -16,6 +14,7 @@ from pipeline.model.objects import Object, ObjectRef
 from pipeline.model.plan import Action, Change, Plan, Strength
 from pipeline.model.release import Applied
 from pipeline.run.gate import Gate, Inbox
+from pipeline.run.parallel import Lanes, width
 from pipeline.run.schedule import Schedule
 from pipeline.run.send import Sender
 from pipeline.run.session import Session
@@ -45,10 +44,10 @@ class ApplyFailedError(PipelineError):
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A write ended, on a thread of the pool."""
+    """A write ended, on a thread of its own: by its result, or by an error."""
 
-    ref: ObjectRef
-    future: Future[Applied]
+    change: Change
+    result: Applied | BaseException
 
 
 class Applier:
@@ -93,12 +92,12 @@ class Applier:
             ApplyFailedError: a write was refused, something that others wait for failed or did not get
                 there in time, or the run was interrupted.
         """
-        most = max(self._session.cluster.lanes(), self._session.environment.deploy.parallelism)
-        with ThreadPoolExecutor(most, thread_name_prefix="apply") as pool:
-            self._start(pool, most)
+        most = width(self._session)
+        with Lanes(self._one, "apply") as lanes:
+            self._start(lanes, most)
             while self._running or (self._awaited and not self._stopped):
                 self._turn()
-                self._start(pool, min(most, self._session.cluster.lanes()))
+                self._start(lanes, min(most, self._session.cluster.lanes()))
         return self._summary()
 
     def _turn(self) -> None:
@@ -119,9 +118,9 @@ class Applier:
             self._rollout = self._rollout or timed_out(self._session, self._gate, decision)
             self._stopped = True
 
-    def _start(self, pool: ThreadPoolExecutor, width: int) -> None:
+    def _start(self, lanes: Lanes[Change], most: int) -> None:
         """Only as many as are sent at once: what becomes free meanwhile may be more urgent."""
-        while self._schedule and not self._stopped and self._running < width:
+        while self._schedule and not self._stopped and self._running < most:
             change = self._changes[self._schedule.next()]
             if change.ref in self._blocked:
                 continue
@@ -129,13 +128,17 @@ class Applier:
                 self._done(change, None)
                 continue
             self._running += 1
-            future = pool.submit(self._one, change)
-            future.add_done_callback(partial(self._tell_loop, change.ref))
+            lanes.put(change, busy=self._running)
 
-    def _tell_loop(self, ref: ObjectRef, future: Future[Applied]) -> None:
-        self._inbox.put(_Sent(ref, future))
+    def _one(self, change: Change) -> None:
+        """Write, on one of the threads, and tell the loop."""
+        try:
+            result: Applied | BaseException = self._sent(change)
+        except BaseException as error:  # noqa: BLE001 - raised again by the loop
+            result = error
+        self._inbox.put(_Sent(change, result))
 
-    def _one(self, change: Change) -> Applied:
+    def _sent(self, change: Change) -> Applied:
         started = self._session.clock.monotonic()
         live = self._sender.send(change)
         failpoint.passing(Point.APPLY_POST)
@@ -143,20 +146,18 @@ class Applier:
         return Applied(ref=change.ref, result="applied", seconds=seconds, live=live)
 
     def _finish(self, sent: _Sent) -> None:
-        change = self._changes[sent.ref]
-        try:
-            applied = sent.future.result()
-        except InterruptedRunError as error:
-            self._interrupted, self._stopped = error, True
-            applied = Applied(ref=sent.ref, result="skipped", message=error.message)
-        except PipelineError as error:
-            applied = Applied(ref=sent.ref, result="failed", message=error.message)
-            self._fail(sent.ref, "failed")
-        self._results[sent.ref] = replace(applied, live=_identity(applied.live))
+        change, ref, applied = sent.change, sent.change.ref, sent.result
+        if isinstance(applied, InterruptedRunError):
+            self._interrupted, self._stopped = applied, True
+            applied = Applied(ref=ref, result="skipped", message=applied.message)
+        elif isinstance(applied, PipelineError):
+            applied = Applied(ref=ref, result="failed", message=applied.message)
+            self._fail(ref, "failed")
+        elif isinstance(applied, BaseException):
+            raise applied
+        self._results[ref] = replace(applied, live=_identity(applied.live))
         self._session.tell(
-            ObjectApplied(
-                sent.ref, change.action, change.wave, applied.result, applied.seconds, applied.message
-            )
+            ObjectApplied(ref, change.action, change.wave, applied.result, applied.seconds, applied.message)
         )
         if applied.result == "applied":
             self._done(change, applied.live)

@@ -17,7 +17,8 @@ from pipeline.model.errors import ApiError, Problem
 from pipeline.model.objects import FieldPath, Manifest, Object, ObjectRef, digest, get_path
 from pipeline.model.status import CauseCode
 from pipeline.ports import Tried
-from pipeline.run.session import Session, in_parallel
+from pipeline.run.parallel import in_parallel
+from pipeline.run.session import Session
 
 NEVER_RECREATED = frozenset(
     {"Namespace", "CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim"}

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pipeline.core.desired import owner_selector
 from pipeline.model.errors import ApiError
 from pipeline.model.objects import Object, ObjectRef, ResourceType
-from pipeline.run.session import Session, in_parallel
+from pipeline.run.parallel import in_parallel
+from pipeline.run.session import Session
 
 _FEW = 4
 """Up to so many objects of a kind are read one by one: a list would move all that others have of it."""

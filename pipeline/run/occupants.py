@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pipeline.core.occupants import CONTAINERS, Contents, custom_resources
 from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
 from pipeline.model.objects import Object, ObjectRef, ResourceType
-from pipeline.run.session import Session, in_parallel
+from pipeline.run.parallel import in_parallel
+from pipeline.run.session import Session
 
 
 def contents(session: Session, created: Mapping[ObjectRef, Object]) -> Contents:

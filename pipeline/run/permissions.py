@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pipeline.core.access import Access, ResourceOf, by_access, role_for, role_yaml, rule
 from pipeline.model.errors import ApiError, Problem
 from pipeline.model.plan import Action, Change
-from pipeline.run.session import Session, in_parallel
+from pipeline.run.parallel import in_parallel
+from pipeline.run.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,8 @@ from pipeline.model.objects import Manifest, Object, ObjectRef, digest
 from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import InventoryEntry
 from pipeline.run.live import look, read_each
-from pipeline.run.session import Session, in_parallel
+from pipeline.run.parallel import in_parallel
+from pipeline.run.session import Session
 
 if TYPE_CHECKING:
     from pipeline.run.permissions import Missing

@@ -12,7 +12,8 @@ from pipeline.core.references import Reference, provided_by, references
 from pipeline.model.errors import ApiError, Problem
 from pipeline.model.objects import Manifest, Object, ObjectRef, get_path
 from pipeline.model.status import CauseCode
-from pipeline.run.session import Session, in_parallel
+from pipeline.run.parallel import in_parallel
+from pipeline.run.session import Session
 
 Named = tuple[Manifest, Reference]
 

@@ -16,7 +16,8 @@ from pipeline.core.predict.selection import unmatched
 from pipeline.core.references import POD_SPECS
 from pipeline.model.errors import ApiError, Problem
 from pipeline.model.objects import Object, ObjectRef, ResourceType, get_path
-from pipeline.run.session import Session, in_parallel
+from pipeline.run.parallel import in_parallel
+from pipeline.run.session import Session
 
 _FEW: Final = 3
 """Up to so many namespaces are asked one by one: a list of the whole cluster moves what others have."""

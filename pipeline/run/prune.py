@@ -16,8 +16,9 @@ from pipeline.model.objects import ObjectRef, get_path
 from pipeline.model.plan import Change
 from pipeline.model.release import LEFT, Applied
 from pipeline.run.apply import ApplyFailedError
+from pipeline.run.parallel import in_parallel
 from pipeline.run.send import GONE_WAIT_S, LEAST_WAIT_S, StillThereError, not_yet, wait_gone
-from pipeline.run.session import Session, in_parallel
+from pipeline.run.session import Session
 
 
 def prune(

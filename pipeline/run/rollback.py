@@ -28,7 +28,8 @@ from pipeline.run import send
 from pipeline.run.inventory import refreshed
 from pipeline.run.live import read_live
 from pipeline.run.occupants import contents
-from pipeline.run.session import Session, in_parallel
+from pipeline.run.parallel import in_parallel
+from pipeline.run.session import Session
 from pipeline.run.targets import Target
 from pipeline.run.watch import watch_rollout
 

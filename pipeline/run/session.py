@@ -97,17 +97,3 @@ class Session:
         """As ``guard``, for the phases that hold no lock."""
         if self.stopped():
             raise InterruptedRunError("stopped by a signal", hint="run the same command again to take over")
-
-
-def in_parallel(session: Session, work: Callable[[T], R], items: list[T]) -> list[R]:
-    """``work`` of every item, in order; as many at once as the cluster takes. The first error wins."""
-    if len(items) < 2:
-        return [work(item) for item in items]
-    width = min(max(session.cluster.lanes(), session.environment.deploy.parallelism), len(items))
-    with ThreadPoolExecutor(width, thread_name_prefix="work") as pool:
-        futures = [pool.submit(work, item) for item in items]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
