@@ -243,6 +243,9 @@ class Releases(Protocol):
     def trim(self, keep: int = 10) -> None:
         """Delete all but the newest ``keep`` releases and the last verified one."""
 
+    def sweep(self) -> None:
+        """Delete the parts of a record that its run died over: nobody will ever write the rest."""
+
 
 class Bell(Protocol):
     """Wakes whoever waits: rung by a signal, or by somebody who says that there is something new."""
@@ -254,8 +257,8 @@ class Bell(Protocol):
 class Lock(Protocol):
     """The environment's lease."""
 
-    def acquire(self, wait_s: float) -> None:
-        """LockedError with who, where and since when."""
+    def acquire(self, wait_s: float) -> bool:
+        """Whether the holder before died with it. LockedError with who, where and since when."""
 
     def check(self) -> None:
         """Before every write: raises InterruptedRunError when the last renewal is too old to be safe."""

@@ -50,10 +50,11 @@ class LeaseLock:
         self._seen: Object | None = None
         self._refused: ApiError | None = None
         self._lost = ""
+        self._holder_died = False
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def acquire(self, wait_s: float) -> None:
+    def acquire(self, wait_s: float) -> bool:
         # What ``holder`` saw is as good as a new look where it is free: its version is a precondition.
         seen, self._seen = self._seen, None
         if seen is None or not (self._free(seen) and self._take(seen)):
@@ -61,6 +62,7 @@ class LeaseLock:
         self._ended.clear()
         self._thread = threading.Thread(target=self._renew_loop, name="lease", daemon=True)
         self._thread.start()
+        return self._holder_died
 
     def _await(self, wait_s: float) -> None:
         started = self._clock.monotonic()
@@ -227,6 +229,7 @@ class LeaseLock:
             if self._lease is None:
                 raise
         self._renewed = sent
+        self._holder_died = bool(get_path(lease, "spec", "holderIdentity"))
         return True
 
     def _renew_loop(self) -> None:

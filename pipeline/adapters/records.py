@@ -116,6 +116,14 @@ class SecretReleases:
             if release.number != verified:
                 self._delete(release.number)
 
+    def sweep(self) -> None:
+        # Only under a lock whose holder died: of a live one the head may be on its way.
+        heads = [self._parse(head)[0].number for head in self._heads()]
+        selector = ",".join([self._selector("release-data"), *(f"{NUMBER_LABEL}!={n}" for n in heads)])
+        found, _ = self._cluster.list(SECRETS, self._environment.namespace, selector)
+        for meta in (secret["metadata"] for secret in found):
+            self._cluster.delete(self._ref(meta["name"]), "v1", uid=meta["uid"])
+
     def _delete(self, number: int) -> None:
         """The head last, so that a run that dies on the way leaves it for the next one to find. Each by its
         uid: so it may be repeated where the answer is lost."""

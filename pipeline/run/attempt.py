@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -186,11 +186,17 @@ class Attempt:
     def _make_room(self) -> None:
         """Forget the oldest releases before another one is recorded: afterwards a run that fails or dies
         would leave one more each time, and who finds nothing to do removes none."""
+        self._tidy("old release records", lambda: self.session.releases.trim(KEPT - 1))
+
+    def sweep(self) -> None:
+        """Whoever held the lock before died with it, perhaps between two parts of a record."""
+        self._tidy("parts of a record that was never finished", self.session.releases.sweep)
+
+    def _tidy(self, what: str, remove: Callable[[], None]) -> None:
         try:
-            self.session.releases.trim(KEPT - 1)
+            remove()
         except PipelineError as error:
-            text = f"old release records could not be removed: {error.message}"
-            self.session.tell(Note(text, warning=True))
+            self.session.tell(Note(f"{what} could not be removed: {error.message}", warning=True))
 
     def _plan_record(self) -> dict[str, Any]:
         assert self.planned is not None  # noqa: S101 - asked only after the plan

@@ -176,11 +176,13 @@ def _is_settled(attempt: Attempt, request: Request, *, quietly: bool = False) ->
 def _under_lock(attempt: Attempt, request: Request) -> None:
     session = attempt.session
     failpoint.passing(Point.LOCK_PRE)
-    session.lock.acquire(request.wait_lock_s)
+    holder_died = session.lock.acquire(request.wait_lock_s)
     session.locked = True
     session.cluster.fence(session.lock.check)
     try:
         failpoint.passing(Point.LOCK_POST)
+        if holder_died:
+            attempt.sweep()
         _locked(attempt, request)
     finally:
         failpoint.passing(Point.UNLOCK_PRE)

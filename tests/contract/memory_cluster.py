@@ -65,13 +65,16 @@ class MemoryCluster:
     def list(
         self, resource: ResourceType, namespace: str = "", selector: str = "", keep: Keep | None = None
     ) -> tuple[list[Object], str]:
-        wanted = [part.split("=") for part in selector.split(",") if part]
+        parts = [part for part in selector.split(",") if part]
+        wanted = [part.split("=") for part in parts if "!=" not in part]
+        unwanted = [part.split("!=") for part in parts if "!=" in part]
         found = [
             copy.deepcopy(obj)
             for (kind, at, _), obj in sorted(self.objects.items())
             if kind == resource.kind
             and at == namespace
             and all(obj["metadata"].get("labels", {}).get(k) == v for k, v in wanted)
+            and not any(obj["metadata"].get("labels", {}).get(k) == v for k, v in unwanted)
         ]
         if keep:
             found = [kept for obj in found if (kept := keep(obj)) is not None]

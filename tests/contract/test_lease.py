@@ -110,6 +110,16 @@ def test_who_releases_lets_the_next_in_at_once(memory: MemoryCluster) -> None:
 
 
 @pytest.mark.usefixtures("still")
+@pytest.mark.parametrize("released", [True, False])
+def test_who_takes_the_lock_learns_whether_its_holder_died_with_it(
+    memory: MemoryCluster, released: bool
+) -> None:
+    assert not lock_on(memory, "nobody before").acquire(0)
+    memory.put(lease_of("" if released else DEAD))
+    assert lock_on(memory, "second").acquire(20) is not released
+
+
+@pytest.mark.usefixtures("still")
 def test_release_is_not_undone_by_a_renewal_in_flight(memory: MemoryCluster) -> None:
     holder = lock_on(memory)
     holder.acquire(0)

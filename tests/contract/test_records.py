@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from pipeline import failpoint
 from pipeline.adapters import codec
 from pipeline.adapters.cluster import KubeCluster
 from pipeline.adapters.connection import connect
 from pipeline.adapters.records import SECRETS, SecretReleases
+from pipeline.failpoint import Point
 from pipeline.model.environment import Environment
 from pipeline.model.errors import ApiError, InterruptedRunError, PreflightError, UnreachableError
 from pipeline.model.objects import Object, ObjectRef
@@ -334,6 +336,29 @@ def test_a_trim_that_was_interrupted_is_finished_by_the_next(memory: Place) -> N
     memory.releases().trim()
 
     assert {int(name.split(".")[3]) for name in memory.names()} == set(range(3, 13))
+
+
+def test_what_a_run_died_over_is_swept_and_nothing_else(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.releases().save(release(1, Phase.SUCCEEDED))
+    place.releases("prod").save(release(7, Phase.SUCCEEDED, environment="prod"))
+    whole = set(place.names())
+
+    def dies(point: Point) -> None:
+        if point is Point.RECORD_MID:
+            raise KeyboardInterrupt
+
+    dying = place.releases()
+    monkeypatch.setattr(failpoint, "passing", dies)
+    with pytest.raises(KeyboardInterrupt):
+        dying.save(release(2, Phase.APPLYING))
+    assert set(place.names()) > whole, "no part was left"
+
+    place.releases().sweep()
+
+    assert set(place.names()) == whole
+    assert place.releases().latest() == release(1, Phase.SUCCEEDED)
 
 
 # --- others who write, replies that get lost

@@ -80,6 +80,7 @@ REPLAYED = (  # of defects that longer runs found
     "takeover/record-mid:kill:2/s5275",
     "definition/lock-pre:stop:1/s7676",
     "recreate/write-sent:stop:6/s793",
+    "change/record-mid:kill:1/s1",
 )
 CASES = tuple(map(Case.parse, (*KILLED, *TERMINATED, *STOPPED, *LOST, *REPLAYED)))
 
