@@ -24,15 +24,21 @@ Key = tuple[str, str, str]
 """(group, kind, namespace) of what is followed; an empty namespace stands for all of them."""
 
 
+def without_owners(obj: Object) -> Object:
+    """They are half of an object, and no evidence: a list of thousands should not wait for the loop whole."""
+    obj["metadata"].pop("managedFields", None)
+    return obj
+
+
 @dataclass(slots=True)
 class Followed:
     """The objects of one kind and namespace as last seen, by (namespace, name); what ``keep`` leaves of
-    them."""
+    them, by default all but who owns which field."""
 
     resource: ResourceType
     namespace: str
     selector: str = ""
-    keep: Keep | None = None
+    keep: Keep = without_owners
     objects: dict[tuple[str, str], Object] = field(default_factory=dict)
     synced: bool = False
     forbidden: str = ""
@@ -145,7 +151,7 @@ class Follower:
             version = str(get_path(obj, "metadata", "resourceVersion", default=version))
             if kind != "BOOKMARK":
                 # Not in the loop: what is not kept should not wait there in full.
-                kept = followed.keep(obj) if followed.keep else obj
+                kept = followed.keep(obj)
                 if kept is not None:
                     self._updates(Update(self._key, objects=(kept,), deleted=kind == "DELETED"))
         self._heard = float("inf")
@@ -170,7 +176,6 @@ def take_in(followed: Followed, update: Update) -> None:
             followed.objects.pop(key, None)
             followed.gone[key] = max(version, known)
         elif version == 0 or version > followed.gone.get(key, 0):
-            obj["metadata"].pop("managedFields", None)  # half of an object, and no evidence of anything
             followed.objects[key] = obj
 
 

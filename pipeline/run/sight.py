@@ -12,7 +12,7 @@ from pipeline.core.rollout import Snapshot
 from pipeline.model.errors import PipelineError
 from pipeline.model.objects import Object, ObjectRef, ResourceType
 from pipeline.ports import Keep
-from pipeline.run.follow import Followed, Follower, Key, Update, take_in
+from pipeline.run.follow import Followed, Follower, Key, Update, take_in, without_owners
 from pipeline.run.session import Session
 from pipeline.run.targets import EVENTS, SERVICE, SLICES, Target, companions, explained_by
 
@@ -40,7 +40,9 @@ class Sight:
         self._slices = SliceIndex()
         self._wide, self._labelled = _scopes(expected)
 
-    def follow(self, resource: ResourceType, namespace: str, *, ours: bool, keep: Keep | None = None) -> None:
+    def follow(
+        self, resource: ResourceType, namespace: str, *, ours: bool, keep: Keep = without_owners
+    ) -> None:
         """Once. ``ours``: only what carries our labels is of interest; ``keep``: what of each."""
         wide = not namespace or (resource.group, resource.kind) in self._wide
         key = (resource.group, resource.kind, "" if wide else namespace)
