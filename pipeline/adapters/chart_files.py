@@ -10,7 +10,7 @@ import json
 import posixpath
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -90,18 +90,38 @@ class ChartFiles:
                 yield part.content.decode(errors="replace")
 
 
-def read(repository: Files, revision: str, path: str, origin: Origin) -> ChartFiles:
-    """The chart at ``path``, a folder or an archive; ``origin`` is where it is named.
+def read(
+    repository: Files,
+    revision: str,
+    path: str,
+    origin: Origin,
+    complete: Callable[[ChartFiles], Collection[Origin]] = lambda _: (),
+) -> ChartFiles:
+    """The chart at ``path``, a folder or an archive; ``origin`` is where it is named. ``complete`` may
+    ``add`` what it lacks, and tells of which dependencies it has said what there is to say.
 
     Raises:
         InvalidError: with everything that is wrong with it.
     """
     found = gather(repository, revision, path, origin)
     if not found.problems:
-        _screen(found)
+        _screen(found, complete(found))
     if found.problems:
         raise InvalidError(f"read the chart {path}: {found.problems[0]}", problems=found.problems)
     return found
+
+
+def add(found: ChartFiles, within: str, content: bytes, origin: Origin) -> Chart | None:
+    """Lay the archive of a part from elsewhere into a chart; ``origin`` is where it is named. None where
+    it is no chart: then that is among the problems."""
+    left = CHART_BYTES - sum(len(part.content) for part in found.seen.values())
+    reader = _Reader(_NoFiles(), "", found, left, set(_folders(found.seen)))
+    try:
+        reader.take(within, content, origin)
+        reader.charts((origin.path,))
+    except InvalidError as error:
+        found.problems += [replace(problem, origin=origin) for problem in error.problems]
+    return next((chart for chart in found.charts if chart.folder == within), None)
 
 
 def packed(content: bytes, path: str, origin: Origin) -> ChartFiles:
@@ -164,10 +184,12 @@ class _Reader:
         contents = self.repository.read(self.revision, names)
         for name in names:
             within = posixpath.basename(name) if name == path else posixpath.relpath(name, path)
-            self._take(posixpath.join(folder, within), contents[name], name)
+            self.take(posixpath.join(folder, within), contents[name], Origin(name))
         self.charts(chain)
 
-    def _take(self, within: str, content: bytes, path: str) -> None:
+    def take(self, within: str, content: bytes, origin: Origin) -> None:
+        """A file, or an archive: what is in that is told of ``origin``."""
+        path = origin.path
         self._spend(len(content), path)
         self.into.laid[within] = content
         if not within.endswith(_ARCHIVES) or posixpath.basename(posixpath.dirname(within)) not in (
@@ -179,7 +201,7 @@ class _Reader:
         root = "" if self.into.is_archive and not posixpath.dirname(within) else within
         for name, inner in unpacked(content, path, self.left):
             self._spend(len(inner), path)
-            self.into.seen[posixpath.join(root, name)] = Part(inner, path, archived=True)
+            self.into.seen[posixpath.join(root, name)] = Part(inner, path, archived=True, line=origin.line)
 
     def _spend(self, size: int, path: str) -> None:
         self.left -= size
@@ -226,9 +248,7 @@ class _Reader:
             chart, problems = charts.read_chart(documents[0].value, lines, part.path, folder)
         if part.archived:
             named = posixpath.join(folder, CHART_FILE)
-            problems = [
-                replace(p, origin=Origin(part.path), message=f"{named}: {p.message}") for p in problems
-            ]
+            problems = [replace(p, origin=part.origin, message=f"{named}: {p.message}") for p in problems]
         self.into.problems += problems
         return chart
 
@@ -304,7 +324,7 @@ def unpacked(content: bytes, path: str, limit: int) -> Iterator[tuple[str, bytes
         raise refuse("not the archive of a chart") from error
 
 
-def _screen(found: ChartFiles) -> None:
+def _screen(found: ChartFiles, told: Collection[Origin] = ()) -> None:
     """What Helm would do without a word: fetch what a schema refers to, or say that parts are missing."""
     if not any(chart.folder == "" for chart in found.charts):
         origin = found.origin
@@ -313,14 +333,18 @@ def _screen(found: ChartFiles) -> None:
     for chart in found.charts:
         part = found.seen[posixpath.join(chart.folder, CHART_FILE)]
         present = [c.name for c in parts_of(found.charts, chart.folder)]
-        found.problems += charts.missing(chart, part.path, present)
+        problems = charts.missing(chart, part.path, present)
+        if part.archived:
+            found.problems += [replace(problem, origin=part.origin) for problem in problems]
+        else:
+            found.problems += [problem for problem in problems if problem.origin not in told]
         schema = found.seen.get(posixpath.join(chart.folder, "values.schema.json"))
         if schema is not None:
             found.problems += _schema_problems(schema)
 
 
 def _schema_problems(part: Part) -> Iterator[Problem]:
-    origin = Origin(part.path)
+    origin = part.origin
     try:
         schema = json.loads(part.content)
     except (ValueError, RecursionError):

@@ -15,16 +15,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
+from pipeline.core.chart_parts import Part
 from pipeline.core.chart_reference import ChartReference, is_digest
 from pipeline.core.charts import CHART_BYTES
 from pipeline.model.errors import InvalidError, UnreachableError
 
+from . import chart_index
 from .download import Download, LoginWantedError
 
 _DOCUMENT_BYTES: Final = 4 * 1024 * 1024
 """A manifest or a token; what registries themselves allow."""
+_INDEX_BYTES: Final = 64 * 1024 * 1024
+"""The indexes of repositories with many charts have 10 to 30 MiB."""
 _MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 _LAYER: Final = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 _CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
@@ -36,6 +40,7 @@ class ChartRemote:
 
     cache: Path
     stopped: Callable[[], bool]
+    indexes: dict[str, bytes] = field(default_factory=dict)
 
     def fetch(self, reference: ChartReference, allowed: Collection[str]) -> bytes:
         """The archive; ``allowed`` are the hosts that may be asked.
@@ -46,11 +51,43 @@ class ChartRemote:
         """
         download = Download(f"fetch {reference.address}", allowed, self.stopped)
         if not reference.repository:
-            return self._content(reference.digest, lambda: download.get(reference.address, CHART_BYTES))
+            return self._content(
+                reference.digest, lambda: self._get(download, reference.address, CHART_BYTES)
+            )
         session = _Registry(reference, download)
         manifest = self._content(reference.digest, lambda: session.get("manifests", reference.digest))
         layer = _layer(manifest, reference)
         return self._content(layer, lambda: session.get("blobs", layer))
+
+    def part(self, part: Part, allowed: Collection[str]) -> bytes:
+        """The archive of a dependency; raises as ``fetch``."""
+        if part.reference is not None:
+            return self.fetch(part.reference, allowed)
+        return self._content(part.digest, lambda: self._of_repository(part, allowed))
+
+    def _of_repository(self, part: Part, allowed: Collection[str]) -> bytes:
+        """What the index of a repository leads to; the digest that it tells is only as good as itself."""
+        what = f"fetch {part.name} {part.version} of {part.repository}"
+        download = Download(what, allowed, self.stopped)
+        base = f"{part.repository}/"
+        if base not in self.indexes:
+            self.indexes[base] = self._get(download, f"{base}index.yaml", _INDEX_BYTES)
+        try:
+            url = urljoin(base, chart_index.address(self.indexes[base], part.name, part.version))
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise InvalidError(f"{what}: its index.yaml tells no address") from error
+        except InvalidError as error:
+            raise InvalidError(f"{what}: {error.message}", hint=error.hint) from error
+        if "@" in parts.netloc or not url.isascii() or not url.isprintable() or " " in url:
+            raise InvalidError(f"{what}: its index.yaml tells an odd address")
+        return self._get(download, url, CHART_BYTES)
+
+    def _get(self, download: Download, url: str, limit: int) -> bytes:
+        try:
+            return download.get(url, limit)
+        except LoginWantedError as error:
+            raise _login_wanted(download.what, urlsplit(url).netloc) from error
 
     def _content(self, digest: str, get: Callable[[], bytes]) -> bytes:
         kept = self.cache / digest.replace(":", "-")
@@ -93,9 +130,7 @@ class _Registry:
         try:
             return self.download.get(url, limit, self.headers)
         except LoginWantedError as error:
-            message = f"fetch {self.reference.address}: {self.reference.host} wants a login"
-            hint = "vendor the chart: those that need a login are not fetched"
-            raise UnreachableError(message, hint=hint) from error
+            raise _login_wanted(self.download.what, self.reference.host) from error
 
     def _token(self, challenge: str) -> str:
         told = dict(_CHALLENGE.findall(challenge))
@@ -112,6 +147,11 @@ class _Registry:
                 f"fetch {self.reference.address}: no token from {urlsplit(realm).hostname}"
             )
         return token
+
+
+def _login_wanted(what: str, host: str) -> UnreachableError:
+    hint = "vendor the chart: those that need a login are not fetched"
+    return UnreachableError(f"{what}: {host} wants a login", hint=hint)
 
 
 def _layer(manifest: bytes, reference: ChartReference) -> str:

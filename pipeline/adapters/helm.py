@@ -97,14 +97,17 @@ class HelmRenderer:
         return any(charts.heeds_upgrade(text) for text in texts)
 
     def _files(self, revision: str, source: Source, environment: Environment) -> ChartFiles:
-        digest = _chart(source).digest
-        if not digest:
+        chart, allowed = _chart(source), environment.allow.remote
+        if not chart.digest and not chart.dependencies:
             return chart_files.read(self.repository, revision, source.path, source.origin)
-        from pipeline.adapters.chart_remote import ChartRemote  # late: few charts are fetched
+        from pipeline.adapters.chart_parts import Parts  # late: few charts are fetched
+        from pipeline.adapters.chart_remote import ChartRemote
 
         remote = self.remote or ChartRemote(_cache(), self.stopped)
-        reference = chart_reference.parse(f"{source.path}@{digest}")
-        content = remote.fetch(reference, environment.allow.remote)
+        if not chart.digest:
+            parts = Parts(chart.dependencies, allowed, lambda part: remote.part(part, allowed))
+            return chart_files.read(self.repository, revision, source.path, source.origin, parts.complete)
+        content = remote.fetch(chart_reference.parse(f"{source.path}@{chart.digest}"), allowed)
         return chart_files.packed(content, source.path, source.origin)
 
     def _values(self, revision: str, source: Source) -> tuple[list[_Values], list[Problem]]:

@@ -9,12 +9,15 @@ import re
 from dataclasses import dataclass
 
 HTTPS = "https://"
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+DIGEST = r"^sha256:[0-9a-f]{64}$"
+_DIGEST = re.compile(DIGEST)
 _HOST = r"(?P<host>[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?)"
 # The names of the OCI distribution specification (v1.1, pull).
 _REPOSITORY = r"(?P<path>[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*)"
 _OCI = re.compile(rf"oci://{_HOST}/{_REPOSITORY}(?::[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}})?")
 _HTTPS = re.compile(rf"https://{_HOST}/(?P<path>[A-Za-z0-9._~%!$&'()*+,;=:@/-]+)")
+_HTTPS_REPOSITORY = re.compile(rf"https://{_HOST}(?:/[A-Za-z0-9._~%!$&'()*+,;=:@-]+)*/?")
+_OCI_REPOSITORY = re.compile(rf"oci://{_HOST}(?:/{_REPOSITORY})?/?")
 _LONGEST = 500
 
 
@@ -42,6 +45,13 @@ def is_digest(text: str) -> bool:
 def is_reference(written: str) -> bool:
     """Whether it names a chart elsewhere, however wrongly."""
     return "://" in written
+
+
+def repository_host(written: str) -> str:
+    """The host of a repository of charts, or of a registry's folder of them; empty where it is written
+    otherwise than we ask for it."""
+    match = _HTTPS_REPOSITORY.fullmatch(written) or _OCI_REPOSITORY.fullmatch(written)
+    return match["host"] if match and len(written) <= _LONGEST and ".." not in written else ""
 
 
 def parse(written: str) -> ChartReference:

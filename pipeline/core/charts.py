@@ -47,6 +47,7 @@ class Dependency:
     alias: str
     repository: str
     line: int
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,7 @@ class Chart:
 
     name: str
     folder: str
+    version: str = ""
     dependencies: tuple[Dependency, ...] = ()
 
 
@@ -86,7 +88,7 @@ def read_chart(
         else:
             key, message, hint = dependency
             told((*at, key) if key else at, f"dependencies[{index}]{message}", hint)
-    chart = Chart(name=str(name), folder=folder, dependencies=tuple(found))
+    chart = Chart(name=str(name), folder=folder, version=str(version), dependencies=tuple(found))
     return (None if problems else chart), problems
 
 
@@ -105,7 +107,9 @@ def _dependency(item: Json, line: int) -> Dependency | tuple[str, str, str]:
     if not isinstance(repository, str | None):
         return "repository", f".repository is {kind_of(repository)}", "write a URL, or file://../path"
     alias = item.get("alias") or ""
-    return Dependency(name=item["name"], alias=alias, repository=repository or "", line=line)
+    return Dependency(
+        name=item["name"], alias=alias, repository=repository or "", line=line, version=version or ""
+    )
 
 
 _NAME_HINT = "letters, digits, dots, _ and -, and a letter or digit at both ends"
@@ -134,8 +138,17 @@ def missing(chart: Chart, path: str, present: Iterable[str]) -> Iterator[Problem
                 "chart-dependency-missing",
                 f"{chart.name} needs the chart {dependency.name}{_shown_text(where)}, not in charts/",
                 Origin(path, dependency.line),
-                "vendor it: run `helm dependency build` and commit what it puts into charts/",
+                "vendor it: run `helm dependency build` and commit what it puts into charts/"
+                + _or_pin(dependency),
             )
+
+
+def _or_pin(dependency: Dependency) -> str:
+    """The other way, where there is one."""
+    if not dependency.repository.startswith(("https://", "oci://")):
+        return ""
+    pin = f"dependencies: [{{name: {dependency.alias or dependency.name}, digest: sha256:…}}]"
+    return f"; or write {pin} beside chart, and its host into allow.remote"
 
 
 def prefixes(charts: Iterable[Chart]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from pipeline.model.environment import (
     HelmChart,
     HttpCheck,
     KubeconfigCluster,
+    PinnedPart,
     Promotion,
     Prune,
     ReadyRule,
@@ -135,8 +136,27 @@ def _chart(reading: Reading, at: FieldPath, file: str, given: Mapping[str, Any] 
         for index, written in enumerate(given.get("values") or ())
         if written
     ]
-    rest = {key: value for key, value in given.items() if key not in ("chart", "values")}
-    return HelmChart(values=tuple(path for path in values if path), **{"release": "", **_renamed(rest)})
+    rest = {key: value for key, value in given.items() if key not in ("chart", "values", "dependencies")}
+    return HelmChart(
+        values=tuple(path for path in values if path),
+        dependencies=_pinned(reading, (*at, "dependencies"), given),
+        **{"release": "", **_renamed(rest)},
+    )
+
+
+def _pinned(reading: Reading, at: FieldPath, given: Mapping[str, Any]) -> tuple[PinnedPart, ...]:
+    """The dependencies that are fetched, of a chart of the repository."""
+    found: dict[str, PinnedPart] = {}
+    for index, part in enumerate(given.get("dependencies") or ()):
+        name, digest = (part or {}).get("name"), (part or {}).get("digest")
+        if name in found:
+            reading.tell((*at, index), "bad-value", f"two digests are given for {name}", "write one of them")
+        elif name and digest:
+            found[name] = PinnedPart(name=name, digest=digest, origin=reading.origin((*at, index)))
+    if found and chart_reference.is_reference(given.get("chart") or ""):
+        message = "dependencies have no effect beside a chart from elsewhere: it comes with its own"
+        reading.tell(at, "bad-choice", message, "remove them")
+    return tuple(found.values())
 
 
 def _from_elsewhere(

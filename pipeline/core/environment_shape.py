@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.core.chart_reference import DIGEST
 from pipeline.core.charts import KUBE_VERSION
 from pipeline.core.ready_rules import parse_rule
 from pipeline.core.schema import Duration, Either, Field, Flag, Keys, Many, Text, Whole
@@ -53,6 +54,18 @@ _CLUSTER = Keys(
     one_of=("eks", "kubeconfig"),
 )
 
+_PINNED = Keys(
+    fields=_keys(
+        name=Field(shape=_ANY, required=True, about="Its name, or its alias, in Chart.yaml."),
+        digest=Field(
+            shape=Text(pattern=DIGEST, words="write sha256: and 64 hexadecimal digits"),
+            required=True,
+            about="Write sha256:…: of its archive, as the repository's index tells it; in an OCI registry of "
+            "its manifest, as `helm pull` tells it.",
+        ),
+    )
+)
+
 _HELM = Keys(
     fields=_keys(
         chart=Field(
@@ -73,6 +86,10 @@ _HELM = Keys(
         apiVersions=Field(
             shape=Many(Text(pattern=r"^[A-Za-z0-9./-]+$", words="write group/version or group/version/Kind")),
             about="Beyond those that Helm knows, what templates are told where no cluster is at hand.",
+        ),
+        dependencies=Field(
+            shape=Many(_PINNED),
+            about="Those in Chart.yaml that are not in charts/: fetched by digest, from allowed hosts.",
         ),
     )
 )

@@ -33,13 +33,23 @@ Cluster = EksCluster | KubeconfigCluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedPart:
+    """The content of a chart's dependency, which is called ``name`` or has that alias in its Chart.yaml."""
+
+    name: str
+    digest: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HelmChart:
     """How a chart is rendered. ``values`` are files, as paths within the repository; the last one wins.
 
     An empty ``namespace`` is the environment's. ``kube_version`` and ``api_versions`` are what templates are
     told of the cluster; empty where none is at hand. ``installed``: the last verified release had the chart,
     so that this is an upgrade of it. ``digest`` is that of a chart which is not in the
-    repository; its source's path is an address then.
+    repository; its source's path is an address then. ``dependencies`` are those that are fetched, as they
+    are not vendored.
     """
 
     release: str
@@ -49,6 +59,7 @@ class HelmChart:
     kube_version: str = ""
     api_versions: tuple[str, ...] = ()
     installed: bool = False
+    dependencies: tuple[PinnedPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,8 @@ def test_a_chart_is_read_with_its_dependencies() -> None:
     assert chart == Chart(
         name="web",
         folder="",
-        dependencies=(Dependency(name="db", alias="store", repository="file://../db", line=5),),
+        version="1.2.3",
+        dependencies=(Dependency(name="db", alias="store", repository="file://../db", line=5, version="^1"),),
     )
 
 
@@ -104,13 +105,22 @@ def test_where_a_local_dependency_is(repository: str, path: str | None) -> None:
 
 
 def test_what_is_not_vendored_is_told_with_its_line_and_the_way_to_vendor_it() -> None:
-    chart = Chart(
-        name="web", folder="", dependencies=(dependency("db", "https://example.com"), dependency("x"))
-    )
+    chart = Chart(name="web", folder="", dependencies=(dependency("db", "@stable"), dependency("x")))
     (problem,) = missing(chart, PATH, ["x"])
     assert str(problem) == (
-        f"{PATH}:5: web needs the chart db (https://example.com), not in charts/ "
+        f"{PATH}:5: web needs the chart db (@stable), not in charts/ "
         "(vendor it: run `helm dependency build` and commit what it puts into charts/)"
+    )
+
+
+@pytest.mark.parametrize("repository", ["https://example.com", "oci://example.com/charts"])
+def test_what_could_be_fetched_is_told_with_the_way_to_pin_it(repository: str) -> None:
+    chart = Chart(name="web", folder="", dependencies=(dependency("db", repository, "store"),))
+    (problem,) = missing(chart, PATH, [])
+    assert str(problem) == (
+        f"{PATH}:5: web needs the chart db ({repository}), not in charts/ "
+        "(vendor it: run `helm dependency build` and commit what it puts into charts/; or write "
+        "dependencies: [{name: store, digest: sha256:…}] beside chart, and its host into allow.remote)"
     )
 
 

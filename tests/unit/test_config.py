@@ -230,6 +230,7 @@ def test_a_source_outside_of_the_repository_is_refused(path: str) -> None:
 
 
 DIGEST = "sha256:" + "0" * 64
+PINNED = f"{{name: db, digest: '{DIGEST}'}}"
 
 
 def test_a_chart_from_an_allowed_host_is_named_by_its_digest() -> None:
@@ -292,11 +293,28 @@ def test_a_release_s_name_is_never_longer_than_helm_allows() -> None:
         ("chart: ../../charts/web, kubeVersion: --x", "1.36.0"),
         ("chart: ../../charts/web, apiVersions: ['a,b']", "group/version"),
         ("chart: ../../charts/web, set: [a=b]", "unknown key"),
+        ("chart: ../../charts/web, dependencies: [{name: db}]", "dependencies[0].digest is missing"),
+        ("chart: ../../charts/web, dependencies: [{name: db, digest: abc}]", "write sha256: and 64 hex"),
+        (f"chart: ../../charts/web, dependencies: [{PINNED}, {PINNED}]", "two digests are given for db"),
     ],
 )
 def test_a_chart_that_is_written_wrongly_is_refused(written: str, told: str) -> None:
     (problem,) = _problems(chart(written))
     assert told in problem
+
+
+def test_dependencies_that_are_fetched_are_read_with_their_lines() -> None:
+    (source,) = _parse(chart(f"chart: ../../charts/web, dependencies: [{PINNED}]")).sources
+    assert source.helm is not None
+    (pin,) = source.helm.dependencies
+    assert (pin.name, pin.digest) == ("db", DIGEST)
+    assert pin.origin == source.origin
+
+
+def test_dependencies_of_a_chart_from_elsewhere_are_refused() -> None:
+    text = chart(f"chart: 'oci://x/y@{DIGEST}', dependencies: [{PINNED}]") + "  allow: {remote: [x]}\n"
+    (problem,) = _problems(text)
+    assert "dependencies have no effect beside a chart from elsewhere" in problem
 
 
 def test_two_releases_of_a_chart_are_two_sources_but_not_one_twice() -> None:
