@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipeline.adapters.git import GitRepository
     from pipeline.adapters.github import GithubFiles
     from pipeline.adapters.github_runs import GithubRuns
+    from pipeline.adapters.logins import Logins
     from pipeline.adapters.plans import PlanFiles
     from pipeline.adapters.sops import Sops
     from pipeline.ports import Renderer
@@ -83,11 +84,13 @@ class App:
         if kind == "helm":
             from pipeline.adapters.helm import HelmRenderer
 
-            return HelmRenderer(repository, read=self._sops().documents, stopped=self.stop.is_set)
+            read = self._sops().documents
+            return HelmRenderer(repository, read=read, stopped=self.stop.is_set, login=self._logins().of)
         if kind == "kustomize":
             from pipeline.adapters.kustomize import Kustomize
 
-            return Kustomize(repository, environ=os.environ, stopped=self.stop.is_set)
+            stopped, login = self.stop.is_set, self._logins().of
+            return Kustomize(repository, environ=os.environ, stopped=stopped, login=login)
         raise InvalidError(f"{kind} sources are not rendered by this version")
 
     def _sops(self) -> Sops:
@@ -95,6 +98,12 @@ class App:
         from pipeline.adapters.sops import Sops
 
         return Sops(log.redact, stopped=self.stop.is_set)
+
+    def _logins(self) -> Logins:
+        """Who lets us in to hosts of charts and files; what they say is shown nowhere."""
+        from pipeline.adapters.logins import Logins
+
+        return Logins(os.environ, log.redact, stopped=self.stop.is_set)
 
     def cluster(self, environment: Environment) -> KubeCluster:
         """The API server of an environment; environments of one cluster share connections."""

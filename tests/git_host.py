@@ -22,8 +22,8 @@ class GitHost:
     """Serves the bare repositories below ``folder`` from ``with`` on, or from ``up`` to ``down``.
 
     ``answer`` is the status that every request gets instead, 0 for what git says; ``hang`` none for a
-    minute; ``location`` where 30x leads. ``logins`` are the Authorization headers that came, ``paths`` what
-    was asked for.
+    minute; ``location`` where 30x leads; ``wanted`` the login without which it answers 401. ``logins``
+    are the Authorization headers that came, ``paths`` what was asked for.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,6 +31,7 @@ class GitHost:
         self.answer = 0
         self.hang = False
         self.location = ""
+        self.wanted = ""
         self.logins: list[str] = []
         self.paths: list[str] = []
         self.asked = 0
@@ -91,11 +92,12 @@ def _handler(host: GitHost) -> type[BaseHTTPRequestHandler]:
                 host.logins.append(login)
             if host.hang:
                 time.sleep(HANG_S)
-            if host.answer:
-                self.send_response(host.answer)
+            answer = host.answer or (401 if host.wanted not in ("", login) else 0)
+            if answer:
+                self.send_response(answer)
                 if host.location:
                     self.send_header("Location", host.location)
-                if host.answer == 401:
+                if answer == 401:
                     self.send_header("WWW-Authenticate", 'Basic realm="git"')
                 self.send_header("Content-Length", "0")
                 self.end_headers()

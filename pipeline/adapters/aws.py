@@ -1,4 +1,4 @@
-"""Sessions, roles and errors of AWS, for what we ask of EKS and STS. boto3 is imported on use."""
+"""Sessions, roles and errors of AWS, for what we ask of EKS, STS and ECR. boto3 is imported on use."""
 
 from __future__ import annotations
 
@@ -50,8 +50,9 @@ def assume(base: Any, role: str, name: str, region: str = "") -> tuple[Any, floa
 
 
 @contextlib.contextmanager
-def aws_errors(what: str) -> Iterator[None]:
-    """Raise what botocore raises as UnreachableError, with what to do about it."""
+def aws_errors(what: str, needs: str = "eks:DescribeCluster on this cluster") -> Iterator[None]:
+    """Raise what botocore raises as UnreachableError, with what to do about it; ``needs`` are the rights that
+    whoever is denied it lacks."""
     from botocore import exceptions
 
     try:
@@ -59,9 +60,9 @@ def aws_errors(what: str) -> Iterator[None]:
     except exceptions.ClientError as exc:
         code = str(exc.response.get("Error", {}).get("Code", ""))
         text = clean(exc.response.get("Error", {}).get("Message"), 300)
-        raise UnreachableError(
-            f"{what}: {code}: {text}", hint=_HINTS.get(code, "check the identity's IAM permissions")
-        ) from None
+        denied = f"the identity needs {needs}" if code == "AccessDeniedException" else ""
+        hint = denied or _HINTS.get(code, "check the identity's IAM permissions")
+        raise UnreachableError(f"{what}: {code}: {text}", hint=hint) from None
     except exceptions.BotoCoreError as exc:
         hint = _HINTS.get(type(exc).__name__, "check the AWS configuration and the network")
         raise UnreachableError(f"{what}: {clean(str(exc), 300)}", hint=hint) from None
@@ -91,7 +92,6 @@ _HINTS = {
     "InvalidClientTokenId": _LOG_IN,
     "UnrecognizedClientException": _LOG_IN,
     "AccessDenied": _OIDC,
-    "AccessDeniedException": "the identity needs eks:DescribeCluster on this cluster",
     "ResourceNotFoundException": "check the cluster's name, the region and the account",
     "ThrottlingException": "AWS is limiting requests: try again in a minute",
     "Throttling": "AWS is limiting requests: try again in a minute",

@@ -1,7 +1,7 @@
 """Fetches a chart's archive by its digest, from an https server or an OCI registry, and keeps it in a cache.
 
-Asked are only hosts that the environment allows, over https, also where a server sends us on. Nothing of this
-machine's is sent along: registries are asked as anybody is.
+Asked are only hosts that the environment allows, over https, also where a server sends us on, or to a
+registry's tokens. They are asked as anybody asks them; only one that wants a login gets what is kept for it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -23,7 +24,8 @@ from pipeline.core.charts import CHART_BYTES
 from pipeline.model.errors import InvalidError, UnreachableError
 
 from . import chart_index
-from .download import Download, LoginWantedError
+from .download import Download, LoginWantedError, basic, not_let_in
+from .logins import Login, nobody
 
 _DOCUMENT_BYTES: Final = 4 * 1024 * 1024
 """A manifest or a token; what registries themselves allow."""
@@ -40,6 +42,7 @@ class ChartRemote:
 
     cache: Path
     stopped: Callable[[], bool]
+    login: Login = nobody
     indexes: dict[str, bytes] = field(default_factory=dict)
 
     def fetch(self, reference: ChartReference, allowed: Collection[str]) -> bytes:
@@ -49,12 +52,11 @@ class ChartRemote:
             InvalidError: a host is not allowed, or what it has is not what the digest says.
             UnreachableError: a server cannot be asked, or does not have it.
         """
-        download = Download(f"fetch {reference.address}", allowed, self.stopped)
+        what = f"fetch {reference.address}"
         if not reference.repository:
-            return self._content(
-                reference.digest, lambda: self._get(download, reference.address, CHART_BYTES)
-            )
-        session = _Registry(reference, download)
+            get = partial(self._get, what, allowed, reference.address, CHART_BYTES)
+            return self._content(reference.digest, get)
+        session = _Registry(reference, Download(what, allowed, self.stopped), self.login)
         manifest = self._content(reference.digest, lambda: session.get("manifests", reference.digest))
         layer = _layer(manifest, reference)
         return self._content(layer, lambda: session.get("blobs", layer))
@@ -68,10 +70,9 @@ class ChartRemote:
     def _of_repository(self, part: Part, allowed: Collection[str]) -> bytes:
         """What the index of a repository leads to; the digest that it tells is only as good as itself."""
         what = f"fetch {part.name} {part.version} of {part.repository}"
-        download = Download(what, allowed, self.stopped)
         base = f"{part.repository}/"
         if base not in self.indexes:
-            self.indexes[base] = self._get(download, f"{base}index.yaml", _INDEX_BYTES)
+            self.indexes[base] = self._get(what, allowed, f"{base}index.yaml", _INDEX_BYTES)
         try:
             url = urljoin(base, chart_index.address(self.indexes[base], part.name, part.version))
             parts = urlsplit(url)
@@ -81,13 +82,13 @@ class ChartRemote:
             raise InvalidError(f"{what}: {error.message}", hint=error.hint) from error
         if "@" in parts.netloc or not url.isascii() or not url.isprintable() or " " in url:
             raise InvalidError(f"{what}: its index.yaml tells an odd address")
-        return self._get(download, url, CHART_BYTES)
+        return self._get(what, allowed, url, CHART_BYTES)
 
-    def _get(self, download: Download, url: str, limit: int) -> bytes:
+    def _get(self, what: str, allowed: Collection[str], url: str, limit: int) -> bytes:
         try:
-            return download.get(url, limit)
-        except LoginWantedError as error:
-            raise _login_wanted(download.what, urlsplit(url).netloc) from error
+            return Download(what, allowed, self.stopped, login=self.login).get(url, limit)
+        except LoginWantedError as wanted:
+            raise not_let_in(what, wanted.host, sent=wanted.sent) from None
 
     def _content(self, digest: str, get: Callable[[], bytes]) -> bytes:
         kept = self.cache / digest.replace(":", "-")
@@ -116,42 +117,55 @@ class _Registry:
 
     reference: ChartReference
     download: Download
-    headers: dict[str, str] = field(default_factory=dict)
+    login: Login
+    headers: dict[str, str] = field(default_factory=lambda: {"Accept": f"{_MANIFEST}, */*"})
+    sent: bool = False
 
     def get(self, what: str, digest: str) -> bytes:
-        """A manifest or a blob (OCI distribution specification, pull), with the token that anybody gets."""
+        """A manifest or a blob (OCI distribution specification, pull)."""
         url = f"{self.reference.server}/v2/{self.reference.repository}/{what}/{digest}"
         limit = CHART_BYTES if what == "blobs" else _DOCUMENT_BYTES
-        self.headers |= {"Accept": f"{_MANIFEST}, */*"}
         try:
             return self.download.get(url, limit, self.headers)
         except LoginWantedError as wanted:
-            self.headers["Authorization"] = f"Bearer {self._token(wanted.challenge)}"
+            self.headers |= self._authorization(wanted.challenge)
         try:
             return self.download.get(url, limit, self.headers)
-        except LoginWantedError as error:
-            raise _login_wanted(self.download.what, self.reference.host) from error
+        except LoginWantedError:
+            raise self._not_let_in() from None
 
-    def _token(self, challenge: str) -> str:
+    def _authorization(self, challenge: str) -> dict[str, str]:
+        """What a registry wants to see: our login, or a token that is given to anybody, or for our login."""
+        scheme = challenge.partition(" ")[0].lower()
         told = dict(_CHALLENGE.findall(challenge))
-        realm = told.get("realm", "")
-        if not challenge.lower().startswith("bearer ") or not realm:
-            raise UnreachableError(f"fetch {self.reference.address}: {self.reference.host} wants a login")
+        is_bearer = scheme == "bearer" and bool(told.get("realm"))
+        login = self.login(self.reference.host) if is_bearer or scheme == "basic" else ""
+        self.sent = bool(login)
+        if is_bearer:
+            return {"Authorization": f"Bearer {self._token(told, login)}"}
+        if not login:
+            raise self._not_let_in() from None
+        return basic(login)
+
+    def _token(self, told: dict[str, str], login: str) -> str:
+        """A token to read (Docker's token specification). The login goes to the one that the registry names,
+        if the environment allows that host, and nowhere from there."""
         query = {"scope": f"repository:{self.reference.repository}:pull"}
         if "service" in told:
             query["service"] = told["service"]
-        answer = _json(self.download.get(f"{realm}?{urlencode(query)}", _DOCUMENT_BYTES))
+        url = f"{told['realm']}?{urlencode(query)}"
+        try:
+            answer = _json(self.download.get(url, _DOCUMENT_BYTES, basic(login) if login else {}))
+        except LoginWantedError:
+            raise self._not_let_in() from None
         token = answer.get("token") or answer.get("access_token")
-        if not isinstance(token, str) or not token.isprintable():
-            raise UnreachableError(
-                f"fetch {self.reference.address}: no token from {urlsplit(realm).hostname}"
-            )
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            host = urlsplit(url).hostname
+            raise UnreachableError(f"{self.download.what}: no token from {host}")
         return token
 
-
-def _login_wanted(what: str, host: str) -> UnreachableError:
-    hint = "vendor the chart: those that need a login are not fetched"
-    return UnreachableError(f"{what}: {host} wants a login", hint=hint)
+    def _not_let_in(self) -> UnreachableError:
+        return not_let_in(self.download.what, self.reference.host, sent=self.sent)
 
 
 def _layer(manifest: bytes, reference: ChartReference) -> str:

@@ -1,6 +1,7 @@
 """What an https server has at an address, within limits, and only from hosts that an environment allows.
 
-Nothing of this machine's is sent along: servers are asked as anybody asks them.
+Servers are asked as anybody asks them. Only one that does not let anybody in gets a login, which is that of
+this very host; where it sends us on, it does not come along.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import urllib3
 from pipeline.model.errors import InterruptedRunError, InvalidError, UnreachableError
 
 from .connection import proxy_for
+from .logins import Login, nobody
 
 _TIMEOUT: Final = urllib3.Timeout(connect=10.0, read=30.0)
 _RETRIES: Final = urllib3.Retry(
@@ -26,11 +28,41 @@ _SECONDS: Final = 300.0
 """However it trickles in: as long as a rendering may take."""
 
 
-class LoginWantedError(Exception):
-    """A server's 401."""
+_DENIED: Final = (401, 403, 404)
+"""Some servers say that there is nothing, where they mean that it is not for everybody."""
 
-    def __init__(self, challenge: str) -> None:
+
+def basic(login: str) -> dict[str, str]:
+    """The header that logs in."""
+    return {"Authorization": f"Basic {login}"}
+
+
+class LoginWantedError(Exception):
+    """The 401 of ``host``. ``sent``: though it was given a login."""
+
+    def __init__(self, host: str, challenge: str, *, sent: bool = False) -> None:
         super().__init__("401")
+        self.host = host
+        self.challenge = challenge
+        self.sent = sent
+
+
+def not_let_in(what: str, host: str, *, sent: bool) -> UnreachableError:
+    """What to do about a host that wants a login; another one where one was ``sent``."""
+    if sent:
+        hint = "has it expired, and may it read this? log in anew"
+        return UnreachableError(f"{what}: {host} refuses the login", hint=hint)
+    hint = f"log in, as by `docker login {host}` or `helm registry login {host}`; or commit a copy"
+    return UnreachableError(f"{what}: {host} wants a login", hint=hint)
+
+
+class _DeniedError(Exception):
+    """Another status than 200, that of ``host``."""
+
+    def __init__(self, host: str, status: int, challenge: str) -> None:
+        super().__init__(str(status))
+        self.host = host
+        self.status = status
         self.challenge = challenge
 
 
@@ -43,6 +75,7 @@ class Download:
     allowed: Collection[str]
     stopped: Callable[[], bool]
     seconds: float = _SECONDS
+    login: Login = nobody
 
     def get(self, url: str, limit: int, headers: Mapping[str, str] | None = None) -> bytes:
         """At most ``limit`` bytes. ``headers`` are for the first host alone.
@@ -52,11 +85,30 @@ class Download:
             UnreachableError: a server cannot be asked, or does not have it.
             LoginWantedError: a server says how one logs in.
         """
+        try:
+            return self._follow(url, limit, headers or {})
+        except _DeniedError as denied:
+            first = urlsplit(url).netloc
+            login = self.login(first) if denied.status in _DENIED and denied.host == first else ""
+            if not login:
+                raise self._told(denied) from None
+        try:
+            return self._follow(url, limit, {**(headers or {}), **basic(login)})
+        except _DeniedError as denied:
+            raise self._told(denied, sent=denied.host == first) from None
+
+    def _told(self, denied: _DeniedError, *, sent: bool = False) -> Exception:
+        if denied.status == 401 and denied.challenge:
+            return LoginWantedError(denied.host, denied.challenge, sent=sent)
+        host = urlsplit(f"//{denied.host}").hostname
+        return UnreachableError(f"{self.what}: {host} answered {denied.status}")
+
+    def _follow(self, url: str, limit: int, headers: Mapping[str, str]) -> bytes:
         first = urlsplit(url).netloc
         for _ in range(_HOPS):
             parts = urlsplit(url)
             self._allow(parts.scheme, parts.netloc)
-            sent = headers if headers and parts.netloc == first else {}
+            sent = headers if parts.netloc == first else {}
             answer = self._ask(url, {"User-Agent": "pipeline", **sent}, limit)
             if isinstance(answer, bytes):
                 return answer
@@ -84,10 +136,9 @@ class Download:
                 with answer:
                     if answer.status in (301, 302, 303, 307, 308) and answer.headers.get("Location"):
                         return str(answer.headers["Location"])
-                    if answer.status == 401 and "WWW-Authenticate" in answer.headers:
-                        raise LoginWantedError(answer.headers["WWW-Authenticate"])
                     if answer.status != 200:
-                        raise UnreachableError(f"{what} answered {answer.status}")
+                        challenge = answer.headers.get("WWW-Authenticate", "")
+                        raise _DeniedError(urlsplit(url).netloc, answer.status, challenge)
                     return self._read(answer, limit, what)
         except urllib3.exceptions.HTTPError as error:
             raise UnreachableError(f"{what} cannot be asked: {type(error).__name__}") from error

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from pipeline.adapters import chart_files, child, yaml
 from pipeline.adapters.chart_files import ChartFiles, Part
 from pipeline.adapters.git import GitRepository
+from pipeline.adapters.logins import Login, nobody
 from pipeline.adapters.private_folder import folder_of
 from pipeline.core import chart_reference, charts, generated, helm_errors, template_lines
 from pipeline.core.schema import kind_of
@@ -52,6 +53,7 @@ class HelmRenderer:
     read: Read = yaml.load_documents
     remote: ChartRemote | None = None
     stopped: Callable[[], bool] = child.never
+    login: Login = nobody
     sleep: Callable[[float], None] = time.sleep
 
     def version(self) -> str:
@@ -103,7 +105,7 @@ class HelmRenderer:
         from pipeline.adapters.chart_parts import Parts  # late: few charts are fetched
         from pipeline.adapters.chart_remote import ChartRemote
 
-        remote = self.remote or ChartRemote(_cache(), self.stopped)
+        remote = self.remote or ChartRemote(_cache(), self.stopped, self.login)
         if not chart.digest:
             parts = Parts(chart.dependencies, allowed, lambda part: remote.part(part, allowed))
             return chart_files.read(self.repository, revision, source.path, source.origin, parts.complete)

@@ -19,6 +19,7 @@ from pipeline.adapters.kustomize_graph import Graph, Layer, walk
 from pipeline.adapters.kustomize_program import Program
 from pipeline.adapters.kustomize_remote import Fetched, Remotes, place
 from pipeline.adapters.kustomize_texts import Texts
+from pipeline.adapters.logins import Login, nobody
 from pipeline.adapters.private_folder import private_folder
 from pipeline.model.environment import Environment, Source, Used
 from pipeline.model.errors import InvalidError
@@ -32,11 +33,17 @@ class Kustomize:
     """``ports.Renderer`` for kustomizations. ``environ`` names the program or says where to look for it."""
 
     def __init__(
-        self, repository: GitRepository, *, environ: Mapping[str, str], stopped: Callable[[], bool]
+        self,
+        repository: GitRepository,
+        *,
+        environ: Mapping[str, str],
+        stopped: Callable[[], bool],
+        login: Login = nobody,
     ) -> None:
         self._repository = repository
         self._environ = environ
         self._stopped = stopped
+        self._login = login
         self._program: Program | None = None
         self._graphs: dict[tuple[str, str], Graph] = {}
 
@@ -57,7 +64,7 @@ class Kustomize:
         graph = self._graph(revision, source)
         texts = kustomize_texts.read(self._repository, revision, graph)
         problems = [*graph.problems, *(p for p in texts.problems if p not in graph.problems)]
-        with Remotes(self._stopped) as remotes:
+        with Remotes(self._stopped, self._login) as remotes:
             fetched = remotes.fetch(graph, environment.allow.remote, problems)
             if problems:
                 raise InvalidError(f"kustomize {source.path}: {problems[0]}", problems=problems)

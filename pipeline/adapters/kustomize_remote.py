@@ -20,13 +20,14 @@ from pipeline.adapters import git_fetch, kustomize_texts
 from pipeline.adapters.git import FILE_BYTES, GitRepository
 from pipeline.adapters.kustomize_graph import Graph, Named, walk
 from pipeline.adapters.kustomize_texts import Texts
+from pipeline.adapters.logins import Login
 from pipeline.adapters.private_folder import fill
 from pipeline.adapters.yaml import dump
 from pipeline.core.kustomization import FILE_NAMES, Role
 from pipeline.core.kustomization_remote import NotAllowedError, Remote, RemoteFile, parse
 from pipeline.core.schema import shown
 from pipeline.model.environment import Source
-from pipeline.model.errors import InvalidError, Problem, UnreachableError
+from pipeline.model.errors import InvalidError, Problem
 from pipeline.model.objects import Origin
 
 _MOST: Final = 20
@@ -57,6 +58,7 @@ class Remotes:
     """Fetches each commit once. What was fetched is removed as the context ends."""
 
     stopped: Callable[[], bool]
+    login: Login
     _known: dict[Remote | RemoteFile, tuple[GitRepository, str]] = field(default_factory=dict)
     _folders: ExitStack = field(default_factory=ExitStack)
 
@@ -137,7 +139,7 @@ class Remotes:
         kustomization of that file alone: so it is read, screened and laid out as all else is."""
         key = Remote(remote.url, "", remote.commit) if isinstance(remote, Remote) else remote
         if key not in self._known:
-            content = _content(remote, allowed, self.stopped) if isinstance(remote, RemoteFile) else b""
+            content = self._content(remote, allowed) if isinstance(remote, RemoteFile) else b""
             made = tempfile.TemporaryDirectory(prefix="pipeline-", ignore_cleanup_errors=True)
             folder = Path(self._folders.enter_context(made))
             if isinstance(remote, RemoteFile):
@@ -149,22 +151,22 @@ class Remotes:
             self._known[key] = GitRepository(folder), commit
         return self._known[key]
 
+    def _content(self, remote: RemoteFile, allowed: Collection[str]) -> bytes:
+        # late: few files are fetched
+        from pipeline.adapters.download import Download, LoginWantedError, not_let_in
 
-def _content(remote: RemoteFile, allowed: Collection[str], stopped: Callable[[], bool]) -> bytes:
-    from pipeline.adapters.download import Download, LoginWantedError  # late: few files are fetched
-
-    what = f"fetch {remote.url}"
-    try:
-        content = Download(what, allowed, stopped, _SECONDS).get(remote.url, FILE_BYTES)
-    except LoginWantedError as error:
-        raise UnreachableError(f"{what}: its host wants a login", hint="commit a copy") from error
-    found = hashlib.sha256(content).hexdigest()
-    if remote.digest not in ("", found):
-        raise InvalidError(
-            f"{what}: its digest is {found}",
-            hint="look at what was published there, and write the digest of what you have verified",
-        )
-    return content
+        what = f"fetch {remote.url}"
+        try:
+            content = Download(what, allowed, self.stopped, _SECONDS, self.login).get(remote.url, FILE_BYTES)
+        except LoginWantedError as wanted:
+            raise not_let_in(what, wanted.host, sent=wanted.sent) from None
+        found = hashlib.sha256(content).hexdigest()
+        if remote.digest not in ("", found):
+            raise InvalidError(
+                f"{what}: its digest is {found}",
+                hint="look at what was published there, and write the digest of what you have verified",
+            )
+        return content
 
 
 def place(root: Path, graph: Graph, fetched: Collection[Fetched], prefix: str = "") -> None:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -52,20 +52,28 @@ def manifest(
     return json.dumps({"layers": [{"mediaType": kind, "digest": digest_of(layer)}]}).encode()
 
 
+Answer = tuple[int, dict[str, str], bytes]
+Gate = Callable[[str, dict[str, str]], Answer | None]
+
+
 @dataclass
 class Server:
-    """Answers by path with (status, headers, content); ``asked`` are the requests as (path, headers)."""
+    """Answers by path with (status, headers, content), after ``gate`` let it; ``asked`` are the requests as
+    (path, headers)."""
 
     host: str = ""
-    answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     token: str = ""
+    gate: Gate = lambda *_: None
 
     def put(self, path: str, content: bytes, status: int = 200, **headers: str) -> None:
         self.answers[path] = status, {k.replace("_", "-"): v for k, v in headers.items()}, content
 
-    def answer(self, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+    def answer(self, path: str, headers: dict[str, str]) -> Answer:
         self.asked.append((path, headers))
+        if refusal := self.gate(path, headers):
+            return refusal
         if path.startswith("/token"):
             return 200, {}, json.dumps({"token": self.token}).encode()
         if self.token and headers.get("Authorization") != f"Bearer {self.token}" and path.startswith("/v2/"):

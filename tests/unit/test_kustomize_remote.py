@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 
@@ -122,6 +123,23 @@ def test_a_pinned_kustomization_of_an_allowed_host_is_rendered(
     own = {"overlay/own.yaml": MAP.replace("far", "near")}
     found = {m.ref.name: str(m.origin) for m in render(repo, host, text, **own)}
     assert found == {"my-near": "overlay/own.yaml:1", "my-very-far": "overlay/kustomization.yaml:4"}
+
+
+def test_a_host_that_wants_a_login_gets_that_of_the_user_s_own_git(
+    repo: GitFolder, host: GitHost, tmp_path: Path
+) -> None:
+    commit = push(host, tmp_path / "far", {"kustomization.yaml": "resources: [m.yaml]", "m.yaml": MAP})
+    text = f"resources:\n- {host.url()}?ref={commit}\n"
+    host.wanted = "Basic " + base64.b64encode(b"bob:canary-word").decode()
+    with pytest.raises(UnreachableError) as caught:
+        render(repo, host, text)
+    assert "canary" not in str(caught.value)
+    helper = tmp_path / "helper"
+    helper.write_text("#!/bin/sh\necho username=bob\necho password=canary-word\n")
+    helper.chmod(0o755)
+    repo.git("config", "--global", f"credential.{host.url('')}.helper", str(helper))
+    (one,) = render(repo, host, text)
+    assert one.ref.name == "far"
 
 
 def test_without_leave_no_host_is_asked(repo: GitFolder, host: GitHost, tmp_path: Path) -> None:

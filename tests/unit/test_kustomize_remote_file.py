@@ -13,6 +13,7 @@ import pytest
 from pipeline.adapters import kustomize_remote
 from pipeline.adapters.git import GitRepository
 from pipeline.adapters.kustomize import Kustomize
+from pipeline.adapters.logins import Login, nobody
 from pipeline.core.kustomization_remote import NotAllowedError, RemoteFile, parse
 from pipeline.model.environment import Allow, Environment, Source
 from pipeline.model.errors import InvalidError, UnreachableError
@@ -76,7 +77,7 @@ def repo(tmp_path: Path) -> GitFolder:
     return GitFolder(tmp_path / "shop")
 
 
-def render(repo: GitFolder, text: str, *allowed: str, **more: str) -> list[Manifest]:
+def render(repo: GitFolder, text: str, *allowed: str, login: Login = nobody, **more: str) -> list[Manifest]:
     revision = repo.commit({"overlay/kustomization.yaml": text, **more})
     environment = Environment(
         name="dev",
@@ -86,7 +87,7 @@ def render(repo: GitFolder, text: str, *allowed: str, **more: str) -> list[Manif
         allow=Allow(remote=allowed),
     )
     kustomize = Kustomize(
-        GitRepository(repo.folder), environ={"PATH": os.environ["PATH"]}, stopped=lambda: False
+        GitRepository(repo.folder), environ={"PATH": os.environ["PATH"]}, stopped=lambda: False, login=login
     )
     return list(kustomize.render(revision, SOURCE, environment))
 
@@ -177,6 +178,16 @@ def test_a_file_without_an_end_is_cut_off(
     monkeypatch.setattr(kustomize_remote, "FILE_BYTES", 1024)
     address = pinned(server, MAP + "#" * 2000)
     assert "sends more than" in refused(repo, f"resources:\n- {address}\n", server.host)
+
+
+def test_a_host_that_wants_a_login_gets_that_which_is_kept_for_it(repo: GitFolder, server: Server) -> None:
+    text = f"resources:\n- {pinned(server)}\n"
+    refusal = (401, {"WWW-Authenticate": "Basic"}, b"")
+    server.gate = lambda _, headers: None if headers.get("Authorization") == "Basic bG9naW4=" else refusal
+    (one,) = render(repo, text, server.host, login={server.host: "bG9naW4="}.__getitem__)
+    assert one.ref.name == "far"
+    with pytest.raises(UnreachableError, match="refuses the login"):
+        render(repo, text, server.host, login=lambda _: "b3RoZXI=")
 
 
 @pytest.mark.parametrize(
