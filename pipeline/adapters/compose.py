@@ -45,6 +45,8 @@ WRITTEN_OUT: Final = (
     f"aliases write out to more than {MAX_EXPANDED_NODES} values or {MAX_EXPANDED_CHARS >> 20} MiB"
 )
 
+NO_KEY: Final = "a list or mapping cannot be a key"
+
 MAX_PROBLEMS: Final = 100
 
 _TAG: Final = "tag:yaml.org,2002:"
@@ -56,6 +58,12 @@ _SCALAR_TAGS: dict[str, tuple[type, ...]] = {
 }
 _STRING_TAGS: Final = frozenset({"!", _TAG + "str"})
 _MERGE: Final = "<<"
+
+
+def no_alias(name: str, *, is_open: bool) -> str:
+    """Why an alias is none; ``is_open``: what it names has not ended yet."""
+    why = "is used inside of itself" if is_open else "is not defined before it is used"
+    return f"the alias *{name} {why}"
 
 
 class StopError(Exception):
@@ -194,7 +202,7 @@ class Composer:
         if tag is not None and tag not in ("!", _TAG + ("map" if is_mapping else "seq")):
             self._tell(event, "bad-tag", f"the tag {tag!r} is not allowed")
         if parent is not None and parent.keys is not None and parent.key is None:
-            self._stop(event, "bad-key", "a list or mapping cannot be a key")
+            self._stop(event, "bad-key", NO_KEY)
         path = self._place(parent, event)
         if event.anchor is not None:
             self._anchors.pop(event.anchor, None)
@@ -222,8 +230,7 @@ class Composer:
         name = event.anchor
         anchor = self._anchors.get(name)
         if anchor is None:
-            why = "is used inside of itself" if name in self._open else "is not defined before it is used"
-            self._stop(event, "bad-alias", f"the alias *{name} {why}")
+            self._stop(event, "bad-alias", no_alias(name, is_open=name in self._open))
         self._expanded_nodes += anchor.nodes
         self._expanded_chars += anchor.chars
         if self._expanded_nodes > MAX_EXPANDED_NODES or self._expanded_chars > MAX_EXPANDED_CHARS:

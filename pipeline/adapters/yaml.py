@@ -48,8 +48,13 @@ def load_documents(path: str, data: bytes) -> list[Document]:
     if len(data) > MAX_BYTES:
         _refuse(path, "too-large", f"the file has more than {MAX_BYTES >> 20} MiB")
     text = _decode(path, data)
-    if len(text) > SURVEYED and (problem := exceeded(path, text)):
-        _raise(path, [problem])
+    if len(text) > SURVEYED:
+        try:
+            problem = exceeded(path, text)
+        except (yaml.YAMLError, ValueError) as error:
+            problem = _syntax_problem(path, text, error)
+        if problem:
+            _raise(path, [problem])
     as_json: _AsJson | None = None
     if path.endswith(".json"):
         text = _SURROGATES.sub(_join_surrogates, text)

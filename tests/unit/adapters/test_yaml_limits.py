@@ -96,8 +96,20 @@ LATE = {
         "excessive-aliasing",
     ),
     "levels behind much": ("- 1\n" * 90_000 + "- " + "[" * 300, "too-deep"),
+    "an alias behind much": ("- &a 1\n" * 60_000 + "--- *a\n", "bad-alias"),
+    "an alias of what holds it behind much": ("- 1\n" * 60_000 + "- &a [*a]\n", "bad-alias"),
+    "a list as a key behind much": ("- 1\n" * 60_000 + "- {[1]: 2}\n", "bad-key"),
 }
 """What is within all budgets for long."""
+
+NO_YAML = {
+    "a colon too many": "a: b: c\n",
+    "a tab": "a:\n\tb: c\n",
+    "a quote that does not end": 'a: "b\n',
+    "a list that does not end": "a: [1\n",
+    "a control character": "a: \x01\n",
+    "a tag without a handle": "a: !x!y z\n",
+}
 
 BUDGETS = ("too-large", "too-deep", "excessive-aliasing")
 
@@ -127,6 +139,29 @@ def test_nothing_is_composed_of_a_large_text_that_is_refused(
     with pytest.raises(InvalidError) as caught:
         load_manifests("x.yaml", LATE[name][0].encode())
     assert [p.code for p in caught.value.problems] == [LATE[name][1]]
+
+
+@pytest.mark.parametrize("name", NO_YAML)
+def test_what_is_no_yaml_is_told_of_a_large_text_as_of_a_small_one(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"{'- {a: b}' + chr(10)}" * 30_000 + "---\n" + NO_YAML[name]
+    monkeypatch.setattr(survey, "LATE", len(text))
+    with pytest.raises(InvalidError) as composed:
+        load_documents("x.yaml", text.encode())
+    monkeypatch.undo()
+    monkeypatch.setattr("pipeline.adapters.yaml.Composer", None)
+    with pytest.raises(InvalidError) as caught:
+        load_documents("x.yaml", text.encode())
+    assert caught.value.problems == composed.value.problems
+    assert [problem.code for problem in caught.value.problems] == ["yaml-syntax"]
+
+
+def test_all_that_is_wrong_before_an_early_mistake_is_told_with_it() -> None:
+    text = "- {a: .inf}\n" + "- {a: b}\n" * 20_000 + "a: b: c\n"
+    with pytest.raises(InvalidError) as caught:
+        load_documents("x.yaml", text.encode())
+    assert [problem.code for problem in caught.value.problems] == ["bad-number", "yaml-syntax"]
 
 
 def test_an_anchor_that_is_given_anew_counts_as_what_it_is_by_then() -> None:
