@@ -43,6 +43,20 @@ RUN case "$(dpkg --print-architecture)" in \
  && echo "${sum}  /tmp/helm.tgz" | sha256sum --check --status \
  && mkdir /programs \
  && tar -xzf /tmp/helm.tgz -C /programs --strip-components=1 "linux-${architecture}/helm"
+# SOPS decrypts what repositories hold encrypted: likewise, with the sums of its release (sops-v….checksums.txt). A
+# mirror is named by SOPS_URL.
+ARG SOPS_URL=https://github.com/getsops/sops/releases/download
+ARG SOPS_VERSION=v3.13.3
+ARG SOPS_SHA256_AMD64=e5bec3346a873ae91d871550f3e698c1aad962aff462a080e40f25fde17fef6b
+ARG SOPS_SHA256_ARM64=53b0abacd38ef1b12a66d6c100956691b9cefce018d91f81e73ddf7438b94d77
+RUN case "$(dpkg --print-architecture)" in \
+      amd64) architecture=amd64 sum=${SOPS_SHA256_AMD64} ;; \
+      arm64) architecture=arm64 sum=${SOPS_SHA256_ARM64} ;; \
+      *) echo "no SOPS for this architecture" >&2; exit 1 ;; \
+    esac \
+ && curl -fsSL --retry 3 -o /programs/sops \
+      "${SOPS_URL}/${SOPS_VERSION}/sops-${SOPS_VERSION}.linux.${architecture}" \
+ && echo "${sum}  /programs/sops" | sha256sum --check --status
 
 FROM ${BASE}
 # git runs at run time and reads what others wrote: its security updates come with every build. The home

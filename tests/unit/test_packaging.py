@@ -14,6 +14,7 @@ import yaml
 
 from pipeline.cli import parser
 from pipeline.report import github
+from tests.tools import SOPS
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -78,7 +79,17 @@ class TestImage:
         assert arguments["HELM_URL"].startswith("https://")
         for architecture in ("AMD64", "ARM64"):
             assert re.fullmatch(r"[0-9a-f]{64}", arguments[f"HELM_SHA256_{architecture}"])
-        assert "| sha256sum --check --status && " in " ".join(instructions(DOCKERFILE))
+        (fetched,) = [line for line in instructions(DOCKERFILE) if "${HELM_URL}" in line]
+        assert "| sha256sum --check --status && " in fetched
+
+    def test_sops_is_the_one_that_tests_run_and_checked_by_its_sum(self) -> None:
+        arguments = dict(re.findall(r"^ARG (SOPS_\w+)=(.+)$", DOCKERFILE, re.MULTILINE))
+        assert arguments["SOPS_VERSION"] == SOPS.version
+        assert arguments["SOPS_URL"].startswith("https://")
+        for architecture in ("AMD64", "ARM64"):
+            assert re.fullmatch(r"[0-9a-f]{64}", arguments[f"SOPS_SHA256_{architecture}"])
+        (fetched,) = [line for line in instructions(DOCKERFILE) if "${SOPS_URL}" in line]
+        assert fetched.endswith("| sha256sum --check --status")
 
     def test_its_last_stage_installs_no_tool_that_builds(self) -> None:
         installed = " ".join(final_stage())
