@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -13,12 +14,15 @@ from pipeline.model.objects import Manifest, ObjectRef
 from pipeline.model.status import CauseCode
 from pipeline.run.session import Session
 from pipeline.run.sight import Sight
-from pipeline.run.targets import NODES, companions
+from pipeline.run.targets import NODES, SERVICE, companions
 
 _PATIENCE_S = 2.0
-"""Of many so long after the last of them became Current, """
+"""Of many so long after the last of them became Current. And so long what explains may take to be listed."""
 _LONGEST_S = 10.0
-"""or so long in all: not all trouble is seen in pods. And so long what explains may take to be listed."""
+"""Also so long after one of them began to be waited for, or """
+_SLOWER = 3.0
+"""so many times as long as others took: not all trouble is seen in pods. Of thousands each may take a minute
+where the control plane is what is slow, and what explains would only slow it down."""
 
 
 class Closeup:
@@ -30,6 +34,8 @@ class Closeup:
         self._many = many
         self._alarmed = False
         self._waits_since: float | None = None
+        self._since: dict[ObjectRef, float] = {}
+        self._took: deque[float] = deque(maxlen=99)
         self._began: float | None = None
         self._progressed = float("-inf")
 
@@ -53,7 +59,7 @@ class Closeup:
             self._waits_since = now
         quiet_s = now - max(self._waits_since, self._progressed)
         calm = self._many and not self._alarmed
-        if calm and quiet_s < _PATIENCE_S and now - self._waits_since < _LONGEST_S:
+        if calm and quiet_s < _PATIENCE_S and not self._is_one_late(waiting, now):
             return
         if self._began is None:
             self._began = now
@@ -62,6 +68,14 @@ class Closeup:
         for resource, namespaces in companions(waiting).items():
             for namespace in namespaces:
                 self._sight.follow(resource, namespace, ours=False)
+
+    def _is_one_late(self, waiting: Iterable[ObjectRef], now: float) -> bool:
+        """Whether one is waited for longer than the others were. A Service rightly waits for its pods."""
+        late = {ref: self._since.get(ref, now) for ref in waiting if ref.group_kind != SERVICE}
+        self._took.extend(now - began for ref, began in self._since.items() if ref not in late)
+        self._since = late
+        usual_s = sorted(self._took)[len(self._took) // 2] if self._took else 0.0
+        return now - min(late.values(), default=now) > max(_LONGEST_S, _SLOWER * usual_s)
 
     @property
     def has_begun(self) -> bool:
