@@ -704,6 +704,40 @@ class TestAStatusThatIsOlderThanTheSpec:
 
         assert verdict("source.toolkit.fluxcd.io", "Bucket", status).reason == "NotObserved"
 
+    @pytest.mark.parametrize("seen", [-1, 1])
+    def test_tells_of_a_failure_by_a_condition_that_is_about_the_newest(self, seen: int) -> None:
+        """Flux observes a generation once it is ready or stalled: what is tried again never is."""
+        retried = conds(
+            cond("Reconciling", "True", "ProgressingWithRetry", observedGeneration=2),
+            cond("Ready", "False", "GitOperationFailed", "authentication required", observedGeneration=2),
+            observedGeneration=seen,
+        )
+        obj = resource("source.toolkit.fluxcd.io", "GitRepository", retried)
+
+        assert (assess(obj).status, assess(obj).message) == (F, "Ready is False: authentication required")
+        assert assess(obj, since=NOW, now=NOW + 1).reason == "GitOperationFailed"
+
+    @pytest.mark.parametrize("seen", [-1, 1])
+    def test_tells_nothing_by_a_condition_that_is_as_old_or_has_no_generation(self, seen: int) -> None:
+        old = cond("Ready", "False", "GitOperationFailed", "authentication required")
+        for told in (old, {**old, "observedGeneration": 1}):
+            status = conds(told, observedGeneration=seen)
+            assert verdict("source.toolkit.fluxcd.io", "GitRepository", status).reason == "NotObserved"
+
+    @pytest.mark.parametrize("seen", [-1, 1])
+    def test_is_never_ready_by_a_condition_alone(self, seen: int) -> None:
+        status = conds(cond("Ready", "True", "Succeeded", observedGeneration=2), observedGeneration=seen)
+
+        assert verdict("source.toolkit.fluxcd.io", "GitRepository", status).reason == "NotObserved"
+
+    def test_tells_nothing_where_a_rule_of_the_users_own_says_what_counts(self) -> None:
+        status = conds(cond("Ready", "False", "Failed", "no", observedGeneration=2), observedGeneration=1)
+        own = {"annotations": {"pipeline/ready": "condition=Healthy"}}
+
+        found = verdict("source.toolkit.fluxcd.io", "GitRepository", status, metadata=own)
+
+        assert found.reason == "NotObserved"
+
     def test_has_not_failed_by_the_generation_of_the_condition(self) -> None:
         old = conds(cond("Issuing", "False", "Failed", observedGeneration=1))
 

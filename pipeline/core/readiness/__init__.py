@@ -132,11 +132,6 @@ def assess(
         return ObjectStatus(Status.NOT_FOUND, "NotFound", "does not exist")
     if is_deleting(obj):
         return deleting.terminating(obj)
-    if not observed(obj) and not _is_idle(obj):
-        return waiting("NotObserved", _unobserved(obj))
-    ruled = _by_rules(obj, rules_for(obj, rules))
-    if ruled is not None:
-        return ruled
     facts = Facts(
         since=since,
         now=now,
@@ -147,6 +142,13 @@ def assess(
         endpoints=endpoints,
         excused_nodes=excused_nodes,
     )
+    own = rules_for(obj, rules)
+    if not observed(obj) and not _is_idle(obj):
+        told = _told_of_newest(obj, facts) if own is None else None
+        return told or waiting("NotObserved", _unobserved(obj))
+    ruled = _by_rules(obj, own)
+    if ruled is not None:
+        return ruled
     return _built_in(obj, facts)
 
 
@@ -181,6 +183,15 @@ def _is_idle(obj: Object) -> bool:
     from pipeline.core.readiness import custom_rules  # late, as above
 
     return custom_rules.is_idle(obj)
+
+
+def _told_of_newest(obj: Object, facts: Facts) -> ObjectStatus | None:
+    """A custom resource whose status stays behind while something fails."""
+    if text(obj, "apiVersion").rpartition("/")[0] in BUILT_IN_GROUPS:
+        return None
+    from pipeline.core.readiness import custom_rules  # late, as above
+
+    return custom_rules.fault_of_newest(obj, facts)
 
 
 def _unobserved(obj: Object) -> str:

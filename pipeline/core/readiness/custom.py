@@ -58,7 +58,7 @@ class KindRule:
     not come right, which is a failure after ``GRACE_S``; any of ``busy`` that it is not ready
     although ``current`` holds, or not in trouble although that does; any of ``idle`` that its
     controller is told to leave it alone. ``says`` is where its message stands, unless a
-    condition tells. ``*`` is any kind; a group may begin with ``*.``.
+    condition tells: the first of these fields that has one. ``*`` is any kind; a group may begin with ``*.``.
     """
 
     group: str
@@ -70,7 +70,7 @@ class KindRule:
     busy: tuple[Rule, ...] = ()
     idle: tuple[Rule, ...] = ()
     generation: Generation = Generation.NONE
-    says: str = ""
+    says: tuple[str, ...] = ()
     note: str = ""
 
 
@@ -80,7 +80,7 @@ def kind_rule(
     source: str,
     *,
     generation: Generation = Generation.NONE,
-    says: str = "",
+    says: Texts = (),
     note: str = "",
     like: Mapping[str, Texts] = MappingProxyType({}),
     **rules: Texts,
@@ -97,7 +97,7 @@ def kind_rule(
         kinds=tuple(kinds.split()),
         source=source,
         generation=generation,
-        says=says,
+        says=_several(says),
         note=note,
         **read,
     )
@@ -118,7 +118,7 @@ def run_rule(
     source: str,
     done: str,
     failed: tuple[str, ...],
-    says: str,
+    says: Texts,
     *,
     trouble: Texts = (),
 ) -> KindRule:
@@ -135,17 +135,40 @@ def judge(rule: KindRule, obj: Object, facts: Facts) -> ObjectStatus:
         return current("Suspended", warning=f"its controller leaves it alone: {idle.source}")
     early = _too_early(rule, obj, facts)
     if early is not None:
-        return early
-    broken = _first(rule.failed, obj)
+        return told_of_newest(rule, obj, facts) or early
+    return _fault(rule, obj, facts) or _by_current(rule, obj)
+
+
+def told_of_newest(rule: KindRule, obj: Object, facts: Facts) -> ObjectStatus | None:
+    """What speaks against an object in conditions about its newest spec, where its status as a whole is about
+    an older one; None where nothing does.
+
+    Flux's status.observedGeneration is "the latest .metadata.generation which resulted in either a ready
+    state, or stalled" (GitRepository v1, Observed Generation; its other kinds likewise), so that it stays
+    behind as long as something fails and is tried again.
+    """
+    return _fault(rule, obj, facts, of_newest=True)
+
+
+def _fault(rule: KindRule, obj: Object, facts: Facts, *, of_newest: bool = False) -> ObjectStatus | None:
+    def first(rules: Iterable[Rule]) -> Rule | None:
+        holding = (part for part in rules if part.holds(obj))
+        return next((part for part in holding if not of_newest or _is_of_newest(part, obj)), None)
+
+    broken = first(rule.failed)
     if broken is not None:
         return _is_broken(rule, broken, obj, facts)
-    busy = _first(rule.busy, obj)
+    busy = first(rule.busy)
     if busy is not None:
         return waiting(_reason(busy, obj) or "Busy", _said(rule, busy, obj))
-    trouble = _first(rule.trouble, obj)
-    if trouble is not None:
-        return _in_trouble(rule, trouble, obj, facts)
-    return _by_current(rule, obj)
+    trouble = first(rule.trouble)
+    return None if trouble is None else _in_trouble(rule, trouble, obj, facts)
+
+
+def _is_of_newest(part: Rule, obj: Object) -> bool:
+    """Whether the condition that speaks for a rule says that it is about the newest spec."""
+    seen = number(dict(_told_by(part, obj)), "observedGeneration", default=-1)
+    return seen >= number(obj, "metadata", "generation", default=0)
 
 
 def _by_current(rule: KindRule, obj: Object) -> ObjectStatus:
@@ -243,7 +266,7 @@ def _lacks(rule: KindRule, part: Rule, obj: Object) -> str:
 
 
 def _message(rule: KindRule, obj: Object) -> str:
-    found = find(obj, parse_path(rule.says)) if rule.says else []
+    found = (value for path in rule.says for value in find(obj, parse_path(path)))
     return next((value for value in found if isinstance(value, str) and value), "")
 
 

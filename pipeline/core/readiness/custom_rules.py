@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipeline.core.readiness import generic
-from pipeline.core.readiness.custom import KindRule, judge
+from pipeline.core.readiness.custom import KindRule, judge, told_of_newest
 from pipeline.core.readiness.custom_rules_apps import DATA, MESSAGING, OPERATIONS
 from pipeline.core.readiness.custom_rules_cloud import CLOUD, TRAFFIC
 from pipeline.core.readiness.custom_rules_compute import COMPUTE
@@ -48,6 +48,12 @@ def assess_custom(obj: Object, facts: Facts) -> ObjectStatus:
     """Judge a custom resource: by its entry in the table, else by the conventions of conditions."""
     rule = _rule_for(obj)
     return generic.custom(obj, facts) if rule is None else judge(rule, obj, facts)
+
+
+def fault_of_newest(obj: Object, facts: Facts) -> ObjectStatus | None:
+    """What its conditions say against the newest spec where its status has not caught up."""
+    rule = _rule_for(obj)
+    return None if rule is None else told_of_newest(rule, obj, facts)
 
 
 def is_idle(obj: Object) -> bool:

@@ -85,10 +85,11 @@ DATA = (
         kind(
             group,
             name,
-            f"Percona Operator for {product}: status.state",
+            f"Percona Operator for {product}: status.state, .message",
             current=field(_STATE, "ready"),
             trouble=field(_STATE, "error"),
             idle=field(_STATE, "paused"),
+            says=("{.status.message[*]}", "{.status.message}"),
         )
         for group, name, product in (
             ("pxc.percona.com", "PerconaXtraDBCluster", "MySQL"),
@@ -151,10 +152,10 @@ DATA = (
     run_rule(
         "velero.io",
         "Backup Restore",
-        "Velero: BackupStatus.phase, RestoreStatus.phase, .failureReason",
+        "Velero: BackupStatus.phase, RestoreStatus.phase, .failureReason, .validationErrors",
         "Completed",
         ("Failed", "PartiallyFailed", "FailedValidation"),
-        "{.status.failureReason}",
+        ("{.status.failureReason}", "{.status.validationErrors[*]}"),
     ),
     kind(
         "snapshot.storage.k8s.io",

@@ -137,6 +137,7 @@ TRAFFIC = (
             "Istio: IstioStatus.validationMessages, condition Reconciled",
             trouble='jsonpath={.status.validationMessages[?(@.level=="ERROR")]}',
             busy="condition=Reconciled:False",
+            says='{.status.validationMessages[?(@.level=="ERROR")].type.name}',
             note="reports a status only where the control plane is told to",
         )
         for group, kinds in (

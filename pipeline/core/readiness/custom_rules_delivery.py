@@ -134,6 +134,7 @@ DELIVERY = (
         "Flagger: CanaryStatus.phase",
         current=phase("Initialized", "Succeeded"),
         failed=phase("Failed"),
+        says='{.status.conditions[?(@.type=="Promoted")].message}',
     ),
     kind("flagger.app", "MetricTemplate AlertProvider", f"Flagger: {EXISTS}"),
     kind(
