@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 POD_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its service account (fixed by Kubernetes)."""
 
-WATCHES = 32
-"""Connections kept beside the parallel writes: one for each kind and namespace that is watched."""
+WATCHES = 512
+"""Connections kept beside the parallel writes: one for each kind and namespace that is watched. None is
+opened before it is needed; of more than are kept, urllib3 warns each time that one is given up."""
 
 
 class Credentials(Protocol):

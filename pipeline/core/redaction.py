@@ -28,7 +28,12 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:gh[pousr]_|github_pat_)\w{20,}"), MASK),
     (re.compile(r"(X-Amz-(?:Signature|Security-Token|Credential)=)[^&\s\"']+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"(://)[^/\s@\"']{1,512}@"), rf"\1{MASK}@"),  # user:password in a URL
-    (re.compile(r"(authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?)[^\r\n\"']+", re.IGNORECASE), rf"\1{MASK}"),
+    (  # but for the errors of ACME, "Error accepting authorization: acme: …" (golang.org/x/crypto/acme)
+        re.compile(
+            r"(authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?)(?!\s{0,3}acme: )[^\r\n\"']+", re.IGNORECASE
+        ),
+        rf"\1{MASK}",
+    ),
     (re.compile(r"\b(bearer\s{1,3})[\w.~+/=-]{20,}", re.IGNORECASE), rf"\1{MASK}"),
     (
         re.compile(

@@ -19,6 +19,10 @@ CANARY = 'canary-7Zq/4x+Wm&9"v'
         "get https://CANARYVALUE@git.example.com/r failed",
         "Authorization: Bearer CANARYVALUE",
         "'authorization': 'Basic CANARYVALUE'",
+        "authorization:   CANARYVALUE",
+        "authorization: acme CANARYVALUE",
+        "authorization: acme:CANARYVALUE",
+        "authorization: acme: Authorization: Bearer CANARYVALUE",
         "with Bearer CANARYVALUECANARYVALUE",
         "token k8s-aws-v1.CANARYVALUE",
         "eyJhbGciOiJIUzI1.CANARYVALUE.c2ln",
@@ -47,6 +51,7 @@ def test_what_looks_like_a_credential_is_taken_out(text):
         "invalid bearer token",
         "pull https://registry.example.com/web:1.2@sha256:abc",
         "token: expired",
+        "Error accepting authorization: acme: authorization error for shop.example.com: 403 urn:ietf:params",
         "environments/dev/manifests/secret.yaml:3",
     ],
 )
