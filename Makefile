@@ -8,6 +8,8 @@ CONTEXT ?=
 KUBERNETES ?=
 PYTEST_ARGS ?=
 RUNS ?= 3000
+LOST ?= 500
+RELEASES ?= 300
 NAME ?=
 
 .PHONY: help demo test quick lint cluster tools faults fault bench format docs schemas clean
@@ -39,10 +41,14 @@ test: cluster tools ## the whole test suite
 quick: $(STAMP) ## the tests that need no cluster
 	@$(BIN)/python -m pytest tests/unit tests/property $(PYTEST_ARGS)
 
-faults: cluster ## the fault suite in its long form, hours; RUNS=300 makes the kill matrix shorter
+faults: cluster ## the fault suite in its long form, hours; RUNS=300 makes the kill matrix shorter, LOST and RELEASES the rest
 	@$(BIN)/python -m pytest tests/fault $(PYTEST_ARGS)
 	@$(BIN)/python -m tests.fault.bugs
-	@$(BIN)/python -m tests.fault.matrix --runs $(RUNS)
+	@$(BIN)/python -m tests.fault.matrix --runs $(RUNS) --forked
+	@$(BIN)/python -m tests.fault.matrix --runs $(LOST) --lost 1 --forked
+	@$(BIN)/python -m tests.fault.matrix --runs $(LOST) --lost 10 --forked
+	@$(BIN)/python -m tests.fault.cells
+	@$(BIN)/python -m tests.fault.bad_releases --runs $(RELEASES)
 
 fault: cluster ## play one case of the kill matrix again: NAME=change/apply-post:kill:3/s7
 	@$(BIN)/python -m tests.fault.matrix --name "$(NAME)"
