@@ -51,7 +51,7 @@ WHOLE_FAILURE = "failing/exit:kill:1/s2"  # the next run deploys the same again,
 ASLEEP = "change/apply-pre:stop:2/s2"
 HALF_APPLIED = "change/apply-post:kill:5/s1"  # the next run deploys the commit before
 
-ACQUIRED = "    session.lock.acquire(request.wait_lock_s)\n"
+ACQUIRED = "    holder_died = session.lock.acquire(request.wait_lock_s)\n"
 FENCE = "        self._sending.fence = self.fence if call.fenced else _nothing\n"
 UNFENCED = "        self._sending.fence = _nothing\n"
 RENEWAL = '        lease = {**self._lease, "spec": {**self._lease["spec"], "renewTime": self._now()}}\n'
@@ -256,8 +256,8 @@ BUGS: Mapping[str, Bug] = {
     ),
     "old releases stay for ever": _bug(
         "run/attempt.py",
-        "            self.session.releases.trim(KEPT - 1)\n",
-        "            pass\n",
+        "lambda: self.session.releases.trim(KEPT - 1)",
+        "lambda: None",
         "change/trim-mid:kill:1/s1",
         "releases are kept",
     ),
@@ -267,6 +267,20 @@ BUGS: Mapping[str, Bug] = {
         '        for meta in [meta for meta in metas if meta["name"] == head]:\n',
         "change/trim-mid:term:1/s1",
         "belongs to no release",
+    ),
+    "what a run died over is never swept": _bug(
+        "run/deploy.py",
+        "        if holder_died:\n            attempt.sweep()\n",
+        "",
+        "change/record-mid:kill:1/s1",
+        "belongs to no release",
+    ),
+    "what is refused before the lock is refused for good": _bug(
+        "run/deploy.py",
+        "        if not attempt.is_overtaken():\n            raise\n",
+        "        raise\n",
+        "recreate/write-sent:stop:6/s793",
+        "first ended with 21",
     ),
     "what did not change is written all the same": Bug(
         edits=(
