@@ -44,6 +44,11 @@ def test_an_unready_pod_is_excused_on(sentence: str) -> None:
     assert excused(AGENT, [agent("a")], [WEAK[sentence], node("b")], T0) == 1
 
 
+@pytest.mark.parametrize(("since", "wanted"), [(T0 + 0.9, 1), (T0 + 1.0, 0)])
+def test_a_node_of_the_same_second_as_the_write_may_have_come_after_it(since: float, wanted: int) -> None:
+    assert excused(AGENT, [agent("a")], [node("a", age=0)], since) == wanted
+
+
 def test_a_sound_node_excuses_nothing() -> None:
     assert excused(AGENT, [agent("a")], [node("a")], T0) == 0
 
@@ -57,6 +62,32 @@ def test_a_node_that_the_daemon_set_has_no_pod_for_excuses_nothing() -> None:
 
     assert excused(AGENT, [], sick, T0) == 0
     assert excused(AGENT, [agent("a", owner="other")], sick, T0) == 0
+
+
+NOT_READY = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+TOLERATED = {
+    "nothing": ([], 0),
+    "another effect of it": ([{**NOT_READY, "operator": "Exists", "effect": "NoExecute"}], 0),
+    "another key": ([{"key": "other", "operator": "Exists"}], 0),
+    "another value": ([{"key": NOT_READY["key"], "value": "x"}], 0),
+    "just that": ([{**NOT_READY, "operator": "Exists"}], 1),
+    "its key, whatever the effect": ([{"key": NOT_READY["key"], "operator": "Exists"}], 1),
+    "its value, which is none": ([NOT_READY], 1),
+    "everything": ([{"operator": "Exists"}], 1),
+}
+
+
+@pytest.mark.parametrize("what", TOLERATED)
+def test_a_tainted_node_is_excused_where_its_pod_tolerates_it_else_it_is_not_among_the_desired(
+    what: str,
+) -> None:
+    """The daemon's old pod stays on a node that is not ready, which counts as misscheduled there."""
+    tolerations, wanted = TOLERATED[what]
+    sick = node("a", ready="False", taints=[NOT_READY, {"key": "soft", "effect": "PreferNoSchedule"}])
+    old = agent("a")
+    old["spec"]["tolerations"] = tolerations
+
+    assert excused(AGENT, [old], [sick, node("b")], T0) == wanted
 
 
 def test_a_node_counts_once_however_many_pods_it_has() -> None:

@@ -11,16 +11,15 @@ from pipeline.model.objects import Json, Object, get_path
 def excused(daemon_set: Object, pods: Iterable[Object], nodes: Sequence[Object], since: float | None) -> int:
     """How many of those nodes lack a ready pod of the DaemonSet; ``since`` is when it was written.
 
-    Only nodes for which it has made a pod: those of others are not among the desired ones. Pods of any
-    revision, because on a dead node the old one can neither end nor be replaced.
+    Only nodes that are among the desired ones: those for which it has made a pod that tolerates their
+    taints. Pods of any revision, because on a dead node the old one can neither end nor be replaced.
     """
-    weak = {text(node, "metadata", "name") for node in nodes if _is_excused(node, since)}
+    weak = {text(node, "metadata", "name"): node for node in nodes if _is_excused(node, since)}
     own = uid(daemon_set)
-    places = [
-        (node_of(pod), condition_is(pod, "Ready", "True")) for pod in pods if own == owner_uid(pod) != ""
-    ]
-    well = {place for place, is_ready in places if is_ready}
-    return len({place for place, _ in places if place in weak} - well - {""})
+    places = [(node_of(pod), pod) for pod in pods if own == owner_uid(pod) != ""]
+    well = {place for place, pod in places if condition_is(pod, "Ready", "True")}
+    lacking = {place for place, pod in places if place in weak and _may_run(pod, weak[place])}
+    return len(lacking - well - {""})
 
 
 def node_of(pod: Object) -> str:
@@ -38,9 +37,30 @@ def node_of(pod: Object) -> str:
     return ""
 
 
+def _may_run(pod: Object, node: Json) -> bool:
+    """Whether its controller wants the pod there. Not on a node that is not ready and tainted so: daemon pods
+    tolerate "node.kubernetes.io/not-ready" as NoExecute only, so that the old one stays, and the node is not
+    counted any more (kubernetes pkg/controller/daemon, NodeShouldRunDaemonPod).
+    """
+    taints = (t for t in items(node, "spec", "taints") if t.get("effect") in ("NoSchedule", "NoExecute"))
+    tolerations = items(pod, "spec", "tolerations")
+    return all(any(_tolerates(one, taint) for one in tolerations) for taint in taints)
+
+
+def _tolerates(toleration: Object, taint: Object) -> bool:
+    """As core/v1 says of Toleration: an empty effect or key matches all, Exists any value."""
+    if text(toleration, "effect") not in ("", taint.get("effect")):
+        return False
+    if text(toleration, "operator") == "Exists":
+        return text(toleration, "key") in ("", taint.get("key"))
+    same_key = text(toleration, "key") == text(taint, "key")
+    return same_key and text(toleration, "value") == text(taint, "value")
+
+
 def _is_excused(node: Json, since: float | None) -> bool:
     """Not ready, cordoned, or younger than our write: krane passes over the same three."""
     created = seconds(get_path(node, "metadata", "creationTimestamp"))
-    is_new = since is not None and created is not None and created >= since
+    # Times of the API are whole seconds: one that came after our write may seem a second older.
+    is_new = since is not None and created is not None and created > since - 1
     cordoned = get_path(node, "spec", "unschedulable") is True
     return is_new or cordoned or not condition_is(node, "Ready", "True")

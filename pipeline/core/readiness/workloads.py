@@ -178,9 +178,10 @@ def daemon_set(obj: Object, facts: Facts) -> ObjectStatus:
     """Complete when every node that should run the pod has it, updated and available.
 
     "The total number of nodes that should be running the daemon pod" (apps/v1 desiredNumberScheduled)
-    counts nodes that are not ready or cordoned, since daemon pods tolerate those taints
-    (kubernetes pkg/controller/daemon/util), and nodes that came a moment ago. Such a node may lack its
-    pod for ever, so the caller may excuse it. ``maxUnavailable`` paces the rollout; it is not its end.
+    counts nodes that are cordoned, since daemon pods tolerate that taint (kubernetes
+    pkg/controller/daemon/util), that came a moment ago, or that are not ready and not tainted for it yet.
+    Such a node may lack its pod for ever, so the caller may excuse it. ``maxUnavailable`` paces the
+    rollout; it is not its end.
     """
     wanted = _count(obj, "desiredNumberScheduled")
     updated, available = _count(obj, "updatedNumberScheduled"), _count(obj, "numberAvailable")

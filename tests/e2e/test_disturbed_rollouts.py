@@ -1,0 +1,472 @@
+"""What happens to pods and nodes during a rollout and is no failure, by the cluster's own controllers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.cluster import programs
+from tests.e2e.conftest import MakeRepo
+from tests.e2e.live import LIMIT_S, until
+from tests.e2e.stories import tell
+from tests.e2e.workspace import Result, Workspace
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
+
+GATE = "pipeline.test/open"
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+NODES = "/api/v1/nodes"
+
+GATED = f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata:
+      labels: {{app: web}}
+    spec:
+      readinessGates: [{{conditionType: {GATE}}}]
+      containers:
+        - name: main
+          image: nginx:1.21
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How a deploy ended, with what was seen beside it."""
+
+    repo: Workspace
+    result: Result
+    seen: Any = None
+
+    @property
+    def entry(self) -> Any:
+        """Of the one object that is waited for, or the first."""
+        return self.result.document["rollout"][0]
+
+    def is_well(self) -> None:
+        assert self.result.code == 0, str(self.result)
+        assert self.result.document["causes"] == []
+        assert {one["status"] for one in self.result.document["rollout"]} == {"Current"}
+
+
+# --- pods
+
+
+def pods(repo: Workspace) -> list[Any]:
+    """Those that are not on their way out."""
+    return [pod for pod in repo.get("pods")["items"] if "deletionTimestamp" not in pod["metadata"]]
+
+
+def uids(repo: Workspace) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in pods(repo)}
+
+
+def are_running(repo: Workspace, count: int) -> bool:
+    return [pod["status"].get("phase") for pod in pods(repo)] == ["Running"] * count
+
+
+def open_gates(repo: Workspace) -> None:
+    """Let the pods that are there become ready."""
+    for pod in pods(repo):
+        path = f"/api/v1/namespaces/{repo.namespace}/pods/{pod['metadata']['name']}/status"
+        status = {"status": {"conditions": [{"type": GATE, "status": "True"}]}}
+        repo.cluster.api.call("PATCH", path, status, STRATEGIC)
+
+
+def ended(process: Any) -> Result:
+    out, errors = process.communicate(timeout=LIMIT_S + 60)
+    return Result(process.returncode, out, errors)
+
+
+@contextmanager
+def deploying(repo: Workspace) -> Iterator[Any]:
+    process = repo.start("-o", "json", "deploy", "-e", "dev")
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def evicted(make: MakeRepo) -> Told:
+    """A pod of the new revision is evicted before it is ready, as a node's drain does it."""
+    repo = made(make, GATED)
+    with deploying(repo) as process:
+        until(lambda: are_running(repo, 2), "for its pods")
+        before = uids(repo)
+        victim = pods(repo)[0]["metadata"]
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": victim["name"]}}
+        address = f"/api/v1/namespaces/{repo.namespace}/pods/{victim['name']}/eviction"
+        repo.cluster.api.call("POST", address, eviction)
+        until(lambda: are_running(repo, 2) and victim["uid"] not in uids(repo), "for another pod")
+        after = uids(repo)
+        assert process.poll() is None
+        open_gates(repo)
+        return Told(repo, ended(process), (before, after))
+
+
+def drained(make: MakeRepo) -> Told:
+    """The node of the new pods is drained while they start; there is another."""
+    repo = made(make, at_home(GATED))
+    with nodes(repo, 2), deploying(repo) as process:
+        until(lambda: are_running(repo, 2), "for its pods")
+        before = uids(repo)
+        node = pods(repo)[0]["spec"]["nodeName"]
+        repo.kubectl("drain", node, "--ignore-daemonsets", "--disable-eviction=false", "--timeout=60s")
+        until(
+            lambda: are_running(repo, 2) and all(pod["spec"]["nodeName"] != node for pod in pods(repo)),
+            "for pods on the other node",
+        )
+        after = uids(repo)
+        assert process.poll() is None
+        open_gates(repo)
+        return Told(repo, ended(process), (before, after))
+
+
+def preempted(make: MakeRepo) -> Told:
+    """A pod of more priority takes the only node's room, for a while."""
+    more = "resources: {requests: {cpu: 600m}}"
+    repo = made(make, at_home(GATED.replace("replicas: 2", "replicas: 1")) + f"          {more}\n")
+    priority = {"metadata": {"name": repo.application}, "value": 1000}
+    urgent = {
+        "metadata": {"name": "urgent"},
+        "spec": {
+            **home(repo),
+            "priorityClassName": repo.application,
+            "containers": [
+                {"name": "main", "image": "nginx:1.21", "resources": {"requests": {"cpu": "600m"}}}
+            ],
+        },
+    }
+    api, core = repo.cluster.api, f"/api/v1/namespaces/{repo.namespace}"
+    api.call("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", priority)
+    with nodes(repo, 1, cpu="1"), deploying(repo) as process:
+        until(lambda: are_running(repo, 1), "for its pod")
+        before = uids(repo)
+        api.call("POST", f"{core}/pods", urgent)
+        until(lambda: not before & uids(repo), "for the pod to be pushed away")
+        until(lambda: reasons(repo) >= {"Preempted", "FailedScheduling"}, "for the scheduler's words")
+        assert process.poll() is None
+        api.call("DELETE", f"{core}/pods/urgent")
+        until(lambda: are_running(repo, 1) and pods(repo)[0]["metadata"]["name"] != "urgent", "for room")
+        open_gates(repo)
+        result = ended(process)
+    api.call("DELETE", f"/apis/scheduling.k8s.io/v1/priorityclasses/{repo.application}")
+    return Told(repo, result, reasons(repo))
+
+
+def reasons(repo: Workspace) -> set[str]:
+    """Of all events."""
+    return {event["reason"] for event in repo.get("events")["items"]}
+
+
+# --- nodes
+
+
+def home(repo: Workspace) -> dict[str, Any]:
+    """What lets a pod run on the story's own nodes, and nowhere else."""
+    toleration = {"key": "pipeline.test/home", "operator": "Equal", "value": repo.namespace}
+    return {"nodeSelector": {"pipeline.test/home": repo.namespace}, "tolerations": [toleration]}
+
+
+def at_home(manifest: str) -> str:
+    """A workload whose pods run on the story's own nodes."""
+    lines = (
+        "      nodeSelector: {pipeline.test/home: $NS}",
+        "      tolerations: [{key: pipeline.test/home, operator: Equal, value: $NS}]",
+        "      containers:",
+    )
+    return manifest.replace("      containers:", "\n".join(lines), 1)
+
+
+def add_node(repo: Workspace, name: str, *, kubelet: bool = True, cpu: str = "4", **spec: Any) -> str:
+    """A node of the story's own. Without a kubelet it is called ready, and no pod ever starts on it."""
+    node = programs.node(1, 1)
+    full = f"{repo.namespace}-{name}"
+    node["metadata"] |= {"name": full}
+    node["metadata"]["labels"] |= {"kubernetes.io/hostname": full, "pipeline.test/home": repo.namespace}
+    taint = {"key": "pipeline.test/home", "value": repo.namespace, "effect": "NoSchedule"}
+    node["spec"] = {"taints": [taint], **spec}
+    room = {"cpu": cpu, "memory": "8Gi", "pods": "20"}
+    node["status"] |= {"capacity": room, "allocatable": room}
+    if not kubelet:
+        del node["metadata"]["annotations"]
+    repo.cluster.api.call("POST", NODES, node)
+    return full
+
+
+def is_called_ready(repo: Workspace, name: str, status: str = "True") -> None:
+    condition = {"type": "Ready", "status": status, "reason": "Told", "message": "by a test"}
+    body = {"status": {"conditions": [condition]}}
+    repo.cluster.api.call("PATCH", f"{NODES}/{name}/status", body, STRATEGIC)
+
+
+@contextmanager
+def nodes(repo: Workspace, count: int, cpu: str = "4") -> Iterator[None]:
+    """Healthy ones; they are gone in the end, with whatever else the story added."""
+    api = repo.cluster.api
+    try:
+        for number in range(count):
+            add_node(repo, f"well-{number}", cpu=cpu)
+        until(lambda: len(ready_nodes(repo)) == count, "for the nodes")
+        yield
+    finally:
+        for node in own_nodes(repo):
+            let_go(repo, node["metadata"]["name"])
+            api.call("DELETE", f"{NODES}/{node['metadata']['name']}")
+
+
+def own_nodes(repo: Workspace) -> list[Any]:
+    found = repo.cluster.api.call("GET", f"{NODES}?labelSelector=pipeline.test/home={repo.namespace}")
+    return list(found["items"])
+
+
+def ready_nodes(repo: Workspace) -> list[Any]:
+    return [node for node in own_nodes(repo) if is_ready(node) and len(node["spec"].get("taints", ())) == 1]
+
+
+DAEMON = """\
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+        - name: main
+          image: nginx:1.21
+"""
+
+
+ALL_AT_ONCE = DAEMON.replace(
+    "spec:\n", "spec:\n  updateStrategy: {rollingUpdate: {maxUnavailable: 100%}}\n", 1
+)
+
+
+def on_sick_nodes(make: MakeRepo) -> Told:
+    """A DaemonSet of whose nodes one is cordoned, one is not ready any more, and one comes meanwhile."""
+    repo = made(make, at_home(ALL_AT_ONCE))
+    with nodes(repo, 3):
+        repo.deployed()
+        sicken(repo, "well-2")
+        is_called_ready(repo, add_node(repo, "cordoned", kubelet=False, unschedulable=True))
+        until(lambda: len(pods(repo)) == 4, "for the cordoned node's pod")
+        change(repo, "nginx:1.21", "nginx:slow")
+        with deploying(repo) as process:
+            until(lambda: images(repo).count("nginx:slow") == 2, "for the new pods")
+            is_called_ready(repo, add_node(repo, "new", kubelet=False))
+            until(lambda: images(repo).count("nginx:slow") == 3, "for the new node's pod")
+            return Told(repo, ended(process), repo.get("apps/v1/daemonsets", "web")["status"])
+
+
+def sicken(repo: Workspace, name: str) -> None:
+    """Its kubelet is gone, so that its pod cannot end, and the controllers have seen that."""
+    full = f"{repo.namespace}-{name}"
+    hold(repo, full)
+    gone = {"metadata": {"annotations": {"kwok.x-k8s.io/node": None}}}
+    repo.cluster.api.call("PATCH", f"{NODES}/{full}", gone, MERGE)
+    is_called_ready(repo, full, "False")
+    until(lambda: repo.cluster.api.holds(f"{NODES}/{full}", is_tainted), "for the taint")
+
+
+def is_ready(found: Any) -> bool:
+    """A pod, or a node."""
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in found["status"].get("conditions", ()))
+
+
+def hold(repo: Workspace, node: str) -> None:
+    """The pods of a node can neither end nor are they ready, as the node controller says then."""
+    for path in pod_paths(repo, node):
+        finalizer = {"metadata": {"finalizers": ["pipeline.test/kubelet"]}}
+        repo.cluster.api.call("PATCH", path, finalizer, MERGE)
+        status = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+        repo.cluster.api.call("PATCH", f"{path}/status", status, STRATEGIC)
+
+
+def let_go(repo: Workspace, node: str) -> None:
+    for path in pod_paths(repo, node):
+        repo.cluster.api.call("PATCH", path, {"metadata": {"finalizers": None}}, MERGE)
+
+
+def pod_paths(repo: Workspace, node: str) -> list[str]:
+    found = (pod for pod in repo.get("pods")["items"] if pod["spec"].get("nodeName") == node)
+    return [f"/api/v1/namespaces/{repo.namespace}/pods/{pod['metadata']['name']}" for pod in found]
+
+
+def is_tainted(node: Any) -> bool:
+    return any(taint["key"] == "node.kubernetes.io/not-ready" for taint in node["spec"]["taints"])
+
+
+def change(repo: Workspace, old: str, new: str) -> None:
+    repo.edit("environments/dev/manifests/web.yaml", old, new)
+    repo.commit()
+
+
+def images(repo: Workspace) -> list[str]:
+    return [pod["spec"]["containers"][0]["image"] for pod in pods(repo)]
+
+
+def on_a_node_without_a_kubelet(make: MakeRepo) -> Told:
+    """One that has been there before, is not cordoned, and is called ready."""
+    repo = made(make, at_home(DAEMON), timeout="8s")
+    with nodes(repo, 1):
+        name = add_node(repo, "old", kubelet=False)
+        is_called_ready(repo, name)
+        with deploying(repo) as process:
+            return Told(repo, ended(process))
+
+
+# --- what is left as it is
+
+
+def on_delete(make: MakeRepo, manifest: str) -> Told:
+    """A second revision of what is updated only by hand."""
+    repo = made(make, manifest)
+    repo.deployed()
+    change(repo, "nginx:1.21", "nginx:1.22")
+    result = repo.run("-o", "json", "deploy", "-e", "dev")
+    return Told(repo, result, sorted(set(images(repo))))
+
+
+STATEFUL = """\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: web}
+spec:
+  replicas: 2
+  serviceName: web
+  updateStrategy: {type: OnDelete}
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+        - name: main
+          image: nginx:1.21
+"""
+
+AUTOSCALED = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers: [{name: main, image: "nginx:1.21", resources: {requests: {cpu: 10m}}}]
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+  minReplicas: 1
+  maxReplicas: 3
+  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]
+"""
+
+
+def scaled_to_zero(make: MakeRepo) -> Told:
+    """An autoscaler whose target was scaled to nothing: its controller says that it is disabled."""
+    repo = made(make, AUTOSCALED)
+    repo.deployed()
+    kind = "autoscaling/v2/horizontalpodautoscalers"
+
+    def judged() -> bool:
+        conditions = repo.get(kind, "web")["status"].get("conditions", ())
+        return any(c["reason"] == "ScalingDisabled" for c in conditions)
+
+    until(judged, "for the autoscaler's controller")
+    saved = repo.folder / "saved.json"
+    saved.write_text(repo.kubectl("get", "hpa,deploy", "-o", "json"))
+    _, assessed = repo.json("assess", "-f", str(saved))
+    change(repo, "maxReplicas: 3", "maxReplicas: 4")
+    return Told(repo, repo.run("-o", "json", "deploy", "-e", "dev"), assessed["objects"])
+
+
+def made(make: MakeRepo, manifest: str, timeout: str = "90s") -> Workspace:
+    repo = make(create=True)
+    repo.environment("rollback: {auto: false}", deploy=f"{{timeout: {timeout}}}", rollout="{steady: 0s}")
+    repo.manifest("web.yaml", manifest)
+    repo.commit()
+    return repo
+
+
+STORIES: dict[str, Callable[[MakeRepo], Told]] = {
+    "zero": scaled_to_zero,
+    "evicted": evicted,
+    "drained": drained,
+    "preempted": preempted,
+    "sick nodes": on_sick_nodes,
+    "no kubelet": on_a_node_without_a_kubelet,
+    "stateful": lambda make: on_delete(make, STATEFUL),
+    "daemon": lambda make: on_delete(
+        make, DAEMON.replace("spec:\n", "spec:\n  updateStrategy: {type: OnDelete}\n", 1)
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def told(make_repo: MakeRepo) -> dict[str, Told]:
+    return tell({name: lambda story=story: story(make_repo) for name, story in STORIES.items()})
+
+
+@pytest.mark.parametrize("name", ["evicted", "drained"])
+def test_a_pod_that_is_evicted_during_the_rollout_is_no_failure(name: str, told: dict[str, Told]) -> None:
+    story = told[name]
+    story.is_well()
+    before, after = story.seen
+    assert before != after
+
+
+def test_a_pod_that_is_preempted_during_the_rollout_is_no_failure(told: dict[str, Told]) -> None:
+    story = told["preempted"]
+    story.is_well()
+    assert {"Preempted", "FailedScheduling"} <= story.seen
+
+
+def test_nodes_that_are_cordoned_not_ready_or_new_hold_up_no_daemon_set(told: dict[str, Told]) -> None:
+    story = told["sick nodes"]
+    story.is_well()
+    # The node that is not ready is not counted any more, and so excuses none of the others.
+    assert (story.seen["desiredNumberScheduled"], story.seen["numberAvailable"]) == (4, 2)
+    assert "not ready, cordoned or new" in story.result.stderr
+
+
+def test_any_other_node_without_its_pod_does(told: dict[str, Told]) -> None:
+    story = told["no kubelet"]
+    assert story.result.code == 12, str(story.result)
+    assert "1 of 2 pods are available" in story.entry["message"]
+
+
+@pytest.mark.parametrize("name", ["stateful", "daemon"])
+def test_what_is_updated_by_hand_is_current_with_its_old_pods_and_says_so(
+    name: str, told: dict[str, Told]
+) -> None:
+    story = told[name]
+    story.is_well()
+    assert story.seen == ["nginx:1.21"]
+    assert "until someone deletes them (OnDelete)" in story.result.stderr
+
+
+def test_an_autoscaler_whose_target_is_scaled_to_zero_is_fine(told: dict[str, Told]) -> None:
+    story = told["zero"]
+    story.is_well()
+    verdict = next(one for one in story.seen if "HorizontalPodAutoscaler" in one["object"])
+    assert (verdict["status"], verdict["reason"]) == ("Current", "ScalingDisabled"), json.dumps(story.seen)
