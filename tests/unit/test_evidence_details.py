@@ -479,6 +479,17 @@ def test_two_troubles_of_one_pod_are_not_told_as_many_pods() -> None:
     assert not any("more pod" in line for line in found.details)
 
 
+def test_a_claim_that_lost_its_volume_has_no_use_of_a_storage_class() -> None:
+    ref = ObjectRef("", "PersistentVolumeClaim", "demo", "data")
+    status = ObjectStatus(Status.FAILED, "ClaimLost", "its volume is gone, and the data with it")
+
+    found = explain_failure(ref, status, [])
+
+    assert found.code is CauseCode.CLAIM_PENDING
+    assert found.path == ("spec", "volumeName")
+    assert "restore the data" in found.hint
+
+
 def test_a_bare_pod_that_failed_is_its_own_evidence() -> None:
     bare = simple("v1", "Pod", spec={}, status={"phase": "Failed", "reason": "OutOfcpu", "message": "no cpu"})
 

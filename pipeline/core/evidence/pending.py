@@ -33,6 +33,7 @@ _PENDING: dict[str, tuple[CauseCode, FieldPath]] = {
 
 _UNWATCHED = "see whether the controller of its kind runs, and what its log says"
 _HINTS = {
+    "ClaimLost": "delete the claim and deploy again for an empty volume, or restore the data into a new one",
     "Paused": "take spec.paused away: until then no change of its pods rolls out",
     "CABundlePending": "see whether cert-manager's CA injector runs, and has the Certificate that is named",
     "NotObserved": _UNWATCHED,
@@ -74,8 +75,14 @@ def explain_failure(ref: ObjectRef, status: ObjectStatus, shown: Sequence[Eviden
         path=blamed.path if blamed else _FIELDS.get(code, ()),
         pod=worst.pod if worst else _itself(ref),
         container=worst.container if worst else "",
-        hint=(known.hint or HINTS[known.code]) if known else worst.hint if worst else "",
+        hint=_hint_of_failure(status, known, worst),
     )
+
+
+def _hint_of_failure(status: ObjectStatus, known: Evidence | None, worst: Evidence | None) -> str:
+    if known:
+        return known.hint or HINTS[known.code]
+    return worst.hint if worst else _HINTS.get(status.reason, "")
 
 
 def explain_loss(ref: ObjectRef, *, replaced: bool) -> Evidence:
