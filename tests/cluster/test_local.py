@@ -28,6 +28,7 @@ WAITING = {
         "ErrImagePull",
         "registry.example/a:notfound: not found",
     ),
+    "rate-limited": ("nginx:rate-limited", {}, "ErrImagePull", "429 Too Many Requests"),
     "registry-down": ("nginx:registry-down", {}, "ErrImagePull", "connect: connection refused"),
     "denied": ("nginx:denied", {}, "ErrImagePull", "pull access denied"),
     "unauthorized": ("nginx:unauthorized", {}, "ErrImagePull", "401 Unauthorized"),

@@ -85,6 +85,13 @@ FAILURES = {
         .replace("{name: web}", "{name: other}")
         .replace("app: web", "app: other"),
     ),
+    "a registry that limits pulls": Failure(
+        workload("registry.example/shop/web:rate-limited"),
+        "ImageRegistryUnavailable",
+        "image: registry.example",
+        "the registry limits the rate of pulls",
+        "account with a higher limit",
+    ),
     "a missing key": Failure(
         workload("nginx:keyerror", KEY),
         "ContainerConfigMissing",

@@ -1,11 +1,13 @@
 """The same failures on a real kubelet: containers that are really pulled, crash, run out of memory and hang.
 
 Only where ``PIPELINE_REAL_KUBECONFIG`` names a cluster of real nodes (kind, k3d, EKS) that can pull
-``busybox:1.36``. Each failure gets a namespace of its own there, which is deleted at the end.
+``busybox:1.36``. Each failure gets a namespace of its own there, which is deleted at the end. Where
+``PIPELINE_REAL_LIMITED_IMAGE`` names an image whose registry answers 429, that is told, too.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
@@ -17,7 +19,8 @@ from typing import cast
 import pytest
 
 from tests.cluster.local import LocalCluster
-from tests.e2e.failures import Failure, deploy, is_told, workload
+from tests.e2e.failures import POLICY, Failure, deploy, is_told, workload
+from tests.e2e.live import until
 from tests.e2e.manifests import config_map
 from tests.e2e.stories import tell
 from tests.e2e.workspace import Result, Workspace
@@ -31,6 +34,7 @@ pytestmark = [
 
 IMAGE = "busybox:1.36"
 LONG = "60s"
+EVICTED = "a pod that is evicted"
 
 
 def shell(script: str, *lines: str, pod: str = "") -> str:
@@ -202,6 +206,26 @@ FAILURES = {
         "a folder over a folder",
         timeout=LONG,
     ),
+    "a volume of a Secret that does not exist": Failure(
+        shell(RUNS, pod="volumes: [{name: login, secret: {secretName: credentials}}]"),
+        "VolumeMountFailed",
+        "secretName: credentials",
+        'secret "credentials" not found',
+        more="allow: {missing: [/Secret/$NS/credentials]}",
+        timeout=LONG,
+    ),
+    "a volume with a misspelt key": Failure(
+        shell(
+            RUNS, pod="volumes: [{name: conf, configMap: {name: settings, items: [{key: greting, path: a}]}}]"
+        ),
+        "VolumeMountFailed",
+        "key: greting",
+        "references non-existent config key: greting",
+        "did you mean 'greeting'?",
+        more="allow: {missing: [/ConfigMap/$NS/settings]}",
+        beside=config_map("settings", greeting="hello"),
+        timeout=LONG,
+    ),
     "a job that fails": Failure(
         job("echo migration failed; exit 4", "backoffLimit: 0"), "JobFailed", "name: main", "migration failed"
     ),
@@ -218,6 +242,16 @@ FAILURES = {
         "longer than specified deadline",
     ),
 }
+LIMITED = os.environ.get("PIPELINE_REAL_LIMITED_IMAGE", "")
+if LIMITED:
+    FAILURES["a registry that limits pulls"] = Failure(
+        workload(LIMITED),
+        "ImageRegistryUnavailable",
+        f"image: {LIMITED}",
+        "the registry limits the rate of pulls",
+        "account with a higher limit",
+        timeout=LONG,
+    )
 
 
 @dataclass(frozen=True)
@@ -235,7 +269,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[W
     environ = {**os.environ, "KUBECONFIG": KUBECONFIG}
     names: list[str] = []
 
-    def story(number: int, failure: Failure) -> Callable[[], tuple[Workspace, Result]]:
+    def story(number: int, act: Callable[[Workspace], Result]) -> Callable[[], tuple[Workspace, Result]]:
         folder = tmp_path_factory.mktemp(f"real-{number}")
         namespace = f"pipeline-test-{word}-{number}"
 
@@ -246,12 +280,62 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[W
             repo.git("config", "user.email", "tester@example.invalid")
             names.append(namespace)
             repo.kubectl("create", "namespace", namespace)
-            return repo, deploy(repo, failure)
+            return repo, act(repo)
 
         return run
 
-    yield tell({name: story(number, FAILURES[name]) for number, name in enumerate(FAILURES)})
+    acts = {name: lambda repo, bad=failure: deploy(repo, bad) for name, failure in FAILURES.items()}
+    acts[EVICTED] = evicted
+    yield tell({name: story(number, act) for number, (name, act) in enumerate(acts.items())})
     subprocess.run(["kubectl", "delete", "namespace", "--wait=false", *names], env=environ, check=False)
+
+
+OPEN = "exec: {command: [test, -f, /tmp/open]}, periodSeconds: 1"
+
+
+def evicted(repo: Workspace) -> Result:
+    """A pod of the new revision is evicted before it is ready."""
+    repo.environment(POLICY, deploy=f"{{timeout: {LONG}}}")
+    repo.manifest("web.yaml", shell(RUNS, f"readinessProbe: {{{OPEN}}}"))
+    repo.commit()
+    process = repo.start("-o", "json", "deploy", "-e", "dev")
+    try:
+        first = until(lambda: running(repo, 2), "for its pods")
+        evict(repo, first[0])
+        second = until(lambda: first[0] not in (found := running(repo, 2)) and found, "for another pod")
+        for pod in second:
+            repo.kubectl("exec", pod, "--", "touch", "/tmp/open")
+        out, errors = process.communicate(timeout=120)
+        return Result(process.returncode, out, errors)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def running(repo: Workspace, count: int) -> list[str]:
+    """The names of pods that run and stay; none where they are not so many."""
+    items = json.loads(repo.kubectl("get", "pods", "-o", "json"))["items"]
+    names = [
+        pod["metadata"]["name"]
+        for pod in items
+        if pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
+    ]
+    return names if len(names) == count else []
+
+
+def evict(repo: Workspace, pod: str) -> None:
+    body = json.dumps({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}})
+    path = f"/api/v1/namespaces/{repo.namespace}/pods/{pod}/eviction"
+    repo.kubectl("create", "--raw", path, "-f", "-", stdin=body)
+
+
+def test_a_pod_that_is_evicted_during_the_rollout_is_no_failure(
+    told: dict[str, tuple[Workspace, Result]],
+) -> None:
+    _, result = told[EVICTED]
+    assert result.code == 0, str(result)
+    assert result.document["causes"] == []
 
 
 @pytest.mark.parametrize("name", FAILURES)
