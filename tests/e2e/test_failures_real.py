@@ -76,6 +76,8 @@ def quota(repo: Workspace) -> None:
 RUNS = "trap : TERM INT; sleep 1000 & wait"
 DEATH = "echo cannot open the data; exit 3"
 KEY = "env: [{name: GREETING, valueFrom: {configMapKeyRef: {name: settings, key: greting}}}]"
+MOUNT = "volumeMounts: [{name: conf, mountPath: /conf}]"
+MISSPELT = "{name: settings, items: [{key: greting, path: a}]}"
 FAILURES = {
     "a crash": Failure(
         shell(DEATH), "CrashLoop", "name: main", "cannot open the data", "container's log", timeout=LONG
@@ -207,7 +209,7 @@ FAILURES = {
         timeout=LONG,
     ),
     "a volume of a Secret that does not exist": Failure(
-        shell(RUNS, pod="volumes: [{name: login, secret: {secretName: credentials}}]"),
+        shell(RUNS, MOUNT, pod="volumes: [{name: conf, secret: {secretName: credentials}}]"),
         "VolumeMountFailed",
         "secretName: credentials",
         'secret "credentials" not found',
@@ -215,9 +217,7 @@ FAILURES = {
         timeout=LONG,
     ),
     "a volume with a misspelt key": Failure(
-        shell(
-            RUNS, pod="volumes: [{name: conf, configMap: {name: settings, items: [{key: greting, path: a}]}}]"
-        ),
+        shell(RUNS, MOUNT, pod=f"volumes: [{{name: conf, configMap: {MISSPELT}}}]"),
         "VolumeMountFailed",
         "key: greting",
         "references non-existent config key: greting",
