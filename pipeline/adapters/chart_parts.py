@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pipeline.adapters import chart_files, yaml
 from pipeline.adapters.chart_files import ChartFiles, parts_of
 from pipeline.core import chart_parts
-from pipeline.core.chart_parts import Part
+from pipeline.core.chart_parts import Lock, Part
 from pipeline.core.charts import CHART_FILE, Chart, Dependency
 from pipeline.model.environment import PinnedPart
 from pipeline.model.errors import InvalidError, PipelineError, Problem
-from pipeline.model.objects import Json, Origin
+from pipeline.model.objects import Json, Origin, get_path
 
 _LOCK = "Chart.lock"
 
@@ -56,6 +56,7 @@ class Parts:
         path = found.seen[posixpath.join(chart.folder, CHART_FILE)].path
         present = {part.name for part in parts_of(found.charts, chart.folder)}
         parts: dict[tuple[str, str], Part] = {}
+        lock = Lock(_read(found, chart, _LOCK), get_path(_read(found, chart, CHART_FILE), "dependencies"))
         for dependency in chart.dependencies:
             self._known.append(dependency)
             if dependency.name in present:
@@ -67,7 +68,7 @@ class Parts:
             self._used.append(pin)
             origin = Origin(path, dependency.line)
             self._told.add(origin)
-            part = chart_parts.part_of(dependency, pin, _lock(found, chart), self.allowed, origin)
+            part = chart_parts.part_of(dependency, pin, lock, self.allowed, origin)
             if isinstance(part, Problem):
                 found.problems.append(part)
             else:
@@ -93,8 +94,9 @@ class Parts:
             )
 
 
-def _lock(found: ChartFiles, chart: Chart) -> Json:
-    part = found.seen.get(posixpath.join(chart.folder, _LOCK))
+def _read(found: ChartFiles, chart: Chart, name: str) -> Json:
+    """What a file of the chart holds; None where it is not there, or cannot be read, which is told."""
+    part = found.seen.get(posixpath.join(chart.folder, name))
     if part is None:
         return None
     try:

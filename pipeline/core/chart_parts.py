@@ -6,6 +6,8 @@ internal/resolver); so the environment says it.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +41,65 @@ class Part:
         return f"{self.name}-{self.version}.tgz"
 
 
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What ``Chart.lock`` holds, None where there is none, and the ``dependencies`` of ``Chart.yaml``."""
+
+    value: Json
+    required: Json
+
+    def versions(self, dependency: Dependency) -> list[str]:
+        """Those of a dependency's name and repository: several where it is there twice."""
+        wanted = dependency.name, dependency.repository.rstrip("/")
+        found = []
+        for entry in _dependencies(self.value):
+            name, repository, version = (entry.get(key) for key in ("name", "repository", "version"))
+            if (name, str(repository or "").rstrip("/")) == wanted and isinstance(version, str):
+                found.append(version)
+        return list(dict.fromkeys(found))
+
+    @property
+    def is_in_sync(self) -> bool:
+        """As ``helm dependency build`` has it: whether it was made of what ``Chart.yaml`` asks for now."""
+        told = self.value.get("digest") if isinstance(self.value, Mapping) else ""
+        return told == lock_digest(_dependencies({"dependencies": self.required}), _dependencies(self.value))
+
+
+def lock_digest(required: Sequence[Mapping[str, Json]], locked: Sequence[Mapping[str, Json]]) -> str:
+    """The digest in ``Chart.lock`` (Helm 4.3, internal/resolver HashReq): SHA-256 of both lists as Go writes
+    them in JSON."""
+    lists = [[_as_go_has_it(entry) for entry in entries] for entries in (required, locked)]
+    text = json.dumps(lists, separators=(",", ":"), ensure_ascii=False)
+    for character in "<>&\u2028\u2029":  # encoding/json, for the sake of HTML and JavaScript
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+_ALWAYS = ("name", "repository")
+_FIELDS = ("name", "version", "repository", "condition", "tags", "enabled", "import-values", "alias")
+
+
+def _as_go_has_it(entry: Mapping[str, Json]) -> dict[str, Json]:
+    """The fields that Helm knows, in its order, without those that are empty; keys within them are sorted."""
+    found = {}
+    for field in _FIELDS:
+        value = entry.get(field)
+        if value or field in _ALWAYS:
+            found[field] = _sorted(value) if value else ""
+    return found
+
+
+def _sorted(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
+
+
+def _dependencies(value: Json) -> list[dict[str, Json]]:
+    found = value.get("dependencies") if isinstance(value, Mapping) else None
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+
 def pin_of(dependency: Dependency, pins: Iterable[PinnedPart]) -> PinnedPart | None:
     """What the environment says of a dependency: by its alias, else by its name."""
     by_name = {pin.name: pin for pin in pins}
@@ -46,10 +107,9 @@ def pin_of(dependency: Dependency, pins: Iterable[PinnedPart]) -> PinnedPart | N
 
 
 def part_of(
-    dependency: Dependency, pin: PinnedPart, lock: Json, allowed: Collection[str], origin: Origin
+    dependency: Dependency, pin: PinnedPart, lock: Lock, allowed: Collection[str], origin: Origin
 ) -> Part | Problem:
-    """The part to fetch, or why it is not; ``lock`` is what ``Chart.lock`` holds, ``origin`` the dependency's
-    place in ``Chart.yaml``."""
+    """The part to fetch, or why it is not; ``origin`` is the dependency's place in ``Chart.yaml``."""
     name, repository = dependency.name, dependency.repository
 
     def refused(code: str, message: str, hint: str) -> Problem:
@@ -105,10 +165,10 @@ def unused(
         yield Problem(code="chart-dependency", message=message, origin=pin.origin, hint=hint)
 
 
-def _exact(dependency: Dependency, lock: Json) -> str:
+def _exact(dependency: Dependency, lock: Lock) -> str:
     """The one version that is meant. ValueError with the reason where there is none."""
     asked = _EXACT.fullmatch(dependency.version)
-    locked = list(dict.fromkeys(_locked(dependency, lock)))
+    locked = lock.versions(dependency)
     if asked and locked and not any(same_version(asked[1], one) for one in locked):
         raise ValueError(f"Chart.yaml asks for version {asked[1]}, Chart.lock for {shown(locked[0])}")
     if asked:
@@ -116,16 +176,7 @@ def _exact(dependency: Dependency, lock: Json) -> str:
     found = _EXACT.fullmatch(locked[0]) if len(locked) == 1 else None
     if found is None:
         raise ValueError(f"version {shown(dependency.version)} is a range, and no Chart.lock says which one")
+    if not lock.is_in_sync:
+        # Helm would take the part for another one, and its condition, alias and tags for nothing.
+        raise ValueError("Chart.lock is out of sync with Chart.yaml")
     return found[1]
-
-
-def _locked(dependency: Dependency, lock: Json) -> Iterator[str]:
-    """The versions in ``Chart.lock`` of that name and repository: several where it is there twice."""
-    entries = lock.get("dependencies") if isinstance(lock, Mapping) else None
-    wanted = dependency.name, dependency.repository.rstrip("/")
-    for entry in entries if isinstance(entries, list) else ():
-        if not isinstance(entry, dict):
-            continue
-        name, repository, version = (entry.get(key) for key in ("name", "repository", "version"))
-        if (name, str(repository or "").rstrip("/")) == wanted and isinstance(version, str):
-            yield version

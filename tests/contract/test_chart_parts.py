@@ -6,14 +6,16 @@ import json
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import run
 from typing import Any
 
 import pytest
 
-from pipeline.adapters import chart_files
+from pipeline.adapters import chart_files, yaml
 from pipeline.adapters.chart_remote import ChartRemote
 from pipeline.adapters.git import GitRepository
 from pipeline.adapters.helm import HelmRenderer
+from pipeline.core.chart_parts import Lock, lock_digest
 from pipeline.model.environment import Allow, Environment, HelmChart, PinnedPart, Source
 from pipeline.model.errors import InvalidError, UnreachableError
 from pipeline.model.objects import Manifest, Origin
@@ -170,11 +172,19 @@ def test_two_versions_of_a_chart_are_told_apart_by_their_aliases(shop: Shop) -> 
 
 def test_the_lock_says_which_version_of_a_range_it_is(shop: Shop) -> None:
     shop.needs({"version": "^1.0.0"})
+    required = {"name": "db", "version": "^1.0.0", "repository": shop.url}
     locked = {"name": "db", "version": "1.2.3", "repository": shop.url}
-    shop.files["web/Chart.lock"] = json.dumps({"dependencies": [locked], "digest": "x"})
+    lock = {"dependencies": [locked], "digest": lock_digest([required], [locked])}
+    shop.files["web/Chart.lock"] = json.dumps(lock)
     shop.serve("1.9.0", "1.2.3")
     shop.pin()
     assert shop.sizes() == BOTH
+    shop.needs({"version": "^1.0.0", "condition": "db.enabled"})
+    (problem,) = shop.refused()
+    assert problem == (
+        "web/Chart.yaml:5: db: Chart.lock is out of sync with Chart.yaml "
+        "(run `helm dependency update` and commit Chart.lock)"
+    )
 
 
 def test_parts_of_a_local_part_are_fetched_too(shop: Shop) -> None:
@@ -203,6 +213,34 @@ def test_it_counts_as_what_the_environment_s_file_says_and_asks_nobody_what_is_u
     used = shop.renderer.uses(shop.commit(shop.files), shop.source())
     assert [one.path for one in used] == ["web"]
     assert shop.server.asked == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"condition": "db.enabled,global.db", "tags": ["a", "b"], "alias": "store"},
+        {"import-values": ["data", {"parent": "x", "child": "<y & z>"}]},
+        {"condition": "", "tags": [], "enabled": False, "unknown": "key"},
+    ],
+)
+def test_a_lock_that_helm_wrote_is_in_sync(tmp_path: Path, helm: str, more: dict[str, Any]) -> None:
+    local = {"name": "db", "version": ">=1.0.0 <2 || 3.x", "repository": "file://../db", **more}
+    other = {"name": "queue", "version": "~1.2", "repository": "file://../queue"}
+    web = tmp_path / "web"
+    for name in ("db", "queue"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "Chart.yaml").write_text(f"apiVersion: v2\nname: {name}\nversion: 1.2.3\n")
+    web.mkdir()
+    chart = {"apiVersion": "v2", "name": "web", "version": "0.1.0", "dependencies": [local, other]}
+    (web / "Chart.yaml").write_text(json.dumps(chart))
+    run(
+        [helm, "dependency", "update", str(web)], check=True, capture_output=True, env={"HOME": str(tmp_path)}
+    )
+    (lock,) = yaml.load_documents("Chart.lock", (web / "Chart.lock").read_bytes())
+    assert Lock(lock.value, [local, other]).is_in_sync
+    assert not Lock(lock.value, [local]).is_in_sync
+    assert not Lock(lock.value, [{**local, "version": "1.x"}, other]).is_in_sync
 
 
 # --- what is refused, with the line of the dependency
