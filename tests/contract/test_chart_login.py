@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from tests.contract.test_chart_remote import (
     in_registry,
     server,
 )
+from tests.git_folder import GitFolder
 
 __all__ = ["server"]
 
@@ -236,3 +240,48 @@ def test_a_token_that_is_none_is_told(remote: ChartRemote, server: Server) -> No
         (200, {}, answer) if path.startswith("/token") else bearer(path, headers)
     )
     assert "no token from localhost" in refused(remote, reference, server.host)
+
+
+def test_the_command_itself_logs_in_and_shows_no_login(tmp_path: Path, helm: str, server: Server) -> None:
+    repo = GitFolder(tmp_path / "shop")
+    server.put("/charts/web-1.2.3.tgz", ARCHIVE)
+    index = {"entries": {"web": [{"version": "1.2.3", "urls": ["web-1.2.3.tgz"]}]}}
+    server.put("/charts/index.yaml", json.dumps(index).encode())
+    server.gate = basic()
+    needed = {"name": "web", "version": "1.2.3", "repository": f"https://{server.host}/charts"}
+    pin = {"name": "web", "digest": digest_of(ARCHIVE)}
+    spec = {
+        "namespace": "web",
+        "sources": [{"helm": {"chart": "../../top", "dependencies": [pin]}}],
+        "allow": {"remote": [server.host]},
+    }
+    environment = {
+        "apiVersion": "pipeline/v1",
+        "kind": "Environment",
+        "metadata": {"name": "dev"},
+        "spec": spec,
+    }
+    chart = {"apiVersion": "v2", "name": "top", "version": "1.0.0", "dependencies": [needed]}
+    repo.commit(
+        {"environments/dev/environment.yaml": json.dumps(environment), "top/Chart.yaml": json.dumps(chart)}
+    )
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {server.host: {"auth": LOGIN}}}))
+    places = {
+        "HOME": str(tmp_path),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "DOCKER_CONFIG": str(tmp_path),
+        "PIPELINE_HELM": helm,
+    }
+    command = [sys.executable, "-m", "pipeline", "-v", "--log-format", "json", "render", "-e", "dev"]
+    done = [
+        subprocess.run(command, cwd=repo.folder, env={**os.environ, **places}, capture_output=True, text=True)
+        for _ in range(2)
+    ]
+    for one in done:
+        assert one.returncode == 0, one.stderr
+        assert "greeting: hello" in one.stdout
+        for secret in (PASSWORD, LOGIN):
+            assert secret not in one.stdout + one.stderr
+    assert server.paths == ["/charts/index.yaml"] * 2 + ["/charts/web-1.2.3.tgz"] * 2, (
+        "then it is in the cache"
+    )
