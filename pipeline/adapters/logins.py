@@ -30,6 +30,8 @@ _ECR: Final = re.compile(
 _HUB: Final = "https://index.docker.io/v1/"
 """What Docker calls its own registry in its configuration."""
 _HUB_HOSTS: Final = ("docker.io", "registry-1.docker.io", "index.docker.io")
+_VARIABLE: Final = "DOCKER_AUTH_CONFIG"
+"""The text of such a file, as Docker (28.3) and GitLab's runners have it."""
 _HELPER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LIMITS: Final = child.Limits(seconds=30, output_bytes=child.MIB)
 
@@ -52,8 +54,8 @@ class Logins:
         Raises:
             UnreachableError: a file or program that keeps logins cannot be read, or AWS gives no token.
         """
-        for file in self._files():
-            if pair := self._in_file(file, host):
+        for where, content in self._kept():
+            if pair := self._among(where, content, host):
                 return self._told(*pair)
         if match := _ECR.fullmatch(host):
             return self._of_ecr(host, match[1] or match[2])
@@ -67,19 +69,27 @@ class Logins:
         yield Path(self.environ.get("HELM_REGISTRY_CONFIG") or helm / "registry" / "config.json")
         yield Path(self.environ.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
 
-    def _in_file(self, file: Path, host: str) -> tuple[str, str] | None:
-        """(user, password) by the file, or by the program that it names for the host."""
+    def _kept(self) -> Iterator[tuple[str, bytes]]:
+        """(where it stands, text) of all that keeps logins: a variable, where no file gets, and files."""
+        if text := self.environ.get(_VARIABLE):
+            yield _VARIABLE, text.encode()
+        for file in self._files():
+            try:
+                yield str(file), file.read_bytes()
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise UnreachableError(f"read the logins in {file}: {error.strerror}") from error
+
+    def _among(self, where: str, content: bytes, host: str) -> tuple[str, str] | None:
+        """(user, password) that stand there, or by the program that it names for the host."""
         try:
-            settings = json.loads(file.read_bytes())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise UnreachableError(f"read the logins in {file}: {error.strerror}") from error
+            settings = json.loads(content)
         except (ValueError, RecursionError):
-            raise UnreachableError(f"read the logins in {file}: not JSON", hint="log in anew") from None
+            raise UnreachableError(f"read the logins in {where}: not JSON", hint="log in anew") from None
         for name in _names(host):
             entry = _mapping(_mapping(settings, "auths"), name)
-            if pair := _pair(entry, f"{name} in {file}"):
+            if pair := _pair(entry, f"{name} in {where}"):
                 return pair
         name = _HUB if host in _HUB_HOSTS else host
         helper = _text(_mapping(settings, "credHelpers"), name) or _text(settings, "credsStore")

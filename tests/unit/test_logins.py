@@ -146,6 +146,18 @@ def test_what_holds_no_login_is_passed_over(home: Path, settings: Any) -> None:
     assert logins(home).of("ghcr.io") == ""
 
 
+def test_a_variable_may_hold_them_where_no_file_gets(home: Path) -> None:
+    docker(home, {"auths": {"ghcr.io": {"auth": b64("other:one")}, "quay.io": ENTRY}})
+    found = logins(home, DOCKER_AUTH_CONFIG=json.dumps({"auths": {"ghcr.io": ENTRY}}))
+    assert found.of("ghcr.io") == found.of("quay.io") == LOGIN
+
+
+def test_a_variable_that_cannot_be_read_is_told_without_it(home: Path) -> None:
+    with pytest.raises(UnreachableError, match="logins in DOCKER_AUTH_CONFIG: not JSON") as caught:
+        logins(home, DOCKER_AUTH_CONFIG='{"auths": word').of("ghcr.io")
+    assert "word" not in str(caught.value) + str(caught.value.__context__)
+
+
 # --- programs that keep logins
 
 HELPER = """#!/bin/sh
