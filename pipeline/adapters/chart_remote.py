@@ -165,7 +165,7 @@ class _Registry:
         return token
 
     def _not_let_in(self) -> UnreachableError:
-        return not_let_in(self.download.what, self.reference.host, sent=self.sent)
+        return not_let_in(self.download.what, self.reference.host, sent=self.sent, registry=True)
 
 
 def _layer(manifest: bytes, reference: ChartReference) -> str:

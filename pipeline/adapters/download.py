@@ -47,12 +47,15 @@ class LoginWantedError(Exception):
         self.sent = sent
 
 
-def not_let_in(what: str, host: str, *, sent: bool) -> UnreachableError:
+def not_let_in(what: str, host: str, *, sent: bool, registry: bool = False) -> UnreachableError:
     """What to do about a host that wants a login; another one where one was ``sent``."""
     if sent:
         hint = "has it expired, and may it read this? log in anew"
         return UnreachableError(f"{what}: {host} refuses the login", hint=hint)
-    hint = f"log in, as by `docker login {host}` or `helm registry login {host}`; or commit a copy"
+    way = (
+        f"`docker login {host}` or `helm registry login {host}`" if registry else "`helm repo add --username`"
+    )
+    hint = f"log in, as by {way}; or commit a copy"
     return UnreachableError(f"{what}: {host} wants a login", hint=hint)
 
 

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from pipeline.adapters import aws, child
+from pipeline.adapters import aws, child, yaml
 from pipeline.adapters.private_folder import folder_of
-from pipeline.model.errors import UnreachableError
+from pipeline.core.reading import items, mapping, text
+from pipeline.model.errors import InvalidError, UnreachableError
 
 Login = Callable[[str], str]
 """host → user and password as Basic authentication writes them (RFC 7617); empty where there is none."""
@@ -57,29 +59,53 @@ class Logins:
         for where, content in self._kept():
             if pair := self._among(where, content, host):
                 return self._told(*pair)
+        if pair := self._of_repository(host):
+            return self._told(*pair)
         if match := _ECR.fullmatch(host):
             return self._of_ecr(host, match[1] or match[2])
         return ""
 
+    @property
+    def _home(self) -> Path:
+        return Path(self.environ.get("HOME") or Path.home())
+
+    @property
+    def _helm(self) -> Path:
+        config = self.environ.get("XDG_CONFIG_HOME") or self._home / ".config"
+        return Path(self.environ.get("HELM_CONFIG_HOME") or Path(config) / "helm")
+
     def _files(self) -> Iterator[Path]:
         """Where ``helm registry login`` and ``docker login`` write to."""
-        home = Path(self.environ.get("HOME") or Path.home())
-        config = Path(self.environ.get("XDG_CONFIG_HOME") or home / ".config")
-        helm = Path(self.environ.get("HELM_CONFIG_HOME") or config / "helm")
-        yield Path(self.environ.get("HELM_REGISTRY_CONFIG") or helm / "registry" / "config.json")
-        yield Path(self.environ.get("DOCKER_CONFIG") or home / ".docker") / "config.json"
+        yield Path(self.environ.get("HELM_REGISTRY_CONFIG") or self._helm / "registry" / "config.json")
+        yield Path(self.environ.get("DOCKER_CONFIG") or self._home / ".docker") / "config.json"
+
+    def _of_repository(self, host: str) -> tuple[str, str] | None:
+        """(user, password) that ``helm repo add`` wrote down, of the first repository of the host."""
+        file = Path(self.environ.get("HELM_REPOSITORY_CONFIG") or self._helm / "repositories.yaml")
+        content = _content(file)
+        if content is None:
+            return None
+        try:
+            documents = yaml.load_documents(str(file), content)
+        except InvalidError:
+            raise UnreachableError(f"read the logins in {file}: not YAML") from None
+        for entry in items(documents[0].value, "repositories") if documents else ():
+            try:
+                parts = urlsplit(text(entry, "url"))
+            except ValueError:
+                continue
+            if (parts.scheme, parts.netloc) == ("https", host) and (pair := _pair(entry, str(file))):
+                return pair
+        return None
 
     def _kept(self) -> Iterator[tuple[str, bytes]]:
         """(where it stands, text) of all that keeps logins: a variable, where no file gets, and files."""
-        if text := self.environ.get(_VARIABLE):
-            yield _VARIABLE, text.encode()
+        if written := self.environ.get(_VARIABLE):
+            yield _VARIABLE, written.encode()
         for file in self._files():
-            try:
-                yield str(file), file.read_bytes()
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                raise UnreachableError(f"read the logins in {file}: {error.strerror}") from error
+            content = _content(file)
+            if content is not None:
+                yield str(file), content
 
     def _among(self, where: str, content: bytes, host: str) -> tuple[str, str] | None:
         """(user, password) that stand there, or by the program that it names for the host."""
@@ -88,11 +114,11 @@ class Logins:
         except (ValueError, RecursionError):
             raise UnreachableError(f"read the logins in {where}: not JSON", hint="log in anew") from None
         for name in _names(host):
-            entry = _mapping(_mapping(settings, "auths"), name)
+            entry = mapping(mapping(settings, "auths"), name)
             if pair := _pair(entry, f"{name} in {where}"):
                 return pair
         name = _HUB if host in _HUB_HOSTS else host
-        helper = _text(_mapping(settings, "credHelpers"), name) or _text(settings, "credsStore")
+        helper = text(mapping(settings, "credHelpers"), name) or text(settings, "credsStore")
         return self._of_helper(helper, name) if helper else None
 
     def _of_helper(self, helper: str, name: str) -> tuple[str, str] | None:
@@ -116,7 +142,7 @@ class Logins:
             told = json.loads(ended.output)
         except (ValueError, RecursionError):
             told = None
-        pair = {"username": _text(told, "Username"), "password": _text(told, "Secret")}
+        pair = {"username": text(told, "Username"), "password": text(told, "Secret")}
         return _pair(pair, f"{name}, by docker-credential-{helper}")
 
     def _of_ecr(self, host: str, region: str) -> str:
@@ -132,6 +158,15 @@ class Logins:
         return written
 
 
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UnreachableError(f"read the logins in {file}: {error.strerror}") from error
+
+
 def _names(host: str) -> tuple[str, ...]:
     """What a host is called in such a file: as it is, or as an address, as Docker did once."""
     if host in _HUB_HOSTS:
@@ -141,8 +176,8 @@ def _names(host: str) -> tuple[str, ...]:
 
 def _pair(entry: Mapping[str, Any], what: str) -> tuple[str, str] | None:
     """(user, password) of an entry; None where it has none."""
-    user, password = _text(entry, "username"), _text(entry, "password")
-    if written := _text(entry, "auth"):
+    user, password = text(entry, "username"), text(entry, "password")
+    if written := text(entry, "auth"):
         try:
             user, colon, password = base64.b64decode(written, validate=True).decode().partition(":")
         except ValueError:  # no base64, no UTF-8
@@ -151,17 +186,7 @@ def _pair(entry: Mapping[str, Any], what: str) -> tuple[str, str] | None:
             message = f"read the login of {what}: it is no user and password"
             raise UnreachableError(message, hint="log in anew")
     password = password.rstrip("\0")
-    if _text(entry, "identitytoken") or user == "<token>":
+    if text(entry, "identitytoken") or user == "<token>":
         hint = "log in with a user and a password or token"
         raise UnreachableError(f"read the login of {what}: identity tokens are not supported", hint=hint)
     return (user, password) if user and password else None
-
-
-def _mapping(value: object, key: str) -> Mapping[str, Any]:
-    found = value.get(key) if isinstance(value, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
-def _text(value: object, key: str) -> str:
-    found = value.get(key) if isinstance(value, Mapping) else None
-    return found if isinstance(found, str) else ""

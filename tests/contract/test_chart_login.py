@@ -228,8 +228,8 @@ def test_a_login_that_is_not_there_is_told_with_the_way_to_one(
     reference = archive(server) if kind == "archive" else in_registry(server)
     server.gate = Bearer(f"https://{server.host}/token") if kind == "bearer" else basic()
     nobody = ChartRemote(tmp_path / "cache", lambda: False, Logins({"HOME": str(tmp_path)}, print).of)
-    found = refused(nobody, reference, server.host)
-    assert f"{server.host} wants a login (log in, as by `docker login {server.host}`" in found
+    way = "`helm repo add --username`" if kind == "archive" else f"`docker login {server.host}`"
+    assert f"{server.host} wants a login (log in, as by {way}" in refused(nobody, reference, server.host)
 
 
 def test_a_token_that_is_none_is_told(remote: ChartRemote, server: Server) -> None:

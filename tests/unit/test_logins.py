@@ -146,6 +146,47 @@ def test_what_holds_no_login_is_passed_over(home: Path, settings: Any) -> None:
     assert logins(home).of("ghcr.io") == ""
 
 
+REPOSITORIES = """
+apiVersion: ""
+repositories:
+- {name: open, url: "https://charts.example.com/open"}
+- {name: own, url: "https://charts.example.com/own/", username: bot, password: word, caFile: ""}
+- {name: odd, url: "https://[x", username: bot, password: word}
+- {name: clear, url: "http://clear.example.com", username: bot, password: word}
+- {name: port, url: "https://port.example.com:8443", username: bot, password: word}
+- 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "environ"),
+    [
+        (".config/helm/repositories.yaml", {}),
+        ("y/repositories.yaml", {"HELM_CONFIG_HOME": "{home}/y"}),
+        ("z.yaml", {"HELM_REPOSITORY_CONFIG": "{home}/z.yaml"}),
+    ],
+)
+def test_helm_s_own_repositories_have_theirs(home: Path, file: str, environ: dict[str, str]) -> None:
+    write(home / file, REPOSITORIES)
+    found = logins(home, **{key: value.format(home=home) for key, value in environ.items()})
+    assert found.of("charts.example.com") == found.of("port.example.com:8443") == LOGIN
+    for host in ("clear.example.com", "port.example.com", "example.com", "own", ""):
+        assert found.of(host) == ""
+
+
+@pytest.mark.parametrize("written", ["", "[]", "repositories: 3", "repositories: [{url: 3, username: a}]"])
+def test_repositories_without_a_login_are_passed_over(home: Path, written: str) -> None:
+    write(home / ".config/helm/repositories.yaml", written)
+    assert logins(home).of("charts.example.com") == ""
+
+
+def test_repositories_that_cannot_be_read_are_told_without_what_is_in_them(home: Path) -> None:
+    write(home / ".config/helm/repositories.yaml", "a: word: b")
+    with pytest.raises(UnreachableError, match=r"repositories\.yaml: not YAML") as caught:
+        logins(home).of("charts.example.com")
+    assert "word" not in str(caught.value)
+
+
 def test_a_variable_may_hold_them_where_no_file_gets(home: Path) -> None:
     docker(home, {"auths": {"ghcr.io": {"auth": b64("other:one")}, "quay.io": ENTRY}})
     found = logins(home, DOCKER_AUTH_CONFIG=json.dumps({"auths": {"ghcr.io": ENTRY}}))
