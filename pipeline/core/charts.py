@@ -164,8 +164,10 @@ def prefixes(charts: Iterable[Chart]) -> dict[str, str]:
             continue
         for prefix, (folder, parent) in list(found.items()):
             if folder == above:
-                aliases = {d.alias for d in parent.dependencies if d.name == chart.name and d.alias}
-                for name in {chart.name, *aliases}:
+                meant = [d for d in parent.dependencies if d.name == chart.name]
+                # Of one name there may be several versions, each by an alias of its own.
+                exact = [d for d in meant if d.version.lstrip("=v ") == chart.version.removeprefix("v")]
+                for name in {chart.name, *(d.alias for d in exact or meant if d.alias)}:
                     found[f"{prefix}/charts/{name}"] = (chart.folder, chart)
     return {prefix: folder for prefix, (folder, _) in found.items()}
 

@@ -166,7 +166,12 @@ def test_two_versions_of_a_chart_are_told_apart_by_their_aliases(shop: Shop) -> 
     shop.serve("1.2.3", "1.2.2")
     shop.pin("one")
     shop.pin("two", digest_of(part(version="1.2.2")))
-    assert set(shop.sizes()) == {"r-web", "r-one", "r-two"}
+    origins = {m.ref.name: str(m.origin) for m in shop.render()}
+    assert origins == {
+        "r-web": "web/templates/x.yaml:1",
+        "r-one": "web/Chart.yaml:5",
+        "r-two": "web/Chart.yaml:6",
+    }
     assert shop.server.paths.count("/charts/index.yaml") == 1
 
 

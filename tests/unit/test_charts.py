@@ -138,6 +138,18 @@ def test_a_part_is_found_by_its_name_and_by_its_aliases() -> None:
     }
 
 
+def test_an_alias_of_an_exact_version_is_that_version_s() -> None:
+    deps = [
+        Dependency(name="db", alias=alias, repository="", line=5, version=version)
+        for alias, version in (("one", "1.2.3"), ("two", "1.2.2"), ("any", "^1"))
+    ]
+    top = Chart(name="web", folder="", version="1.0.0", dependencies=tuple(deps))
+    parts = [Chart(name="db", folder=f"charts/db-{v}.tgz", version=v) for v in ("1.2.2", "1.2.3")]
+    found = prefixes([top, *parts])
+    assert found["web/charts/one"] == "charts/db-1.2.3.tgz"
+    assert found["web/charts/two"] == "charts/db-1.2.2.tgz"
+
+
 @pytest.mark.parametrize(
     "schema",
     [
