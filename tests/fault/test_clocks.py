@@ -8,19 +8,21 @@ so many seconds, from so long after the start on.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import app as app
+from tests.e2e.conftest import MakeRepo, write_app
 from tests.e2e.conftest import make_repo as make_repo
-from tests.e2e.conftest import repo as repo
 from tests.e2e.live import snapshot
 from tests.e2e.manifests import config_map
+from tests.e2e.stories import tell
 from tests.e2e.workspace import Workspace
 from tests.fault.test_interruption import TAKEOVER_S, WEB_FILE, holder, reach, running, slowly
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 HOUR, DAY = 3600, 86400
 
@@ -37,11 +39,8 @@ def wrong(folder: Path, off: int, after: float = 0.0) -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
-@pytest.mark.parametrize(
-    ("off", "after"), [(DAY, 0), (-DAY, 0), (HOUR, 0.8), (-HOUR, 0.8)], ids=["+day", "-day", "+hour", "-hour"]
-)
-def test_verdicts_are_those_of_a_right_clock(app: Workspace, tmp_path: Path, off: int, after: float) -> None:
-    clock = wrong(tmp_path, off, after)
+def verdicts_are_those_of_a_right_clock(app: Workspace, folder: Path, *, off: int, after: float = 0) -> None:
+    clock = wrong(folder, off, after)
     app.environment("rollout: {grace: {image: 2s}}")
     app.commit()
     code, report = app.json("deploy", "-e", "dev", env=clock)
@@ -62,29 +61,25 @@ def test_verdicts_are_those_of_a_right_clock(app: Workspace, tmp_path: Path, off
     assert snapshot(app) == before
 
 
-@pytest.mark.parametrize("off", [HOUR, -HOUR], ids=["ahead", "behind"])
-def test_a_live_lock_is_not_taken_by_whose_clock_is_off(app: Workspace, tmp_path: Path, off: int) -> None:
+def a_live_lock_is_not_taken(app: Workspace, folder: Path, *, off: int) -> None:
     app.deployed()
     slowly(app)
     app.commit()
     with running(app):
         reach(app, 2, "VERIFYING")
         owner = holder(app)
-        result = app.run("-o", "json", "deploy", "-e", "dev", "--wait-lock", "3s", env=wrong(tmp_path, off))
+        result = app.run("-o", "json", "deploy", "-e", "dev", "--wait-lock", "3s", env=wrong(folder, off))
         assert result.code == 30, str(result)
         assert holder(app) == owner
 
 
-def test_a_dead_ones_lock_is_taken_in_its_time_whatever_its_clock_said(
-    app: Workspace, tmp_path: Path
-) -> None:
+def a_dead_ones_lock_is_taken_in_its_time(app: Workspace, folder: Path) -> None:
     """The Lease of a holder whose clock was ahead does not last an hour."""
     app.deployed()
     app.manifest("more.yaml", config_map("more"))
     app.commit()
-    clock = wrong(tmp_path, HOUR)
-    dead = app.run("deploy", "-e", "dev", env={**clock, "PIPELINE_FAILPOINT": "apply-post:kill"})
-    assert dead.code == -9
+    dies = {**wrong(folder, HOUR), "PIPELINE_FAILPOINT": "apply-post:kill"}
+    assert app.run("deploy", "-e", "dev", env=dies).code == -9
     at = time.monotonic()
 
     app.deployed("--wait-lock", f"{TAKEOVER_S:.0f}s")
@@ -93,10 +88,46 @@ def test_a_dead_ones_lock_is_taken_in_its_time_whatever_its_clock_said(
     assert time.monotonic() - at < TAKEOVER_S + 10
 
 
-def test_a_holder_whose_clock_jumps_keeps_its_lock(app: Workspace, tmp_path: Path) -> None:
+def a_holder_whose_clock_jumps_keeps_its_lock(app: Workspace, folder: Path) -> None:
     """It renews by monotonic time: one rollout of longer than a Lease's time goes through."""
     app.deployed()
     slowly(app, "18s")
     app.commit()
-    code, report = app.json("deploy", "-e", "dev", env=wrong(tmp_path, HOUR, 3.0))
+    code, report = app.json("deploy", "-e", "dev", env=wrong(folder, HOUR, 3.0))
     assert (code, report["result"]) == (0, "ok"), report
+
+
+Story = Callable[[Workspace, Path], None]
+
+STORIES: Mapping[str, Story] = {  # the longest first
+    "a holder whose clock jumps keeps its lock": a_holder_whose_clock_jumps_keeps_its_lock,
+    "a dead one's lock is taken in its time": a_dead_ones_lock_is_taken_in_its_time,
+    "a live lock is not taken by a clock ahead": partial(a_live_lock_is_not_taken, off=HOUR),
+    "a live lock is not taken by a clock behind": partial(a_live_lock_is_not_taken, off=-HOUR),
+    "right verdicts, a day ahead": partial(verdicts_are_those_of_a_right_clock, off=DAY),
+    "right verdicts, a day behind": partial(verdicts_are_those_of_a_right_clock, off=-DAY),
+    "right verdicts, an hour forth": partial(verdicts_are_those_of_a_right_clock, off=HOUR, after=0.8),
+    "right verdicts, an hour back": partial(verdicts_are_those_of_a_right_clock, off=-HOUR, after=0.8),
+}
+
+
+@pytest.fixture(scope="module")
+def told(make_repo: MakeRepo, tmp_path_factory: pytest.TempPathFactory) -> dict[str, AssertionError | None]:
+    """What each story ended with."""
+
+    def play(story: Story, folder: Path) -> AssertionError | None:
+        app = make_repo(create=True)
+        write_app(app)
+        try:
+            story(app, folder)
+        except AssertionError as error:
+            return error
+        return None
+
+    return tell({n: partial(play, story, tmp_path_factory.mktemp("clock")) for n, story in STORIES.items()})
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_with_a_clock_that_is_wrong(told: dict[str, AssertionError | None], story: str) -> None:
+    if error := told[story]:
+        raise error
