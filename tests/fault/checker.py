@@ -116,6 +116,12 @@ def _one_turn(evidence: Evidence) -> Iterator[str]:
         had.append(write.role)
 
 
+def _replaced(write: Request) -> tuple[int, float]:
+    """Which version a write took the place of: in that order they were done. Of a renewal that is overtaken
+    on its way back, a busy server tells the end after that of the next write. Creations have none."""
+    return int(write.body.get("metadata", {}).get("resourceVersion") or 0), write.done
+
+
 def _holder(write: Request) -> str:
     return str(write.body["spec"]["holderIdentity"])
 
@@ -230,11 +236,11 @@ def _lease(evidence: Evidence) -> Iterator[str]:
     """I9: who ends well gives the lock up; at the end nobody holds it but a dead run whose time is over."""
     for run in evidence.runs:
         leases = [w for w in evidence.writes if w.is_lease and w.succeeded]
-        mine = max((w for w in leases if w.role == run.role), key=lambda w: w.done, default=None)
+        mine = max((w for w in leases if w.role == run.role), key=_replaced, default=None)
         if run.code not in (OK, ROLLED_BACK) or mine is None or not _holder(mine):
             continue
         # Who was stopped for longer than the Lease lasts has nothing to give up any more.
-        if not any(w.role != run.role and _holder(w) and w.done > mine.done for w in leases):
+        if not any(w.role != run.role and _holder(w) and _replaced(w) > _replaced(mine) for w in leases):
             yield f"I9 {run.role} ended with {run.code} and did not give the lock up"
     spec = evidence.lease["spec"] if evidence.lease else {}
     if not spec.get("holderIdentity"):

@@ -190,3 +190,16 @@ def test_a_renewal_that_a_busy_server_was_slow_about_makes_no_lock_last_longer()
 
 def test_a_dead_holder_whose_time_is_over_is_no_holder() -> None:
     assert violations(evidence(lease=HELD, now=106.0)) == []
+
+
+def version(write: Request, replaced: int) -> Request:
+    return replace(write, body={**write.body, "metadata": {"resourceVersion": str(replaced)}})
+
+
+def test_a_lock_was_given_up_though_the_renewal_before_that_is_told_to_end_later() -> None:
+    renewed, given_up = version(lease(4.5, "one"), 11), version(GOOD[-1], 12)
+    late = replace(renewed, done=5.5)
+    assert violations(evidence(writes=(*GOOD[:-1], late, given_up))) == []
+    assert violations(evidence(writes=(*GOOD[:-1], version(late, 12), version(given_up, 11)))) == [
+        "I9 first ended with 0 and did not give the lock up"
+    ]
