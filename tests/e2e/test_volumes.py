@@ -35,6 +35,10 @@ spec:
   resources: {requests: {storage: 1Gi}}
 """
 BY_CLASS = CLAIM.replace('storageClassName: ""', "storageClassName: $NS").replace("  volumeName: $NS\n", "")
+BESIDE = """\
+volumes:
+        - {name: scratch, emptyDir: {}}
+        - {name: data, persistentVolumeClaim: {claimName: data}}"""
 MOUNTED = "volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]"
 
 
@@ -122,7 +126,7 @@ def add_class(repo: Workspace) -> None:
 
 def not_attached(make: MakeRepo) -> Told:
     """The driver says why it cannot attach a volume to the node of the pod."""
-    repo = made(make, f"{CLAIM}---\n{at_home(workload(pod=MOUNTED).replace('replicas: 2', 'replicas: 1'))}")
+    repo = made(make, f"{CLAIM}---\n{at_home(workload(pod=BESIDE).replace('replicas: 2', 'replicas: 1'))}")
     driver = {"driver": f"{repo.namespace}.csi.example.com", "volumeHandle": "vol-0123456789abcdef0"}
     add_volume(repo, {"csi": driver})
     over = threading.Event()

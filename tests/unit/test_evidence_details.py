@@ -180,6 +180,34 @@ class TestMissingConfiguration:
         assert found.lacks == Lack("ConfigMap", "settings")
         assert found.details == (f"FailedMount: {said} (4 times)",)
 
+    @pytest.mark.parametrize(
+        ("named", "more", "wanted"),
+        [
+            ("pvc-0a1b", [], ("volumes", 1)),
+            ("pvc-0a1b", [{"name": "other", "persistentVolumeClaim": {"claimName": "other"}}], ("volumes",)),
+            ("kube-api-access-x", [], ("volumes",)),  # what admission has added
+            ("scratch", [], ("volumes", 0)),
+        ],
+    )
+    def test_of_a_persistent_volume_points_at_the_only_claim(
+        self, named: str, more: list[Object], wanted: tuple[Any, ...]
+    ) -> None:
+        said = f'AttachVolume.Attach failed for volume "{named}" : rpc error: code = Internal'
+        volumes = [
+            {"name": "scratch", "emptyDir": {}},
+            {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
+            *more,
+        ]
+        web, new, starting = rolling(), replica_set(), pod(waiting("ContainerCreating"))
+        for one in (web, new):
+            one["spec"]["template"]["spec"]["volumes"] = volumes
+        starting["spec"]["volumes"] = [*volumes, {"name": "kube-api-access-x", "projected": {}}]
+        told = [event("p1", "FailedAttachVolume", said)]
+
+        (found,) = evidence(web, [new], [starting], told, NOW, {}, since=T0)
+
+        assert found.path == (*SPEC, *wanted)
+
 
 class TestProbes:
     @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from pipeline.model.objects import FieldPath, Object
 from pipeline.model.status import CauseCode, Evidence, Grade
 
 _SETUP = ("FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox")
+_CLAIMS = frozenset({"persistentVolumeClaim", "ephemeral"})
 _BEYOND_SETUP = ("Pulling", "Pulled", "Created", "Started")
 
 
@@ -118,7 +119,7 @@ def _no_sandbox(pod: Object, happening: Happening, scene: Scene) -> Evidence:
 def _no_volume(pod: Object, happening: Happening, scene: Scene) -> Evidence:
     is_attach = happening.reason == "FailedAttachVolume"
     volume = re.search(r"[Vv]olume \"([^\"]+)\"", happening.message)
-    path = (*scene.pod_path, *_volume(scene, volume.group(1) if volume else ""))
+    path = (*scene.pod_path, *_volume(pod, scene, volume.group(1) if volume else ""))
     lacks = volume_lack(happening.message, mapping(scene.workload, *path))
     return Evidence(
         code=CauseCode.VOLUME_ATTACH_FAILED if is_attach else CauseCode.VOLUME_MOUNT_FAILED,
@@ -134,7 +135,13 @@ def _no_volume(pod: Object, happening: Happening, scene: Scene) -> Evidence:
     )
 
 
-def _volume(scene: Scene, name: str) -> FieldPath:
+def _volume(pod: Object, scene: Scene, name: str) -> FieldPath:
+    """The volume that is spoken of. Of a claim the words name the PersistentVolume (kubernetes
+    pkg/volume/util/operationexecutor, VolumeSpec.Name), which the pod does not know: then its only
+    claim is meant.
+    """
     volumes = items(scene.workload, *scene.pod_path, "volumes")
-    found = next((i for i, volume in enumerate(volumes) if name and text(volume, "name") == name), None)
-    return ("volumes",) if found is None else ("volumes", found)
+    found = [i for i, volume in enumerate(volumes) if name and text(volume, "name") == name]
+    if name and name not in {text(volume, "name") for volume in items(pod, "spec", "volumes")}:
+        found = found or [i for i, volume in enumerate(volumes) if _CLAIMS & volume.keys()]
+    return ("volumes", found[0]) if len(found) == 1 else ("volumes",)
