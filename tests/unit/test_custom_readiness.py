@@ -837,6 +837,29 @@ class TestMessages:
 
         assert verdict("snapshot.storage.k8s.io", "VolumeSnapshot", status).message == "no quota"
 
+    @pytest.mark.parametrize(
+        ("group", "kind", "status", "message"),
+        [
+            (
+                "argoproj.io",
+                "Application",
+                {"health": {"status": "Degraded"}, "operationState": {"message": "successfully synced"}},
+                "status.health.status is Degraded: successfully synced",
+            ),
+            (
+                "acid.zalan.do",
+                "postgresql",
+                {"PostgresClusterStatus": "SyncFailed"},
+                "status.PostgresClusterStatus is SyncFailed",
+            ),
+            ("secrets.hashicorp.com", "VaultAuth", {"valid": False}, "status.valid is false"),
+        ],
+    )
+    def test_begin_with_the_field_that_tells_it(
+        self, group: str, kind: str, status: Any, message: str
+    ) -> None:
+        assert verdict(group, kind, status).message == message
+
     def test_name_what_is_waited_for(self) -> None:
         assert "ACK.ResourceSynced" in verdict("s3.services.k8s.aws", "Bucket", conds()).message
 

@@ -13,10 +13,10 @@ from functools import cache
 from types import MappingProxyType
 from typing import TypeAlias
 
-from pipeline.core.json_path import find, parse_path, spell
+from pipeline.core.json_path import Key, find, parse_path, spell
 from pipeline.core.readiness.verdicts import Facts, current, failed, waiting
 from pipeline.core.reading import condition, items, mapping, number, seconds, text
-from pipeline.core.ready_rules import Rule, conditions_of, parse_rule
+from pipeline.core.ready_rules import FieldRule, Operator, Rule, conditions_of, parse_rule
 from pipeline.model.objects import Object
 from pipeline.model.status import ObjectStatus
 
@@ -255,7 +255,17 @@ def _said(rule: KindRule, part: Rule, obj: Object) -> str:
     if told:
         said = text(told, "message") or text(told, "reason")
         return f"{text(told, 'type')} is {spell(told.get('status'))}" + (f": {said}" if said else "")
-    return _message(rule, obj) or part.source
+    state = _state(part, obj)
+    said = _message(rule, obj)
+    return ": ".join(filter(None, (state, said))) or part.source
+
+
+def _state(part: Rule, obj: Object) -> str:
+    """``status.phase is Failed``: the message alone may be that of the last sync, which went well."""
+    if not isinstance(part, FieldRule) or not part.values or part.operator is not Operator.EQUAL:
+        return ""
+    names = [step.name for step in part.path if isinstance(step, Key)]
+    return f"{'.'.join(names)} is {', '.join(spell(value) for value in find(obj, part.path))}"
 
 
 def _lacks(rule: KindRule, part: Rule, obj: Object) -> str:
