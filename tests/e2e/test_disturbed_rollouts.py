@@ -10,18 +10,15 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import programs
 from tests.e2e.conftest import MakeRepo
 from tests.e2e.live import LIMIT_S, until
+from tests.e2e.nodes import STRATEGIC, add_node, at_home, home, is_called_ready, nodes, pods, sicken
 from tests.e2e.stories import tell
 from tests.e2e.workspace import Result, Workspace
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
 
 GATE = "pipeline.test/open"
-MERGE = "application/merge-patch+json"
-STRATEGIC = "application/strategic-merge-patch+json"
-NODES = "/api/v1/nodes"
 
 GATED = f"""\
 apiVersion: apps/v1
@@ -61,11 +58,6 @@ class Told:
 
 
 # --- pods
-
-
-def pods(repo: Workspace) -> list[Any]:
-    """Those that are not on their way out."""
-    return [pod for pod in repo.get("pods")["items"] if "deletionTimestamp" not in pod["metadata"]]
 
 
 def uids(repo: Workspace) -> set[str]:
@@ -172,71 +164,6 @@ def reasons(repo: Workspace) -> set[str]:
     return {event["reason"] for event in repo.get("events")["items"]}
 
 
-# --- nodes
-
-
-def home(repo: Workspace) -> dict[str, Any]:
-    """What lets a pod run on the story's own nodes, and nowhere else."""
-    toleration = {"key": "pipeline.test/home", "operator": "Equal", "value": repo.namespace}
-    return {"nodeSelector": {"pipeline.test/home": repo.namespace}, "tolerations": [toleration]}
-
-
-def at_home(manifest: str) -> str:
-    """A workload whose pods run on the story's own nodes."""
-    lines = (
-        "      nodeSelector: {pipeline.test/home: $NS}",
-        "      tolerations: [{key: pipeline.test/home, operator: Equal, value: $NS}]",
-        "      containers:",
-    )
-    return manifest.replace("      containers:", "\n".join(lines), 1)
-
-
-def add_node(repo: Workspace, name: str, *, kubelet: bool = True, cpu: str = "4", **spec: Any) -> str:
-    """A node of the story's own. Without a kubelet it is called ready, and no pod ever starts on it."""
-    node = programs.node(1, 1)
-    full = f"{repo.namespace}-{name}"
-    node["metadata"] |= {"name": full}
-    node["metadata"]["labels"] |= {"kubernetes.io/hostname": full, "pipeline.test/home": repo.namespace}
-    taint = {"key": "pipeline.test/home", "value": repo.namespace, "effect": "NoSchedule"}
-    node["spec"] = {"taints": [taint], **spec}
-    room = {"cpu": cpu, "memory": "8Gi", "pods": "20"}
-    node["status"] |= {"capacity": room, "allocatable": room}
-    if not kubelet:
-        del node["metadata"]["annotations"]
-    repo.cluster.api.call("POST", NODES, node)
-    return full
-
-
-def is_called_ready(repo: Workspace, name: str, status: str = "True") -> None:
-    condition = {"type": "Ready", "status": status, "reason": "Told", "message": "by a test"}
-    body = {"status": {"conditions": [condition]}}
-    repo.cluster.api.call("PATCH", f"{NODES}/{name}/status", body, STRATEGIC)
-
-
-@contextmanager
-def nodes(repo: Workspace, count: int, cpu: str = "4") -> Iterator[None]:
-    """Healthy ones; they are gone in the end, with whatever else the story added."""
-    api = repo.cluster.api
-    try:
-        for number in range(count):
-            add_node(repo, f"well-{number}", cpu=cpu)
-        until(lambda: len(ready_nodes(repo)) == count, "for the nodes")
-        yield
-    finally:
-        for node in own_nodes(repo):
-            let_go(repo, node["metadata"]["name"])
-            api.call("DELETE", f"{NODES}/{node['metadata']['name']}")
-
-
-def own_nodes(repo: Workspace) -> list[Any]:
-    found = repo.cluster.api.call("GET", f"{NODES}?labelSelector=pipeline.test/home={repo.namespace}")
-    return list(found["items"])
-
-
-def ready_nodes(repo: Workspace) -> list[Any]:
-    return [node for node in own_nodes(repo) if is_ready(node) and len(node["spec"].get("taints", ())) == 1]
-
-
 DAEMON = """\
 apiVersion: apps/v1
 kind: DaemonSet
@@ -271,44 +198,6 @@ def on_sick_nodes(make: MakeRepo) -> Told:
             is_called_ready(repo, add_node(repo, "new", kubelet=False))
             until(lambda: images(repo).count("nginx:slow") == 3, "for the new node's pod")
             return Told(repo, ended(process), repo.get("apps/v1/daemonsets", "web")["status"])
-
-
-def sicken(repo: Workspace, name: str) -> None:
-    """Its kubelet is gone, so that its pod cannot end, and the controllers have seen that."""
-    full = f"{repo.namespace}-{name}"
-    hold(repo, full)
-    gone = {"metadata": {"annotations": {"kwok.x-k8s.io/node": None}}}
-    repo.cluster.api.call("PATCH", f"{NODES}/{full}", gone, MERGE)
-    is_called_ready(repo, full, "False")
-    until(lambda: repo.cluster.api.holds(f"{NODES}/{full}", is_tainted), "for the taint")
-
-
-def is_ready(found: Any) -> bool:
-    """A pod, or a node."""
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in found["status"].get("conditions", ()))
-
-
-def hold(repo: Workspace, node: str) -> None:
-    """The pods of a node can neither end nor are they ready, as the node controller says then."""
-    for path in pod_paths(repo, node):
-        finalizer = {"metadata": {"finalizers": ["pipeline.test/kubelet"]}}
-        repo.cluster.api.call("PATCH", path, finalizer, MERGE)
-        status = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
-        repo.cluster.api.call("PATCH", f"{path}/status", status, STRATEGIC)
-
-
-def let_go(repo: Workspace, node: str) -> None:
-    for path in pod_paths(repo, node):
-        repo.cluster.api.call("PATCH", path, {"metadata": {"finalizers": None}}, MERGE)
-
-
-def pod_paths(repo: Workspace, node: str) -> list[str]:
-    found = (pod for pod in repo.get("pods")["items"] if pod["spec"].get("nodeName") == node)
-    return [f"/api/v1/namespaces/{repo.namespace}/pods/{pod['metadata']['name']}" for pod in found]
-
-
-def is_tainted(node: Any) -> bool:
-    return any(taint["key"] == "node.kubernetes.io/not-ready" for taint in node["spec"]["taints"])
 
 
 def change(repo: Workspace, old: str, new: str) -> None:

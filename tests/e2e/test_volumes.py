@@ -12,14 +12,13 @@ import pytest
 from tests.e2e.conftest import MakeRepo
 from tests.e2e.failures import POLICY, workload
 from tests.e2e.live import line_of, until
+from tests.e2e.nodes import MERGE, add_node, at_home, is_called_ready, nodes
 from tests.e2e.stories import tell
-from tests.e2e.test_disturbed_rollouts import add_node, at_home, is_called_ready, nodes
 from tests.e2e.workspace import Result, Workspace
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
 
 FILE = "environments/dev/manifests/web.yaml"
-MERGE = "application/merge-patch+json"
 STORAGE = "/apis/storage.k8s.io/v1"
 VOLUMES = "/api/v1/persistentvolumes"
 ATTACHED_BY_CONTROLLER = "volumes.kubernetes.io/controller-managed-attach-detach"  # what a kubelet writes
