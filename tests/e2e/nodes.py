@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from tests.cluster import programs
@@ -71,6 +73,16 @@ def nodes(repo: Workspace, count: int, cpu: str = "4") -> Iterator[None]:
         for node in own_nodes(repo):
             let_go(repo, node["metadata"]["name"])
             api.call("DELETE", f"{NODES}/{node['metadata']['name']}")
+
+
+def grown_old(repo: Workspace) -> None:
+    """Until no node can be taken for one that came with the deploy: both are told in whole seconds."""
+
+    def age_s(node: Any) -> float:
+        created = datetime.fromisoformat(node["metadata"]["creationTimestamp"])
+        return time.time() - created.timestamp()
+
+    until(lambda: all(age_s(node) > 4 for node in own_nodes(repo)), "for the nodes to be old")
 
 
 def own_nodes(repo: Workspace) -> list[Any]:

@@ -12,7 +12,17 @@ import pytest
 
 from tests.e2e.conftest import MakeRepo
 from tests.e2e.live import LIMIT_S, until
-from tests.e2e.nodes import STRATEGIC, add_node, at_home, home, is_called_ready, nodes, pods, sicken
+from tests.e2e.nodes import (
+    STRATEGIC,
+    add_node,
+    at_home,
+    grown_old,
+    home,
+    is_called_ready,
+    nodes,
+    pods,
+    sicken,
+)
 from tests.e2e.stories import tell
 from tests.e2e.workspace import Result, Workspace
 
@@ -188,6 +198,7 @@ def on_sick_nodes(make: MakeRepo) -> Told:
     """A DaemonSet of whose nodes one is cordoned, one is not ready any more, and one comes meanwhile."""
     repo = made(make, at_home(ALL_AT_ONCE))
     with nodes(repo, 3):
+        grown_old(repo)
         repo.deployed()
         sicken(repo, "well-2")
         is_called_ready(repo, add_node(repo, "cordoned", kubelet=False, unschedulable=True))
@@ -215,6 +226,7 @@ def on_a_node_without_a_kubelet(make: MakeRepo) -> Told:
     with nodes(repo, 1):
         name = add_node(repo, "old", kubelet=False)
         is_called_ready(repo, name)
+        grown_old(repo)
         with deploying(repo) as process:
             return Told(repo, ended(process))
 

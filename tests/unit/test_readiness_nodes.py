@@ -49,6 +49,15 @@ def test_a_node_of_the_same_second_as_the_write_may_have_come_after_it(since: fl
     assert excused(AGENT, [agent("a")], [node("a", age=0)], since) == wanted
 
 
+@pytest.mark.parametrize(("counted", "wanted"), [(3, 1), (4, 2), (5, 2)])
+def test_a_node_that_the_status_does_not_count_yet_excuses_no_other(counted: int, wanted: int) -> None:
+    """Its pod is seen a moment earlier: for that moment one of the others would have done without its own."""
+    nodes = [node("a"), node("b"), node("c", unschedulable=True), node("new", age=-5)]
+    pods = [agent(name, ready=name == "a", uid=name) for name in ("a", "b", "c", "new")]
+    status = daemon_set(desiredNumberScheduled=counted, numberAvailable=1, numberReady=1)
+    assert excused(status, pods, nodes, T0) == wanted
+
+
 def test_a_sound_node_excuses_nothing() -> None:
     assert excused(AGENT, [agent("a")], [node("a")], T0) == 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pipeline.core.reading import condition_is, items, owner_uid, seconds, text, uid
+from pipeline.core.reading import condition_is, items, number, owner_uid, seconds, text, uid
 from pipeline.model.objects import Json, Object, get_path
 
 
@@ -13,13 +13,17 @@ def excused(daemon_set: Object, pods: Iterable[Object], nodes: Sequence[Object],
 
     Only nodes that are among the desired ones: those for which it has made a pod that tolerates their
     taints. Pods of any revision, because on a dead node the old one can neither end nor be replaced.
+    A pod may be seen before its node is among those that the status counts: what it does not count yet lacks
+    nothing that it tells of.
     """
-    weak = {text(node, "metadata", "name"): node for node in nodes if _is_excused(node, since)}
+    known = {text(node, "metadata", "name"): node for node in nodes}
+    weak = {name for name, node in known.items() if _is_excused(node, since)}
     own = uid(daemon_set)
     places = [(node_of(pod), pod) for pod in pods if own == owner_uid(pod) != ""]
     well = {place for place, pod in places if condition_is(pod, "Ready", "True")}
-    lacking = {place for place, pod in places if place in weak and _may_run(pod, weak[place])}
-    return len(lacking - well - {""})
+    wanted = {place for place, pod in places if _may_run(pod, known.get(place, {}))} - {""}
+    uncounted = max(0, len(wanted) - number(daemon_set, "status", "desiredNumberScheduled"))
+    return max(0, len(wanted & weak - well) - uncounted)
 
 
 def node_of(pod: Object) -> str:
