@@ -1,8 +1,6 @@
 """How we connect to an API server: which one, whom to trust, and who we are.
 
-A connection is made from a kubeconfig, from inside a pod, or by the ``eks`` module. TLS, login and
-exec plugins of kubeconfigs are the ``kubernetes`` package's business; its import takes most of a
-second, so it happens here on use.
+A connection is made from a kubeconfig, from inside a pod, or by the ``eks`` module; each is loaded on use.
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from pipeline.model.environment import Cluster, EksCluster, KubeconfigCluster
-from pipeline.model.errors import UnreachableError
 
 from .pace import FARTHEST
 
@@ -105,18 +102,38 @@ def connect(
 def is_loopback(server: str) -> bool:
     """Whether a URL names this machine; no proxy is meant for it, whatever NO_PROXY says (as in Go)."""
     host = urlsplit(server).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    address = _address(host)
+    return address.is_loopback if address else host == "localhost"
 
 
 def proxy_for(url: str) -> str:
-    """The proxy that the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY) wants for a URL; empty: none."""
+    """The proxy that the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY) wants for a URL; empty: none.
+
+    NO_PROXY may hold hosts with or without port, domains, and, as in Go, networks such as 10.0.0.0/8.
+    """
     parts = urlsplit(url)
-    if is_loopback(url) or proxy_bypass(parts.hostname or ""):
+    settings = getproxies()
+    if is_loopback(url) or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return ""
-    return getproxies().get(parts.scheme) or ""
+    address = _address(parts.hostname or "")
+    networks = map(_network, settings.get("no", "").split(","))
+    if address and any(network and address in network for network in networks):
+        return ""
+    return settings.get(parts.scheme) or ""
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError:
+        return None
 
 
 def kubeconfig_paths(option: str, env: Mapping[str, str]) -> tuple[Path, ...]:
@@ -144,27 +161,17 @@ def _is_in_pod(env: Mapping[str, str]) -> bool:
 
 
 def _in_cluster(size: int) -> Connection:
-    from kubernetes import config
+    from .endpoint import Endpoint, open_pool
+    from .package_login import from_service_account
 
-    from .kubeconfig import ConfiguredCredentials, open_pool
-
-    def read() -> object:
-        from kubernetes.client import Configuration
-
-        settings = Configuration()
-        try:
-            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]  # the package has no types
-        except (config.ConfigException, OSError) as exc:
-            raise UnreachableError(f"reading this pod's service account: {exc}") from exc
-        settings.proxy = None  # the API server of one's own cluster is never behind a proxy
-        return settings
-
-    credentials = ConfiguredCredentials(read)
-    settings = credentials.settings
+    login = from_service_account()
+    server, authority = str(login.settings.host), Path(str(login.settings.ssl_ca_cert))
+    # The API server of one's own cluster is never behind a proxy.
+    endpoint = Endpoint(server=server, authorities=authority.read_bytes(), proxy="")
     return Connection(
-        server=settings.host,
-        pool=open_pool(settings, size),
-        credentials=credentials,
+        server=server,
+        pool=open_pool(endpoint, size),
+        credentials=login,
         namespace=_read(POD_FOLDER / "namespace") or "default",
         source="this pod's service account",
         login_hint="does the pod's service account still exist, and is its token mounted?",

@@ -9,23 +9,20 @@ from __future__ import annotations
 import base64
 import json
 import os
-import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.model.environment import EksCluster
 from pipeline.model.errors import UnreachableError
 
 from . import aws
-from .connection import Connection, proxy_for
-
-if TYPE_CHECKING:
-    import urllib3
+from .connection import Connection
+from .endpoint import Endpoint, open_pool
 
 PREFIX = "k8s-aws-v1."
 HEADER = "x-k8s-aws-id"
@@ -198,9 +195,10 @@ def eks_token(name: str, region: str = "", role_arn: str = "") -> str:
 def connect(cluster: EksCluster, *, pool_size: int) -> Connection:
     """A connection of the look-up's data; nothing is written to disk."""
     found = describe(cluster)
+    endpoint = _endpoint(found)
     return Connection(
-        server=found.endpoint.rstrip("/"),
-        pool=_pool(found, pool_size),
+        server=endpoint.server,
+        pool=open_pool(endpoint, pool_size),
         credentials=TokenSource(found.id, found.region, cluster.role),
         source=f"EKS cluster {found.name} in {found.region}",
         login_hint=(
@@ -210,34 +208,16 @@ def connect(cluster: EksCluster, *, pool_size: int) -> Connection:
     )
 
 
-def _pool(found: EksDescription, size: int) -> urllib3.PoolManager:
-    import urllib3
-    from urllib3.util import create_urllib3_context
-
-    context = create_urllib3_context()
+def _endpoint(found: EksDescription) -> Endpoint:
     try:
-        context.load_verify_locations(cadata=base64.b64decode(found.ca_data, validate=True).decode("ascii"))
+        authorities = base64.b64decode(found.ca_data, validate=True)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=authorities.decode("ascii"))
     except (ValueError, ssl.SSLError):
         raise UnreachableError(
             f"EKS cluster {found.name}: EKS gave no usable certificate authority for it",
             hint="is the cluster still being made?",
         ) from None
-    # Python 3.13 wants an extension that the authorities of EKS clusters have not.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    options: Any = {"ssl_context": context, "maxsize": size, "socket_options": _keep_alive()}
-    proxy = proxy_for(found.endpoint)
-    return urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
-
-
-def _keep_alive() -> list[tuple[int, int, int]]:
-    """TCP probes after 30 s of silence, as client-go has them: else a watch outlives a dead connection."""
-    from urllib3.connection import HTTPConnection
-
-    options: list[Any] = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-    for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL"):  # not on every system
-        if hasattr(socket, name):
-            options.append((socket.IPPROTO_TCP, getattr(socket, name), 30))
-    return options
+    return Endpoint(server=found.endpoint.rstrip("/"), authorities=authorities)
 
 
 def _expiry(session: Any) -> float:

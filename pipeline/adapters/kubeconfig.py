@@ -1,160 +1,181 @@
-"""Connections from kubeconfig files, read by the ``kubernetes`` package, corrected where it differs.
+"""Connections from kubeconfig files, merged and read as client-go does.
 
-Where several files are given kubectl takes the first ``current-context`` and that package the last;
-it also logs the failure of an exec plugin and goes on without a login. Both are put right here.
+Certificates, tokens and passwords are read here; exec plugins and auth providers are the ``kubernetes``
+package's business.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
+import base64
+import binascii
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from pipeline.model.errors import UnreachableError
 
 from .apierror import clean
-from .connection import Connection, is_loopback
-
-if TYPE_CHECKING:
-    import urllib3
+from .connection import Connection, Credentials
+from .endpoint import Endpoint, open_pool
 
 Document = dict[str, Any]
 
+PLUGINS = frozenset({"exec", "auth-provider"})
+IMPERSONATION = frozenset({"as", "as-uid", "as-groups", "as-user-extra"})
 
-class ConfiguredCredentials:
-    """The login of a configuration object of the ``kubernetes`` package.
 
-    ``read`` makes such an object from scratch: that is also how a refused login is renewed, because
-    the package's own hook renews only what it believes to be expired.
-    """
+class Entry(NamedTuple):
+    """A cluster, user or context, and the folder of its file, from which its relative paths start."""
 
-    def __init__(self, read: Callable[[], Any]) -> None:
-        self._read = read
+    fields: Document
+    folder: Path
+
+
+class Context(NamedTuple):
+    """A context and what it names."""
+
+    name: str
+    namespace: str
+    cluster: Entry
+    user: Entry
+
+
+class KubeconfigLogin:
+    """Who a kubeconfig says that we are. ``log_in`` reads the files anew: so is a refused login renewed."""
+
+    def __init__(self, log_in: Callable[[], Credentials]) -> None:
+        self._log_in = log_in
         self._lock = threading.Lock()
-        self.settings = read()
-        self._fixed = self._unless_renewed()
+        self.inner = log_in()
 
     def headers(self) -> dict[str, str]:
-        fixed = self._fixed
-        if fixed is not None:
-            return fixed
-        with self._lock:
-            return self._headers()
-
-    def _unless_renewed(self) -> dict[str, str] | None:
-        """What holds for all requests; None where the package wants to be asked for each."""
-        return self._headers() if self.settings.refresh_api_key_hook is None else None
-
-    def _headers(self) -> dict[str, str]:
-        with plugin_errors() as said:
-            try:
-                # Calls the refresh hook, which runs an exec plugin again when its token expires.
-                value = self.settings.get_api_key_with_prefix("BearerToken", alias="authorization")
-            except Exception as exc:  # noqa: BLE001 - plugins and providers raise what they like
-                raise _no_login(said, exc) from None
-        return {"Authorization": value} if value else {}
+        return self.inner.headers()
 
     def renew(self) -> None:
         with self._lock:
-            self.settings = self._read()
-            self._fixed = self._unless_renewed()
+            self.inner = self._log_in()
+
+
+class FixedLogin(NamedTuple):
+    """A token or password that stands in the files, or nothing where a certificate says who we are."""
+
+    fixed: dict[str, str]
+
+    def headers(self) -> dict[str, str]:
+        return self.fixed
+
+    def renew(self) -> None:
+        """Nothing of its own to renew: ``KubeconfigLogin`` reads the files."""
 
 
 def load(paths: Sequence[Path], context: str, *, pool_size: int) -> Connection:
     """Connect as ``context``, or as the current context, of the files, merged as kubectl merges them."""
     shown = ", ".join(str(p) for p in paths)
-    documents = [document for path in paths if (document := _document(path)) is not None]
+    chosen = _context(paths, context, shown)
+    login = KubeconfigLogin(lambda: _log_in(paths, chosen.name, shown))
+    endpoint = _endpoint(chosen, login.inner)
+    return Connection(
+        server=endpoint.server,
+        pool=open_pool(endpoint, pool_size),
+        credentials=login,
+        namespace=chosen.namespace,
+        source=f"context {chosen.name} of {shown}",
+        login_hint=_login_hint(chosen.user.fields),
+    )
+
+
+def _context(paths: Sequence[Path], wanted: str, shown: str) -> Context:
+    documents = [(path, document) for path in paths if (document := _document(path)) is not None]
     if not documents:
         raise UnreachableError(
             f"no kubeconfig: {shown} does not exist",
             hint="name one with --kubeconfig or KUBECONFIG, or set spec.cluster in environment.yaml",
         )
-    name, entry = _choose(documents, context, shown)
+    name, entry = _choose(documents, wanted, shown)
     cluster = _named(documents, "clusters", entry.get("cluster"))
-    user = _named(documents, "users", entry.get("user")) or {}
-    if not (cluster or {}).get("server"):
+    if cluster is None or not cluster.fields.get("server"):
         raise UnreachableError(f"context {name} of {shown} names no cluster with a server")
-    credentials = ConfiguredCredentials(lambda: _settings(paths, name, cluster or {}, user))
-    return Connection(
-        server=str(credentials.settings.host).rstrip("/"),
-        pool=open_pool(credentials.settings, pool_size),
-        credentials=credentials,
-        namespace=str(entry.get("namespace") or "default"),
-        source=f"context {name} of {shown}",
-        login_hint=_login_hint(user),
-    )
+    user = _named(documents, "users", entry.get("user"))
+    if user is None and entry.get("user"):
+        raise UnreachableError(f"context {name} of {shown} names a user that is not there")
+    return Context(name, str(entry.get("namespace") or "default"), cluster, user or Entry({}, Path()))
 
 
-def open_pool(settings: Any, size: int) -> urllib3.PoolManager:
-    """The connection pool that the ``kubernetes`` package makes of a configuration, sized for us."""
-    from kubernetes.client.rest import RESTClientObject
+def _log_in(paths: Sequence[Path], context: str, shown: str) -> Credentials:
+    """The login of a context, as its files are now.
 
-    settings.connection_pool_maxsize = size
-    settings.keep_alive = True  # else a watch outlives a dead connection
-    if is_loopback(settings.host):
-        settings.proxy = None
-    try:
-        pool: urllib3.PoolManager = RESTClientObject(settings).pool_manager
-    except (OSError, ValueError, ImportError) as exc:
-        reason = clean(str(exc), 200)
+    Raises:
+        UnreachableError: no such files or context, or no login can be had.
+    """
+    user = _context(paths, context, shown).user
+    if found := IMPERSONATION & user.fields.keys():
+        # Left out, we would act with rights that whoever wrote this did not want used.
+        named = ", ".join(sorted(found))
         raise UnreachableError(
-            f"{settings.host}: the certificates or proxy cannot be used: {reason}"
-        ) from exc
-    return pool
+            f"the user of context {context} acts as another ({named}), which is not supported",
+            hint="name a context that logs in as the identity to deploy with",
+        )
+    if PLUGINS & user.fields.keys():
+        from .package_login import from_kubeconfig
+
+        return from_kubeconfig(paths, context, has_plugin="exec" in user.fields)
+    return FixedLogin(_headers(user))
 
 
-@contextlib.contextmanager
-def plugin_errors() -> Iterator[list[str]]:
-    """What the ``kubernetes`` package says to the root logger meanwhile, kept off the screen."""
-    said: list[str] = []
-
-    def keep(record: logging.LogRecord) -> bool:
-        if record.levelno < logging.ERROR or record.thread != threading.get_ident():
-            return True
-        said.append(record.getMessage())
-        return False
-
-    root, silent = logging.getLogger(), logging.NullHandler()
-    root.addHandler(silent)  # without any handler logging.error() would install one that prints
-    root.addFilter(keep)
-    try:
-        yield said
-    finally:
-        root.removeFilter(keep)
-        root.removeHandler(silent)
+def _headers(user: Entry) -> dict[str, str]:
+    """A token wins over a name and password, and a token's file over the token, as in client-go."""
+    fields = user.fields
+    token = _file(user, "tokenFile").decode("ascii", "replace").strip() or str(fields.get("token") or "")
+    if token:
+        return {"Authorization": f"Bearer {token}"}
+    if fields.get("username") and fields.get("password"):
+        pair = f"{fields['username']}:{fields['password']}"
+        return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+    return {}
 
 
-def _settings(paths: Sequence[Path], context: str, cluster: Document, user: Document) -> Any:
-    """A configuration object, with the first login made."""
-    from kubernetes import config
-    from kubernetes.client import Configuration
+def _endpoint(context: Context, login: Credentials) -> Endpoint:
+    cluster, user = context.cluster, context.user
+    certificate, key = _content(user, "client-certificate"), _content(user, "client-key")
+    if PLUGINS & user.fields.keys():
+        from .package_login import certificate_of
 
-    settings = Configuration()
-    with plugin_errors() as said:
-        try:
-            config.load_kube_config(  # type: ignore[no-untyped-call]  # the package has no types
-                ":".join(str(p) for p in paths), context=context, client_configuration=settings
-            )
-        except Exception as exc:  # noqa: BLE001 - files, plugins and providers raise what they like
-            raise _no_login(said, exc) from None
-    if "exec" in user and not settings.api_key and not settings.cert_file:
-        raise _no_login(said, None)
-    if not cluster.get("proxy-url") and is_loopback(settings.host):
-        settings.proxy = None
-    return settings
-
-
-def _no_login(said: Sequence[str], exc: Exception | None) -> UnreachableError:
-    reason = clean(" ".join(said) or str(exc or "the exec plugin gave neither token nor certificate"), 300)
-    return UnreachableError(
-        f"logging in as the kubeconfig says: {reason}",
-        hint="run the user's exec command by hand, or write the entry anew",
+        certificate, key = certificate_of(login) or (certificate, key)
+    proxy = cluster.fields.get("proxy-url")
+    return Endpoint(
+        server=str(cluster.fields["server"]).rstrip("/"),
+        authorities=_content(cluster, "certificate-authority"),
+        is_verified=not cluster.fields.get("insecure-skip-tls-verify"),
+        server_name=str(cluster.fields.get("tls-server-name") or ""),
+        certificate=certificate,
+        key=key,
+        proxy=str(proxy) if proxy else None,
     )
+
+
+def _content(entry: Entry, name: str) -> bytes:
+    """What ``<name>-data`` holds, or else the file that ``<name>`` names; empty without either."""
+    data = entry.fields.get(f"{name}-data")
+    if not data:
+        return _file(entry, name)
+    try:
+        return base64.b64decode(str(data), validate=False)
+    except (binascii.Error, ValueError):
+        raise UnreachableError(f"reading the kubeconfig: {name}-data is not base64") from None
+
+
+def _file(entry: Entry, name: str) -> bytes:
+    if not entry.fields.get(name):
+        return b""
+    path = entry.folder / str(entry.fields[name])
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        reason = exc.strerror or "it cannot be read"
+        raise UnreachableError(f"reading the kubeconfig's {name} {clean(str(path), 200)}: {reason}") from exc
 
 
 def _document(path: Path) -> Document | None:
@@ -180,10 +201,10 @@ def _document(path: Path) -> Document | None:
     return document
 
 
-def _choose(documents: Sequence[Document], wanted: str, shown: str) -> tuple[str, Document]:
-    names = list(dict.fromkeys(n for d in documents for n, _ in _entries(d, "contexts")))
+def _choose(documents: Sequence[tuple[Path, Document]], wanted: str, shown: str) -> tuple[str, Document]:
+    names = list(dict.fromkeys(n for _, d in documents for n, _ in _entries(d, "contexts")))
     listing = "contexts: " + (", ".join(clean(n, 80) for n in names) or "none")
-    name = wanted or next((str(c) for d in documents if (c := d.get("current-context"))), "")
+    name = wanted or next((str(c) for _, d in documents if (c := d.get("current-context"))), "")
     if not name:
         raise UnreachableError(f"{shown} has no current context; {listing}", hint="name one with --context")
     entry = _named(documents, "contexts", name)
@@ -191,12 +212,13 @@ def _choose(documents: Sequence[Document], wanted: str, shown: str) -> tuple[str
         raise UnreachableError(
             f"{shown} has no context {clean(name, 80)}; {listing}", hint="name one with --context"
         )
-    return name, entry
+    return name, entry.fields
 
 
-def _named(documents: Sequence[Document], section: str, name: Any) -> Document | None:
+def _named(documents: Sequence[tuple[Path, Document]], section: str, name: Any) -> Entry | None:
     """The first entry of that name, without its wrapper."""
-    return next((entry for d in documents for n, entry in _entries(d, section) if n == name), None)
+    found = ((path, entry) for path, d in documents for n, entry in _entries(d, section) if n == name)
+    return next((Entry(entry, path.absolute().parent) for path, entry in found), None)
 
 
 def _entries(document: Document, section: str) -> Iterator[tuple[str, Document]]:

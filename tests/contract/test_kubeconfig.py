@@ -2,6 +2,7 @@
 
 import json
 import logging
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -172,3 +173,108 @@ def test_no_proxy_stands_between_us_and_this_machine(monkeypatch: pytest.MonkeyP
     assert [proxy_for(f"https://{h}") for h in ("inside.example", "127.0.0.1:1", "[::1]", "localhost")] == [
         ""
     ] * 4
+
+
+@pytest.mark.parametrize(
+    ("server", "proxy"),
+    [
+        ("https://10.1.2.3", ""),
+        ("https://11.1.2.3", "http://proxy.example:3128"),
+        ("https://one.inside.example", ""),
+        ("https://with-port.example:6443", ""),
+        ("https://with-port.example:443", "http://proxy.example:3128"),
+        ("https://[2001:db8::7]:6443", ""),
+    ],
+)
+def test_no_proxy_may_hold_networks_domains_and_ports(
+    monkeypatch: pytest.MonkeyPatch, server: str, proxy: str
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "10.0.0.0/8, .inside.example,with-port.example:6443,2001:db8::/32")
+
+    assert proxy_for(server) == proxy
+
+
+USERS: dict[str, tuple[dict[str, Any], str]] = {
+    "a token": ({"token": "abc"}, "Bearer abc"),
+    "a token of a file, beside which the other does not count": (
+        {"token": "old", "tokenFile": "token"},
+        "Bearer from-file",
+    ),
+    "a name and a password": ({"username": "ann", "password": "b:c"}, "Basic YW5uOmI6Yw=="),
+    "a token wins over a password": ({"token": "abc", "username": "ann", "password": "p"}, "Bearer abc"),
+}
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_what_stands_in_the_file_logs_in_without_the_package(tmp_path: Path, name: str) -> None:
+    user, header = USERS[name]
+    (tmp_path / "token").write_text("from-file\n")
+    path = write(tmp_path / "config", config("one", current="one", user=user))
+    script = (
+        "import sys; from pipeline.adapters.connection import connect;"
+        f"print(connect(kubeconfig={str(path)!r}, environ={{}}).headers(), 'kubernetes' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == f"{ {'Authorization': header}!r} False"
+
+
+def test_a_refused_token_is_read_anew(tmp_path: Path) -> None:
+    path = write(tmp_path / "config", config("one", current="one", user={"tokenFile": "token"}))
+    (tmp_path / "token").write_text("first")
+    connection = connect(kubeconfig=str(path), environ={})
+    (tmp_path / "token").write_text("second")
+
+    assert connection.headers() == {"Authorization": "Bearer first"}
+    connection.renew()
+    assert connection.headers() == {"Authorization": "Bearer second"}
+
+
+@pytest.mark.parametrize("field", ["as", "as-groups", "as-uid", "as-user-extra"])
+def test_to_act_as_another_is_refused_rather_than_forgotten(tmp_path: Path, field: str) -> None:
+    user = {"token": "t", field: "viewer"}
+    path = write(tmp_path / "config", config("one", current="one", user=user))
+
+    with pytest.raises(UnreachableError, match=rf"acts as another \({field}\)"):
+        connect(kubeconfig=str(path), environ={})
+
+
+def test_a_user_that_is_not_there_is_told(tmp_path: Path) -> None:
+    document = config("one", current="one") | {"users": []}
+
+    with pytest.raises(UnreachableError, match="names a user that is not there"):
+        connect(kubeconfig=str(write(tmp_path / "config", document)), environ={})
+
+
+UNUSABLE: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "no base64": ({"certificate-authority-data": "a"}, {}, "certificate-authority-data is not base64"),
+    "no certificate": (
+        {"certificate-authority-data": "bm90IGEgcGVt"},
+        {},
+        "https://one.example: the certificate authority cannot be used",
+    ),
+    "no such file": (
+        {"certificate-authority": "nowhere.crt"},
+        {},
+        r"certificate-authority .*nowhere.crt: No",
+    ),
+    "a certificate without its key": (
+        {},
+        {"client-certificate-data": "bm90IGEgcGVt"},
+        "the client's certificate or key cannot be used",
+    ),
+    "a token file that is not there": ({}, {"tokenFile": "nowhere"}, r"tokenFile .*nowhere: No such file"),
+    "a proxy of no kind": ({"proxy-url": "gopher://x"}, {}, "the proxy cannot be used"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_what_cannot_be_used_is_named(tmp_path: Path, name: str) -> None:
+    cluster, user, message = UNUSABLE[name]
+    document = config("one", current="one", user=user or None)
+    document["clusters"][0]["cluster"].update(cluster)
+
+    with pytest.raises(UnreachableError, match=message):
+        connect(kubeconfig=str(write(tmp_path / "config", document)), environ={})
