@@ -157,8 +157,14 @@ class App:
 
         cluster = self.cluster(environment)
         clock = SystemClock(self.stop)
-        actor = os.environ.get("PIPELINE_ACTOR") or os.environ.get("GITHUB_ACTOR") or cluster.identity()
-        holder = holder_name(actor, socket.gethostname(), uuid.uuid4().hex[:8], os.environ)
+        named, word = os.environ.get("PIPELINE_ACTOR") or os.environ.get("GITHUB_ACTOR"), uuid.uuid4().hex[:8]
+
+        def actor() -> str:
+            return named or cluster.identity()
+
+        def holder() -> str:
+            return holder_name(actor(), socket.gethostname(), word, os.environ)
+
         return Session(
             environment=environment,
             cluster=cluster,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -61,6 +62,7 @@ class KubeCluster:
         self.http = Http(connection, sleep=sleep, monotonic=monotonic, parallelism=parallelism)
         self._discovery = Discovery(self.http)
         self._identity: str | None = None
+        self._identifying = threading.Lock()
 
     def fence(self, check: Callable[[], None] | None) -> None:
         self.http.fence = check or (lambda: None)
@@ -70,9 +72,10 @@ class KubeCluster:
 
     def identity(self) -> str:
         """The cluster's name for us; empty where the server does not tell. Asked once: it does not change."""
-        if self._identity is None:
-            self._identity = reviews.identity(self.http)
-        return self._identity
+        with self._identifying:
+            if self._identity is None:
+                self._identity = reviews.identity(self.http)
+            return self._identity
 
     def git_version(self) -> str:
         return str(self.http.json(_read("/version", "ask the cluster's version")).get("gitVersion") or "")

@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import urllib3
 from urllib3 import exceptions as http_errors
@@ -27,6 +26,7 @@ from pipeline.model.objects import Json
 from .apierror import api_error, clean, parse_status
 from .connection import Connection
 from .pace import Pace
+from .pool import Ahead, Sending, nothing, pool_of
 from .retry import FIRST_CONTACT_S, TOTAL_S, Again, Retrier, attempts_worth, retry_after
 
 CONNECT_S = 10.0
@@ -98,8 +98,8 @@ class Http:
         parallelism: int = 16,
     ) -> None:
         self.connection = connection
-        self._sending = _Sending()
-        self._pool, self._root = _pool_of(connection, self._sending)
+        self._sending = Sending()
+        self._pool, self._root = pool_of(connection, self._sending, Ahead(parallelism))
         self.retrier = Retrier(sleep=sleep, monotonic=monotonic)
         self._pace = Pace(parallelism, monotonic)
         self._monotonic = monotonic
@@ -200,7 +200,7 @@ class Http:
             body = encode(call.body)
             headers["Content-Type"] = call.content_type
         query = _encoded(tuple(call.query.items())) if call.query else ""
-        self._sending.fence = self.fence if call.fenced else _nothing
+        self._sending.fence = self.fence if call.fenced else nothing
         self._sending.fence()  # who may not send need not connect
         try:
             response = self._pool.urlopen(
@@ -300,43 +300,6 @@ def _in_doubt(error: UnreachableError) -> UnreachableError:
 @lru_cache(64)
 def _patience(read_s: float) -> urllib3.Timeout:
     return urllib3.Timeout(connect=CONNECT_S, read=read_s)
-
-
-def _nothing() -> None:
-    """The fence of a call that needs none."""
-
-
-class _Sending(threading.local):
-    """What this thread has to ask before what it sends next."""
-
-    fence: Callable[[], None] = staticmethod(_nothing)
-
-
-def _pool_of(
-    connection: Connection, sending: _Sending
-) -> tuple[urllib3.PoolManager | urllib3.HTTPConnectionPool, str]:
-    """(where requests go, what stands before their paths). The one pool of the one server, rather than a
-    look-up for each request; a proxy that wants whole URLs gets them from the manager."""
-    server = urlsplit(connection.server)
-    if server.scheme != "https" and isinstance(connection.pool, urllib3.ProxyManager):
-        return connection.pool, connection.server
-    pool = connection.pool.connection_from_url(connection.server)
-    pool.ConnectionCls = _asking(pool.ConnectionCls, sending)
-    return pool, server.path.rstrip("/")
-
-
-def _asking(kind: type[Any], sending: _Sending) -> type[Any]:
-    """Connections that ask right before they hand bytes to the network, of the head and of the body: to wait
-    for a free one, to connect and to put a request together takes time in which a lock may be lost, the more
-    so as threads wait for each other. A request that comes without its body the server refuses."""
-
-    def send(self: Any, data: Any) -> None:
-        if self.is_closed:
-            self.connect()
-        sending.fence()
-        kind.send(self, data)
-
-    return type(f"Asking{kind.__name__}", (kind,), {"send": send})
 
 
 def explain(error: Exception) -> tuple[str, str]:

@@ -37,9 +37,12 @@ _API = "coordination.k8s.io/v1"
 
 
 class LeaseLock:
-    """``ports.Lock``. ``holder`` is unique to this run and says who and where to people."""
+    """``ports.Lock``. ``holder`` gives what is unique to this run and says who and where to people; it is
+    asked once the lock is wanted."""
 
-    def __init__(self, cluster: Cluster, environment: Environment, holder: str, clock: Clock) -> None:
+    def __init__(
+        self, cluster: Cluster, environment: Environment, holder: Callable[[], str], clock: Clock
+    ) -> None:
         name = f"pipeline.{environment.application}.{environment.name}"
         self._ref = ObjectRef("coordination.k8s.io", "Lease", environment.namespace, name)
         self._cluster = cluster
@@ -117,7 +120,7 @@ class LeaseLock:
             live = self._cluster.get(self._ref, _API)
         except PipelineError:
             return None
-        return live if get_path(live, "spec", "holderIdentity") == self._holder else None
+        return live if get_path(live, "spec", "holderIdentity") == self._holder() else None
 
     def holder(self) -> Mapping[str, str] | None:
         self._seen = lease = self._cluster.get(self._ref, _API)
@@ -204,7 +207,7 @@ class LeaseLock:
         """Write ourselves in; False when somebody else was quicker."""
         now = self._now()
         spec = {
-            "holderIdentity": self._holder,
+            "holderIdentity": self._holder(),
             "leaseDurationSeconds": DURATION_S,
             "acquireTime": now,
             "renewTime": now,
@@ -261,7 +264,7 @@ class LeaseLock:
             live = self._cluster.get(self._ref, _API)
         except PipelineError:
             return False
-        if live is not None and get_path(live, "spec", "holderIdentity") == self._holder:
+        if live is not None and get_path(live, "spec", "holderIdentity") == self._holder():
             self._lease = live
             return False
         self._lost = "the lock was taken by another run" if live else "the lock was deleted"

@@ -156,7 +156,7 @@ class Attempt:
             base=self.outcome.base,
             previous=self.verified.number if self.verified else None,
             phase=Phase.PENDING,
-            actor=self.session.actor,
+            actor=self.session.actor(),
             identity=self.session.cluster.identity(),
             started=self._now(),
             command=self.command,

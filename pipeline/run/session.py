@@ -22,7 +22,8 @@ class Session:
     """All that a run needs of the outside world for one environment.
 
     ``stopped`` becomes true when a signal arrived. ``secrets`` are values that must not be shown; they
-    are added as they become known. ``redact`` and ``bind`` are the log's: what it must not show, and the
+    are added as they become known. ``actor`` tells who deploys; where only the cluster knows, it asks, and
+    raises as ``Cluster.identity``. ``redact`` and ``bind`` are the log's: what it must not show, and the
     facts that each entry carries.
     """
 
@@ -34,7 +35,7 @@ class Session:
     clock: Clock
     tell: Reporter
     stopped: Callable[[], bool]
-    actor: str = ""
+    actor: Callable[[], str] = str
     redact: Callable[..., None] = lambda *_: None
     bind: Callable[..., None] = lambda **_: None
     secrets: set[str] = field(default_factory=set)
@@ -44,12 +45,13 @@ class Session:
     _holder: Future[Mapping[str, str] | None] | None = None
 
     def look_ahead(self) -> None:
-        """Begin to ask the cluster what every deploy asks first: newest record, namespace, lock."""
+        """Begin to ask what every deploy asks first: newest record, namespace, lock, and who we are."""
         self.releases.read_ahead()
         ref = ObjectRef("", "Namespace", "", self.environment.namespace)
-        pool = ThreadPoolExecutor(2, thread_name_prefix="ahead")
+        pool = ThreadPoolExecutor(3, thread_name_prefix="ahead")
         self._namespace = pool.submit(self.cluster.get, ref, "v1")
         self._holder = pool.submit(self.lock.holder)
+        pool.submit(self.actor)  # the cluster remembers its answer, and an error comes again
         pool.shutdown(wait=False)
 
     def own_namespace(self) -> Object | None:

@@ -68,7 +68,7 @@ def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lock_on(cluster: MemoryCluster, holder: str = "me") -> LeaseLock:
-    return LeaseLock(cluster, environment(), holder, cluster.time)  # type: ignore[arg-type]
+    return LeaseLock(cluster, environment(), lambda: holder, cluster.time)  # type: ignore[arg-type]
 
 
 def spec_of(cluster: MemoryCluster) -> Any:
@@ -475,7 +475,7 @@ def test_waiting_ends_with_a_signal(memory: MemoryCluster) -> None:
     stop.set()
 
     with pytest.raises(InterruptedRunError):
-        LeaseLock(memory, environment(), "me", SystemClock(stop)).acquire(60)  # type: ignore[arg-type]
+        LeaseLock(memory, environment(), lambda: "me", SystemClock(stop)).acquire(60)  # type: ignore[arg-type]
 
 
 # --- what others are told
@@ -509,7 +509,7 @@ def kube(cluster: LocalCluster) -> Iterator[KubeCluster]:
 
 
 def real_lock(kube: KubeCluster, namespace: str, holder: str) -> LeaseLock:
-    return LeaseLock(kube, environment(namespace), holder, SystemClock(threading.Event()))
+    return LeaseLock(kube, environment(namespace), lambda: holder, SystemClock(threading.Event()))
 
 
 @pytest.mark.cluster

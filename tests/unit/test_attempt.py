@@ -87,7 +87,7 @@ def attempt(
         clock=Time(),
         tell=told.append,
         stopped=lambda: False,
-        actor="somebody",
+        actor=lambda: "somebody",
         locked=locked,
     )
     outcome = Outcome(command="deploy", environment="dev", revision="commit-9")

@@ -1,0 +1,115 @@
+"""The connections of one API server: each asks before it sends; to a distant one they are opened ahead."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+from urllib3 import exceptions as http_errors
+from urllib3.util import wait_for_read
+
+from .connection import Connection
+from .pace import NEAR_S
+
+ROUND_TRIPS = 2
+"""To open a connection: one for TCP, one for TLS 1.3."""
+OPENING_S = 10.0
+TICKET_S = 1.0
+FAR_S = 2 * NEAR_S * ROUND_TRIPS
+
+
+def nothing() -> None:
+    """The fence of a call that needs none."""
+
+
+class Sending(threading.local):
+    """What this thread has to ask before what it sends next."""
+
+    fence: Callable[[], None] = staticmethod(nothing)
+
+
+class Ahead:
+    """Where the first connection took long, as many more as a deploy uses at once are opened meanwhile. Else
+    each burst of requests that is larger than those before it waits for two round trips more."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._lock = threading.Lock()
+        self._pool: urllib3.HTTPConnectionPool | None = None
+
+    def serve(self, pool: urllib3.HTTPConnectionPool) -> None:
+        """Open them in this pool. A proxy has a handshake of its own: there, nothing is opened ahead."""
+        self._pool = None if pool.proxy else pool
+
+    def opened(self, seconds: float) -> None:
+        """A connection was opened, and took so long."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is None or seconds < FAR_S:
+            return
+        for _ in range(self._count - 1):
+            # As daemons: whoever is done does not wait for connections that nobody uses.
+            threading.Thread(target=_open_one, args=(pool,), name="opening", daemon=True).start()
+
+
+def _open_one(pool: urllib3.HTTPConnectionPool) -> None:
+    # urllib3 has no public way to this. What fails here fails again, and is told, where it is needed.
+    with suppress(http_errors.HTTPError, OSError):
+        connection = pool._get_conn()
+        connection.timeout = OPENING_S
+        try:
+            if connection.is_closed:
+                connection.connect()
+                _take_ticket(getattr(connection, "sock", None))
+        finally:
+            pool._put_conn(connection)
+
+
+def _take_ticket(sock: object) -> None:
+    """With TLS 1.3 a server begins with a ticket for later sessions. Unread, it would look as if the server
+    had closed the connection; where none comes, so it is with whatever comes later."""
+    if not isinstance(sock, ssl.SSLSocket):
+        return
+    wait_for_read(sock, TICKET_S)
+    sock.setblocking(False)
+    with suppress(ssl.SSLWantReadError):
+        sock.recv(1)
+
+
+def pool_of(
+    connection: Connection, sending: Sending, ahead: Ahead
+) -> tuple[urllib3.PoolManager | urllib3.HTTPConnectionPool, str]:
+    """(where requests go, what stands before their paths). The one pool of the one server, rather than a
+    look-up for each request; a proxy that wants whole URLs gets them from the manager."""
+    server = urlsplit(connection.server)
+    if server.scheme != "https" and isinstance(connection.pool, urllib3.ProxyManager):
+        return connection.pool, connection.server
+    pool = connection.pool.connection_from_url(connection.server)
+    pool.ConnectionCls = _asking(pool.ConnectionCls, sending, ahead)
+    ahead.serve(pool)
+    return pool, server.path.rstrip("/")
+
+
+def _asking(kind: type[Any], sending: Sending, ahead: Ahead) -> type[Any]:
+    """Connections that ask right before they hand bytes to the network, of the head and of the body: to wait
+    for a free one, to connect and to put a request together takes time in which a lock may be lost, the more
+    so as threads wait for each other. A request that comes without its body the server refuses."""
+
+    def connect(self: Any) -> None:
+        started = time.monotonic()
+        kind.connect(self)
+        ahead.opened(time.monotonic() - started)
+
+    def send(self: Any, data: Any) -> None:
+        if self.is_closed:
+            self.connect()
+        sending.fence()
+        kind.send(self, data)
+
+    return type(f"Asking{kind.__name__}", (kind,), {"connect": connect, "send": send})
