@@ -292,27 +292,36 @@ def _open(folder: Path) -> Path:
 
     A folder that only looks like the inside of ``.git`` is content of somebody's commit.
     """
+    root = next((path for path in (folder, *folder.parents) if (path / ".git").exists()), None)
+    if root is None or not (_is_plain(root / ".git") or _is_repository(root)):
+        raise InvalidError(
+            f"open repository {folder}: no git repository here", hint="name one with -C, or run git init"
+        )
+    return root
+
+
+def _is_plain(folder: Path) -> bool:
+    """What every repository has that is no work tree of another (gitrepository-layout(5))."""
+    return (folder / "HEAD").is_file() and (folder / "objects").is_dir() and (folder / "refs").is_dir()
+
+
+def _is_repository(root: Path) -> bool:
     try:
-        # Here, since GitPython takes 0.15 s to import and runs git to see whether it is there.
+        # Here, since GitPython takes 20 ms to import and runs git to see whether it is there: only for work
+        # trees, submodules and what is broken.
         import git
     except ImportError as error:
         raise UnreachableError(
             "open the repository: git cannot be run", hint="install git 2.38 or newer"
         ) from error
-    none = InvalidError(
-        f"open repository {folder}: no git repository here", hint="name one with -C, or run git init"
-    )
-    root = next((path for path in (folder, *folder.parents) if (path / ".git").exists()), None)
-    if root is None:
-        raise none
     try:
         git.Repo(root).close()
-    except (git.exc.InvalidGitRepositoryError, git.exc.NoSuchPathError) as error:
-        raise none from error
+    except (git.exc.InvalidGitRepositoryError, git.exc.NoSuchPathError):
+        return False
     except Exception as error:
         # GitPython reads the configuration; what it raises for a broken one is not listed.
-        raise UnreachableError(f"open repository {folder}: {type(error).__name__}") from error
-    return root
+        raise UnreachableError(f"open repository {root}: {type(error).__name__}") from error
+    return True
 
 
 def _change(about: str) -> str:

@@ -41,6 +41,7 @@ _OPTIONS = (
 )  # fmt: skip
 
 _FOREIGN = "dubious ownership"
+_BROKEN = "bad config"
 
 _REVISION_BYTES = 250
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f:?*\[\\]|\.\.|@\{|\^\{|//|\.lock(?:/|$)")
@@ -128,7 +129,7 @@ class Git:
         if more:
             raise UnreachableError(f"run git {arguments[0]}: more than {STDOUT_BYTES} bytes of output")
         # Where git refuses to open the repository, no exit code of the command means anything.
-        if process.returncode not in accept or _FOREIGN in told:
+        if process.returncode not in accept or _FOREIGN in told or _BROKEN in told:
             raise _failed(arguments[0], process.returncode, told)
         return process.returncode, taken
 

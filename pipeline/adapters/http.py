@@ -46,6 +46,8 @@ def encode(body: Json) -> bytes:
     (YAML 1.1, "Character Set" and "Line Break Characters"): they are escaped.
     """
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    if text.isascii() and "\x7f" not in text:
+        return text.encode()
     return _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 

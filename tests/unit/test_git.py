@@ -442,6 +442,22 @@ def test_a_folder_within_the_repository_opens_it(folder: Path) -> None:
     assert repository.files(head, "d") == ("d/a.yaml",)
 
 
+def test_a_configuration_that_git_cannot_read_is_told(folder: Path) -> None:
+    commit(folder, a="1")
+    with (folder / ".git/config").open("a") as config:
+        config.write("[broken")
+
+    with pytest.raises(UnreachableError, match="bad config line"):
+        GitRepository(folder).resolve("HEAD")
+
+
+def test_a_folder_named_like_a_repository_is_none(tmp_path: Path) -> None:
+    (tmp_path / ".git" / "objects").mkdir(parents=True)
+
+    with pytest.raises(InvalidError, match="no git repository here"):
+        GitRepository(tmp_path)
+
+
 def test_a_linked_work_tree_is_a_repository_too(folder: Path, tmp_path: Path) -> None:
     commit(folder, a="1")
     run_git(folder, "worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
