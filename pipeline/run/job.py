@@ -32,6 +32,9 @@ from pipeline.run.render import facing, rendered
 from pipeline.run.session import Session
 from pipeline.run.workspace import Workspace
 
+_NEAR_S = 0.03
+"""A cluster that has not answered by then is far away, or slow: that time is there to be used."""
+
 OpenSession = Callable[[Environment], Session]
 
 
@@ -64,11 +67,13 @@ def deploy_one(
         session = open_session(environment)
         session.bind(environment=environment.name, revision=revision)
         session.look_ahead()
+        source = _Source(workspace, session, environment, revision)
+        if not session.is_answered(_NEAR_S):
+            source.read_ahead()
         selection = changes_of(workspace, session, environment, revision, order.base, order.pushed_from)
         failpoint.passing(Point.DIFF_POST)
         outcome.base = selection.base
         session.tell(Started(command, environment.name, revision, selection.base, selection.because))
-        source = _Source(workspace, session, environment, revision)
         deploy(session, _request(command, source, selection.base, order), outcome)
     return outcome
 
@@ -254,7 +259,7 @@ def _hint(workspace: Workspace, environment: Environment, revision: str, pushed_
     return (f"in the last push alone, since {pushed_from[:12]}: {of_push}",)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Source:
     """An environment at a commit, rendered only where that is needed."""
 
@@ -262,10 +267,25 @@ class _Source:
     session: Session
     environment: Environment
     revision: str
+    _ahead: Sequence[Manifest] | PipelineError | None = None
+
+    def read_ahead(self) -> None:
+        """Render while there is nothing to do but to wait for the cluster; what is wrong is told when it is
+        its turn. Only what needs no program and no question to the cluster may turn out not to be needed."""
+        if all(source.kind == "manifests" for source in self.environment.sources):
+            try:
+                self._ahead = self._rendered()
+            except PipelineError as error:
+                self._ahead = error
 
     def render(self) -> Sequence[Manifest]:
         for remark in self.workspace.remarks(self.environment, self.revision):
             self.session.tell(Note(str(remark), warning=True))
+        if isinstance(self._ahead, PipelineError):
+            raise self._ahead
+        return self._rendered() if self._ahead is None else self._ahead
+
+    def _rendered(self) -> Sequence[Manifest]:
         return rendered(self.workspace, self.session, self.environment, self.revision)
 
     def inputs(self) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pipeline.core.known import Known
 from pipeline.model.environment import Environment
@@ -53,6 +53,11 @@ class Session:
         self._holder = pool.submit(self.lock.holder)
         pool.submit(self.actor)  # the cluster remembers its answer, and an error comes again
         pool.shutdown(wait=False)
+
+    def is_answered(self, within_s: float) -> bool:
+        """Whether a first answer to what we asked ahead is there by then, or nothing was asked."""
+        asked: list[Future[Any]] = [f for f in (self._namespace, self._holder) if f is not None]
+        return not asked or bool(wait(asked, within_s, FIRST_COMPLETED).done)
 
     def own_namespace(self) -> Object | None:
         """The environment's namespace, as it was when we looked ahead. Raises as ``Cluster.get``."""

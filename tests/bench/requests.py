@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.local import ONE_FILE
+
 OURS, PEER = "bench-pipeline", "bench-kubectl"
 
 POLICY = {
@@ -74,7 +76,7 @@ class Audit:
 
     @property
     def flags(self) -> list[str]:
-        return [f"--audit-log-path={self._log}", f"--audit-policy-file={self._policy}"]
+        return [f"--audit-log-path={self._log}", f"--audit-policy-file={self._policy}", ONE_FILE]
 
     def take(self) -> dict[str, int]:
         """Requests by user since the last call."""

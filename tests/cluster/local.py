@@ -36,6 +36,8 @@ START_LIMIT_S = 60.0  # 15 times the usual: a machine that builds besides is slo
 STARTS = 3  # a port may be lost between finding it free and listening on it
 PORT_LOST = "address already in use"
 
+ONE_FILE = "--audit-log-maxsize=1000000"  # MiB: else an audit log of 100 MiB is put aside, and none reads it
+
 ADMIN = "admin"
 # Users beside the administrator, and their groups. Their rights are ROLES below.
 USERS: Mapping[str, Sequence[str]] = {"viewer": (), "deployer": (), "nobody": ()}

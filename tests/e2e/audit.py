@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tests.bench.requests import DRY_RUN, REVIEWS, WRITES
+from tests.cluster.local import ONE_FILE
 from tests.e2e.workspace import Result, Workspace
 
 WATCHED: Mapping[str, Sequence[str]] = {f"watched-{n}": ("system:masters",) for n in range(299)}
@@ -101,7 +102,7 @@ class Audit:
         self._log.touch()
         policy = folder / "audit-policy.json"
         policy.write_text(json.dumps(POLICY))
-        self.flags = [f"--audit-log-path={self._log}", f"--audit-policy-file={policy}"]
+        self.flags = [f"--audit-log-path={self._log}", f"--audit-policy-file={policy}", ONE_FILE]
         self._free, self._limited = iter(WATCHED), iter(LIMITED)
         self._lock = threading.Lock()
 

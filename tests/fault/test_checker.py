@@ -7,12 +7,13 @@ import gzip
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fault.checker import Evidence, Run, violations
-from tests.fault.witness import Request
+from tests.fault.witness import AuditLog, Request
 
 HEAD = "pipeline.shop.dev.1"
 LEASE = "pipeline.shop.dev"
@@ -203,3 +204,15 @@ def test_a_lock_was_given_up_though_the_renewal_before_that_is_told_to_end_later
     assert violations(evidence(writes=(*GOOD[:-1], version(late, 12), version(given_up, 11)))) == [
         "I9 first ended with 0 and did not give the lock up"
     ]
+
+
+def test_an_audit_log_that_was_begun_anew_is_no_evidence(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path)
+    event = {"verb": "get", "requestURI": "/apis", "objectRef": {"resource": "pods"}}
+    (tmp_path / "audit.log").write_text(json.dumps(event) + "\n")
+    assert log.requests({""}, 0) == []
+
+    (tmp_path / "audit.log").write_text("")
+
+    with pytest.raises(RuntimeError, match="begun anew"):
+        log.requests({""}, 0)

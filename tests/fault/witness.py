@@ -6,6 +6,7 @@ Shares no code with ``pipeline``: it is what the checker believes.
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from collections.abc import Collection, Mapping, Sequence
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from tests.cluster.local import ONE_FILE
 
 ROLES = ("zeroth", "first", "next", "last")
 """The runs of a case, each with a login of its own: so the log tells them apart."""
@@ -109,7 +112,7 @@ class AuditLog:
         self._file.touch()
         policy = folder / "audit-policy.json"
         policy.write_text(json.dumps(_POLICY))
-        self.flags = [f"--audit-log-path={self._file}", f"--audit-policy-file={policy}"]
+        self.flags = [f"--audit-log-path={self._file}", f"--audit-policy-file={policy}", ONE_FILE]
         self._read = 0
         self._requests: list[Request] = []
         self._lock = threading.Lock()
@@ -123,6 +126,8 @@ class AuditLog:
 
     def _take_in(self) -> None:
         with self._file.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < self._read:
+                raise RuntimeError("the audit log was begun anew: what happened meanwhile cannot be told")
             file.seek(self._read)
             for line in file:
                 if not line.endswith(b"\n"):
