@@ -33,6 +33,15 @@ WAITING = {
     "denied": ("nginx:denied", {}, "ErrImagePull", "pull access denied"),
     "unauthorized": ("nginx:unauthorized", {}, "ErrImagePull", "401 Unauthorized"),
     "invalid": ("Bad:Image:Name", {}, "InvalidImageName", "couldn't parse image name"),
+    "unsigned": (
+        "nginx:SignatureValidationFailed",
+        {},
+        "ImagePullBackOff",
+        'pulling image "nginx:SignatureValidationFailed": SignatureValidationFailed: image pull failed for',
+    ),
+    "never": ("nginx:ErrImageNeverPull", {}, "ErrImageNeverPull", "not present with pull policy of Never"),
+    "hook": ("nginx:PostStartHookError", {}, "PostStartHookError", "command 'false' exited with 1"),
+    "sandbox": ("nginx:CreatePodSandboxError", {}, "CreatePodSandboxError", "failed to assign an IP address"),
     "configerror": (
         "nginx:configerror",
         {},
@@ -51,6 +60,7 @@ WAITING = {
 }
 PHASES = {"crash": "Running", "exit-3": "Running", "oom": "Running", "later": "Running"}
 LAST_STATES = {
+    "hook": ("Error", 137),
     "crash": ("Error", 1),
     "exit-3": ("Error", 3),
     "oom": ("OOMKilled", 137),
@@ -143,6 +153,14 @@ def test_crashed_container_keeps_how_it_ended_and_counts_restarts(
         ("missing", "Failed", 'Failed to pull image "nginx:missing": rpc error'),
         ("missing", "BackOff", 'Back-off pulling image "nginx:missing"'),
         ("invalid", "InspectFailed", "Failed to apply default image tag"),
+        (
+            "unsigned",
+            "Failed",
+            'Failed to pull image "nginx:SignatureValidationFailed": SignatureValidationFailed:',
+        ),
+        ("never", "ErrImageNeverPull", "is not present with pull policy of Never"),
+        ("hook", "FailedPostStartHook", "PostStartHook failed"),
+        ("sandbox", "FailedCreatePodSandBox", "Failed to create pod sandbox: "),
         ("configerror", "Failed", 'Error: configmap "main-config" not found'),
         ("crash", "BackOff", "Back-off restarting failed container main in pod crash_failing("),
     ],

@@ -43,6 +43,11 @@ def restricted(repo: Workspace) -> None:
     repo.kubectl("label", "namespace", repo.namespace, "pod-security.kubernetes.io/enforce=restricted")
 
 
+def waits(reason: str, code: str, at: str, *lines: str, hint: str = "") -> Failure:
+    """A container that waits for the kubelet's reason of that name: so the local cluster reads the tag."""
+    return Failure(workload(f"nginx:{reason}", *lines), code, at, f"{reason}: ", hint)
+
+
 FAILURES = {
     "a crash loop": Failure(
         workload("nginx:crash"),
@@ -50,6 +55,9 @@ FAILURES = {
         "name: main",
         "panic: cannot open /data: no such file or directory",
         "read the container's log above",
+    ),
+    "a crash after a while": Failure(
+        workload("nginx:crash-late", delay="500ms"), "CrashLoop", "name: main", "CrashLoopBackOff: back-off"
     ),
     "a crash with a signal": Failure(
         workload("nginx:crash", exit_code="139"),
@@ -139,7 +147,55 @@ FAILURES = {
     "a job that fails": Failure(
         JOB, "JobFailed", "name: main", 'error: migration 0042 failed: relation "orders" does not exist'
     ),
+    "a name of an image that is none": Failure(
+        workload("Shop:1.0"), "ImageNameInvalid", "image: Shop", "InvalidImageName: ", "in lower case"
+    ),
+    "images that the node cannot read": waits(
+        "ImageInspectError", "ImageRegistryUnavailable", "image:", hint="container runtime of the pod's node"
+    ),
+    "an image that must be there and is not": waits(
+        "ErrImageNeverPull", "ImageNotFound", "imagePullPolicy", "imagePullPolicy: Never", hint="IfNotPresent"
+    ),
+    "a registry that is not there": waits(
+        "RegistryUnavailable", "ImageRegistryUnavailable", "image:", hint="the nodes reach the registry"
+    ),
+    "an image that nobody signed": waits(
+        "SignatureValidationFailed", "ImageDenied", "image:", hint="sign the image"
+    ),
+    "a hook before the container": waits("PreCreateHookError", "ContainerNotCreated", "name: main"),
+    "a runtime that takes too long": waits("CreateContainerError", "ContainerNotCreated", "name: main"),
+    "a hook before the start": waits("PreStartHookError", "ContainerNotCreated", "name: main"),
+    "a hook after the start": waits(
+        "PostStartHookError",
+        "CrashLoop",
+        "postStart",
+        "lifecycle: {postStart: {exec: {command: ['false']}}}",
+        hint="lifecycle.postStart",
+    ),
+    "a sandbox without an address": waits(
+        "CreatePodSandboxError", "ContainerNotCreated", "name: main", hint="free IP addresses"
+    ),
+    "a sandbox that cannot be described": waits("ConfigPodSandboxError", "ContainerNotCreated", "name: main"),
 }
+
+WAITING = (
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ImageInspectError",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "PreCreateHookError",
+    "CreateContainerError",
+    "PreStartHookError",
+    "PostStartHookError",
+    "CrashLoopBackOff",
+    "RunContainerError",
+    "CreatePodSandboxError",
+    "ConfigPodSandboxError",
+)
+"""All that a kubelet says of a container that waits for something to come right (kubernetes 1.36,
+pkg/kubelet/{images,kuberuntime,container})."""
 
 
 TRAP = "a bad revision that blocks its own revert"
@@ -214,6 +270,14 @@ def test_a_failure_is_told_with_cause_line_evidence_and_what_to_do(
 def test_a_failure_is_known_within_seconds(name: str, told: dict[str, tuple[Workspace, Result]]) -> None:
     _, result = told[name]
     assert result.document["timings"]["rollout"] < SOON_S, str(result)
+
+
+@pytest.mark.parametrize("reason", WAITING)
+def test_each_reason_of_the_kubelet_is_the_evidence_of_one_of_them(
+    reason: str, told: dict[str, tuple[Workspace, Result]]
+) -> None:
+    causes = [cause for name in FAILURES for cause in told[name][1].document["causes"]]
+    assert any(line.startswith(f"{reason}: ") for cause in causes for line in cause["evidence"])
 
 
 def test_a_pod_that_blocks_the_revert_of_its_revision_is_named_with_the_command_that_helps(

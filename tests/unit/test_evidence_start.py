@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.evidence import evidence
+from pipeline.core.evidence import evidence, remember
 from pipeline.core.evidence.log import patience
 from pipeline.model.environment import Grace
 from pipeline.model.objects import FieldPath, Object
@@ -254,6 +254,47 @@ class TestAPull:
 
         assert (found.code, found.grade) == (CauseCode.IMAGE_REGISTRY_UNAVAILABLE, Grade.TRANSIENT)
         assert "disk is full" in found.message
+
+    @pytest.mark.parametrize(
+        "words", ["rpc error: code = NotFound desc = blob sha256:ab: not found", "connection refused"]
+    )
+    def test_before_which_the_node_cannot_read_its_images_is_no_registry_s_trouble(self, words: str) -> None:
+        """ "ErrImageInspect - Unable to inspect image" (kubernetes pkg/kubelet/images/types.go)"""
+        said = f'Failed to inspect image "": {words}'
+        unread = pod(waiting("ImageInspectError", said))
+        event_of_it = event("p1", "InspectFailed", said, container="web")
+
+        (found,) = shown(unread, event_of_it)
+        (later,) = shown(pod(waiting("ImagePullBackOff", 'Back-off pulling image "web:1"')), event_of_it)
+
+        assert (found.code, found.grade) == (CauseCode.IMAGE_REGISTRY_UNAVAILABLE, Grade.TRANSIENT)
+        assert "container runtime cannot tell" in found.message
+        assert "container runtime of the pod's node" in found.hint
+        assert found.details == (f"ImageInspectError: {said}",)
+        assert remember({}, [unread]) == {}
+        assert later.grade is Grade.TRANSIENT
+        assert "does not say why yet" in later.message
+
+    @pytest.mark.parametrize(
+        ("reason", "message"),
+        [
+            (
+                "SignatureValidationFailed",
+                "image pull failed for web:1 because the signature validation failed",
+            ),
+            (
+                "ImagePullBackOff",
+                'Back-off pulling image "web:1": SignatureValidationFailed: no signature exists',
+            ),
+        ],
+    )
+    def test_of_what_is_not_signed_is_told_as_such(self, reason: str, message: str) -> None:
+        """kubernetes cri-api pkg/errors: ErrSignatureValidationFailed"""
+        (found,) = shown(pod(waiting(reason, message)))
+
+        assert (found.code, found.grade) == (CauseCode.IMAGE_DENIED, Grade.PROBABLE)
+        assert "its signature is missing" in found.message
+        assert found.hint.startswith("sign the image")
 
     def test_that_fails_for_a_reason_nobody_knows_is_told_in_the_kubelet_s_words(self) -> None:
         (found,) = shown(pod(waiting("ErrImagePull", "unexpected media type")))

@@ -39,6 +39,7 @@ WORDS = {
         CauseCode.IMAGE_DENIED
     ),
     "denied: Your authorization token has expired. Reauthenticate and try again.": CauseCode.IMAGE_DENIED,
+    "image pull failed for web because the signature validation failed: no key": CauseCode.IMAGE_DENIED,
     # unavailable
     HEAD + "dial tcp: lookup registry.example on 10.0.0.10:53: no such host": (
         CauseCode.IMAGE_REGISTRY_UNAVAILABLE
@@ -57,6 +58,7 @@ WORDS = {
         CauseCode.IMAGE_REGISTRY_UNAVAILABLE
     ),
     "received unexpected HTTP status: 502 Bad Gateway": CauseCode.IMAGE_REGISTRY_UNAVAILABLE,
+    "image pull failed for web because the registry is unavailable": CauseCode.IMAGE_REGISTRY_UNAVAILABLE,
     # platform
     PULL.format("NotFound", IMAGE)
     + "no match for platform in manifest: not found": CauseCode.IMAGE_PLATFORM_MISMATCH,

@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from pipeline.core.evidence.configuration import of_configuration
 from pipeline.core.evidence.crashes import NEVER_RAN, crashed_lately, of_crash
 from pipeline.core.evidence.events import one_line
-from pipeline.core.evidence.images import GRADES, IMAGE_REASONS, image_cause, image_words, reason_cause
+from pipeline.core.evidence.images import (
+    GRADES,
+    NOT_INSPECTED,
+    PULL_REASONS,
+    image_cause,
+    image_words,
+    reason_cause,
+)
 from pipeline.core.evidence.probes import not_ready
 from pipeline.core.evidence.scene import Container, ImageMemory, Scene
 from pipeline.core.evidence.uncreated import known_trouble, of_uncreated
@@ -28,6 +35,7 @@ _NOT_CREATED = frozenset(
         "ConfigPodSandboxError",
     }
 )
+_OF_RUNTIME = "Failed to inspect image"  # the event of NOT_INSPECTED (kubernetes pkg/kubelet/images)
 _LOGIN_HINT = "create the Secret that imagePullSecrets names: without it the registry does not know the pod"
 
 _CRASHED = frozenset({"CrashLoopBackOff", "PostStartHookError"})
@@ -38,7 +46,9 @@ def of_container(container: Container, scene: Scene) -> Iterator[Evidence]:
     waiting = text(container.status, "state", "waiting", "reason")
     message = one_line(text(container.status, "state", "waiting", "message"))
     is_running = "running" in mapping(container.status, "state")
-    if waiting in IMAGE_REASONS:
+    if waiting == NOT_INSPECTED:
+        yield _not_inspected(container, message)
+    elif waiting in PULL_REASONS:
         yield _image(container, waiting, message, scene)
     elif waiting == "CreateContainerConfigError":
         yield of_configuration(container, message)
@@ -65,8 +75,8 @@ def remember(memory: ImageMemory, pods: list[Object]) -> dict[tuple[str, str], s
             name = text(status, "name")
             key = (uid(pod), name)
             said = one_line(text(status, "state", "waiting", "message"))
-            is_about_image = text(status, "state", "waiting", "reason") in IMAGE_REASONS
-            if is_about_image and image_cause(said, images.get(name, "")):
+            is_about_pull = text(status, "state", "waiting", "reason") in PULL_REASONS
+            if is_about_pull and image_cause(said, images.get(name, "")):
                 known[key] = said
             elif key in memory:
                 known[key] = memory[key]
@@ -77,7 +87,7 @@ def _image(container: Container, reason: str, message: str, scene: Scene) -> Evi
     pulls = [
         h
         for h in container.happenings(scene, "Failed", "InspectFailed")
-        if image_cause(h.message, container.image)
+        if image_cause(h.message, container.image) and not h.message.startswith(_OF_RUNTIME)
     ]
     remembered = scene.memory.get((uid(container.pod), container.name), "")
     code, told = reason_cause(reason), message
@@ -98,6 +108,18 @@ def _image(container: Container, reason: str, message: str, scene: Scene) -> Evi
         count=max((h.count for h in pulls), default=1),
         field=("imagePullPolicy",) if reason == "ErrImageNeverPull" else ("image",),
         hint=_LOGIN_HINT if login and known is CauseCode.IMAGE_DENIED else hint,
+    )
+
+
+def _not_inspected(container: Container, message: str) -> Evidence:
+    return container.evidence(
+        CauseCode.IMAGE_REGISTRY_UNAVAILABLE,
+        Grade.TRANSIENT,
+        f"{container.title} cannot use image {container.image}: the node's container runtime cannot tell "
+        "whether it is there",
+        f"{NOT_INSPECTED}: {message}" if message else NOT_INSPECTED,
+        field=("image",),
+        hint="look at the container runtime of the pod's node: it cannot read the images that it has",
     )
 
 

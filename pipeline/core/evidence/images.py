@@ -10,18 +10,21 @@ from pipeline.core.reading import items, text
 from pipeline.model.objects import Manifest, ObjectRef
 from pipeline.model.status import CauseCode, Grade
 
-IMAGE_REASONS = frozenset(
+NOT_INSPECTED = "ImageInspectError"
+"""The node's own runtime cannot say whether it has the image. Whatever its words, they are no registry's:
+"not found" is about the runtime's own files."""
+
+PULL_REASONS = frozenset(
     {
         "ErrImagePull",
         "ImagePullBackOff",
-        "ImageInspectError",
         "ErrImageNeverPull",
         "InvalidImageName",
         "RegistryUnavailable",
         "SignatureValidationFailed",
     }
 )
-"""The kubelet's waiting reasons that are about images (kubernetes pkg/kubelet/images/types.go)."""
+"""The kubelet's waiting reasons that are about pulls (kubernetes pkg/kubelet/images/types.go)."""
 
 SAID = {
     CauseCode.IMAGE_NOT_FOUND: "the registry does not have it",
@@ -41,6 +44,7 @@ GRADES = {
 
 _NEVER = "pull policy of Never"  # kubernetes pkg/kubelet/images, ErrImageNeverPull
 _FULL = "no space left on device"
+_SIGNATURE = re.compile(r"signature ?validation ?failed", re.IGNORECASE)
 _RATE = re.compile(r"too ?many ?requests|rate limit|\b429\b|QPS exceeded|pull limit", re.IGNORECASE)
 _TRUST = re.compile(r"x509:|HTTP response to HTTPS client|TLS handshake", re.IGNORECASE)
 
@@ -62,14 +66,14 @@ _WORDS: tuple[tuple[CauseCode, re.Pattern[str]], ...] = tuple(
             r"|no route to host|i/o timeout|timed? ?out|deadline exceeded|TLS handshake|x509:"
             r"|request canceled|unexpected EOF|: EOF|too ?many ?requests|rate limit|QPS exceeded"
             r"|\b(429|500|502|503|504) [A-Z]|status(?: code)?:? (429|5\d\d)\b"
-            r"|service unavailable|bad gateway|internal server error"
+            r"|registry ?(?:is )?unavailable|service unavailable|bad gateway|internal server error"
             r"|server gave HTTP response to HTTPS client|no space left on device",
         ),
         (
             CauseCode.IMAGE_DENIED,
             r"\b(denied|unauthorized|forbidden|no basic auth credentials|authentication required)\b"
             r"|\b(401|403)\b|authorization failed|insufficient_scope|authorization token has expired"
-            r"|\bAccessDenied|SignatureValidationFailed|not authorized",
+            r"|\bAccessDenied|signature ?validation ?failed|not authorized",
         ),
         (
             CauseCode.IMAGE_NOT_FOUND,
@@ -107,6 +111,11 @@ def image_words(code: CauseCode, words: str) -> tuple[str, str]:
         return (
             "the nodes do not trust the registry's TLS certificate",
             "give the nodes' runtime the registry's CA, or correct the registry's name and port",
+        )
+    if code is CauseCode.IMAGE_DENIED and _SIGNATURE.search(words):
+        return (
+            "its signature is missing, or not one that the node accepts",
+            "sign the image with a key that the nodes' signature policy knows, or deploy a signed one",
         )
     if code is CauseCode.IMAGE_DENIED and "authorization token has expired" in words:
         return SAID[code], "renew the token in imagePullSecrets; that of an ECR registry lasts 12 hours"
