@@ -294,11 +294,13 @@ def assess_document(verdicts: Iterable[SavedObject]) -> Document:
 
 
 def _saved(one: SavedObject) -> Document:
+    """``warning`` where one comes beside the message: what a deploy tells among its warnings."""
+    warning = {"warning": one.status.warning} if one.status.warning else {}
     told = [
         {"code": str(e.code), "message": e.message, "details": list(e.details), "hint": e.hint}
         for e in one.evidence
     ]
-    return {"object": str(one.ref), **_status(one.status), **({"evidence": told} if told else {})}
+    return {"object": str(one.ref), **_status(one.status), **warning, **({"evidence": told} if told else {})}
 
 
 def preflight_document(rows: Iterable[PreflightRow]) -> Document:

@@ -209,7 +209,7 @@ def assess_text(verdicts: Sequence[SavedObject]) -> str:
     """The readiness of objects as a table, and below it what speaks against them."""
     if not verdicts:
         return text(["no objects"])
-    said = (" ".join(filter(None, (one.status.message, one.status.warning))) for one in verdicts)
+    said = ("; ".join(filter(None, (one.status.message, one.status.warning))) for one in verdicts)
     rows = [
         (str(one.status.status), label(one.ref), one.status.reason, words)
         for one, words in zip(verdicts, said, strict=True)

@@ -518,6 +518,24 @@ def test_a_claim_that_lost_its_volume_has_no_use_of_a_storage_class() -> None:
     assert "restore the data" in found.hint
 
 
+@pytest.mark.parametrize(
+    ("reason", "path", "hint"),
+    [
+        ("ResizeInfeasible", ("spec", "resources", "requests", "storage"), "more than it has"),
+        ("ModifyInfeasible", ("spec", "volumeAttributesClassName"), "put back the class"),
+    ],
+)
+def test_a_claim_whose_change_cannot_be_points_at_what_was_asked_for(
+    reason: str, path: FieldPath, hint: str
+) -> None:
+    ref = ObjectRef("", "PersistentVolumeClaim", "demo", "data")
+
+    found = explain_failure(ref, ObjectStatus(Status.FAILED, reason, "cannot"), [])
+
+    assert (found.code, found.path) == (CauseCode.CLAIM_PENDING, path)
+    assert hint in found.hint
+
+
 def test_a_bare_pod_that_failed_is_its_own_evidence() -> None:
     bare = simple("v1", "Pod", spec={}, status={"phase": "Failed", "reason": "OutOfcpu", "message": "no cpu"})
 

@@ -38,6 +38,16 @@ def claim(phase: str = "Bound", *conditions: Any, asked: str = "8Gi", has: str =
     return simple("v1", "PersistentVolumeClaim", spec=spec, status=whole)
 
 
+def of_class(wanted: str, has: str = "", target: str = "", status: str = "") -> Any:
+    """A bound claim with a VolumeAttributesClass."""
+    found = claim(currentVolumeAttributesClassName=has) if has else claim()
+    found["spec"]["volumeAttributesClassName"] = wanted
+    if target:
+        modify = {"targetVolumeAttributesClassName": target, "status": status}
+        found["status"]["modifyVolumeStatus"] = modify
+    return found
+
+
 def volume(phase: str) -> Any:
     return simple("v1", "PersistentVolume", status={"phase": phase})
 
@@ -239,6 +249,51 @@ ROWS = {
         claim(modifyVolumeStatus={"status": "Infeasible"}),
         F,
         "ModifyInfeasible",
+    ),
+    "a claim that was lowered after a size that cannot be is tried again": (
+        claim(
+            asked="12Gi",
+            allocatedResources={"storage": "16Gi"},
+            allocatedResourceStatuses={"storage": "ControllerResizeInfeasible"},
+        ),
+        P,
+        "Resizing",
+    ),
+    "a claim of a size that was tried in vain has failed": (
+        claim(
+            asked="16Gi",
+            allocatedResources={"storage": "16384Mi"},
+            allocatedResourceStatuses={"storage": "ControllerResizeInfeasible"},
+        ),
+        F,
+        "ResizeInfeasible",
+    ),
+    "a claim with its class of attributes is Current": (of_class("gold", "gold"), C, "Bound"),
+    "a claim without a class that asks for one is not ready": (of_class("gold"), P, "ModifyingVolume"),
+    "a claim of another class than it asks for is not ready": (
+        of_class("gold", "silver"),
+        P,
+        "ModifyingVolume",
+    ),
+    "a claim whose new class does not exist is not ready": (
+        of_class("gold", "silver", "gold", "Pending"),
+        P,
+        "ModifyingVolume",
+    ),
+    "a claim whose new class cannot be has failed": (
+        of_class("gold", "silver", "gold", "Infeasible"),
+        F,
+        "ModifyInfeasible",
+    ),
+    "a claim that is back at its class after another that cannot be is Current": (
+        of_class("silver", "silver", "gold", "Infeasible"),
+        C,
+        "Bound",
+    ),
+    "a claim that is back at no class after one that cannot be is Current": (
+        of_class("", "", "gold", "Infeasible"),
+        C,
+        "Bound",
     ),
     "a bound volume is Current": (volume("Bound"), C, "Bound"),
     "a released volume is Current": (volume("Released"), C, "Released"),

@@ -17,14 +17,21 @@ _FAILURES: dict[str, CauseCode] = {
     "PodFailed": CauseCode.POD_FAILED,
     "ScalingBroken": CauseCode.SCALING_BROKEN,
     "ClaimLost": CauseCode.CLAIM_PENDING,
+    "ResizeInfeasible": CauseCode.CLAIM_PENDING,
+    "ModifyInfeasible": CauseCode.CLAIM_PENDING,
     "VolumeFailed": CauseCode.DEGRADED,
     "NamesNotAccepted": CauseCode.APPLY_REJECTED,
     "NotEstablished": CauseCode.APPLY_REJECTED,
 }
 
+_SIZE: FieldPath = ("spec", "resources", "requests", "storage")
+_ATTRIBUTES: FieldPath = ("spec", "volumeAttributesClassName")
+
 _PENDING: dict[str, tuple[CauseCode, FieldPath]] = {
     "AddressPending": (CauseCode.ADDRESS_PENDING, ("spec",)),
     "ClaimPending": (CauseCode.CLAIM_PENDING, ("spec", "storageClassName")),
+    "Resizing": (CauseCode.TIMED_OUT, _SIZE),
+    "ModifyingVolume": (CauseCode.TIMED_OUT, _ATTRIBUTES),
     "NoTarget": (CauseCode.SCALING_BROKEN, ("spec", "scaleTargetRef")),
     "CustomResourceUnknown": (CauseCode.CUSTOM_RESOURCE_UNKNOWN, ()),
     "RuleInvalid": (CauseCode.CUSTOM_RESOURCE_UNKNOWN, ("metadata", "annotations")),
@@ -34,6 +41,9 @@ _PENDING: dict[str, tuple[CauseCode, FieldPath]] = {
 _UNWATCHED = "see whether the controller of its kind runs, and what its log says"
 _HINTS = {
     "ClaimLost": "delete the claim and deploy again for an empty volume, or restore the data into a new one",
+    "ResizeInfeasible": "ask for a size that the volume can take: more than it has, less than was asked for",
+    "ModifyInfeasible": "put back the class that the volume has, or choose one that its CSI driver can apply",
+    "ModifyingVolume": "see whether the VolumeAttributesClass exists, and what its CSI driver's resizer logs",
     "Paused": "take spec.paused away: until then no change of its pods rolls out",
     "CABundlePending": "see whether cert-manager's CA injector runs, and has the Certificate that is named",
     "NotObserved": _UNWATCHED,
@@ -50,6 +60,8 @@ _FIELDS: dict[CauseCode, FieldPath] = {
     CauseCode.CLAIM_PENDING: ("spec", "volumeName"),
 }
 
+
+_FIELDS_OF_REASONS = {"ResizeInfeasible": _SIZE, "ModifyInfeasible": _ATTRIBUTES}
 
 _OF_PODS = frozenset({CauseCode.JOB_FAILED, CauseCode.POD_FAILED})
 _VAGUE = frozenset(
@@ -72,7 +84,7 @@ def explain_failure(ref: ObjectRef, status: ObjectStatus, shown: Sequence[Eviden
         grade=Grade.PROBABLE if code is CauseCode.SCALING_BROKEN else Grade.TERMINAL,
         message=f"{ref.kind} {ref.name} has failed: {one_line(status.message or status.reason)}",
         details=told or (one_line(status.message),),
-        path=blamed.path if blamed else _FIELDS.get(code, ()),
+        path=blamed.path if blamed else _FIELDS_OF_REASONS.get(status.reason, _FIELDS.get(code, ())),
         pod=worst.pod if worst else _itself(ref),
         container=worst.container if worst else "",
         hint=_hint_of_failure(status, known, worst),

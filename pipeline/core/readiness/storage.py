@@ -81,14 +81,8 @@ def _no_volume(obj: Object, facts: Facts) -> str:
 
 def _change(obj: Object) -> ObjectStatus | None:
     """A bound claim that is being resized or modified; None where it is as it should be."""
-    doing = text(obj, "status", "allocatedResourceStatuses", "storage")
-    if doing in _CANNOT_GROW:
-        return failed("ResizeInfeasible", f"its volume cannot take the new size ({doing})")
-    if text(obj, "status", "modifyVolumeStatus", "status") == "Infeasible":
-        name = text(obj, "status", "modifyVolumeStatus", "targetVolumeAttributesClassName")
-        return failed(
-            "ModifyInfeasible", f"its volume cannot take the attributes of {name or 'its new class'}"
-        )
+    if verdict := _cannot_grow(obj) or _cannot_modify(obj):
+        return verdict
     for kind, meaning in _CHANGES.items():
         found = condition(obj, kind)
         if found.get("status") == "True":
@@ -98,7 +92,43 @@ def _change(obj: Object) -> ObjectStatus | None:
         # Done by the kubelet where a pod mounts it; without one, that may be never.
         warning = "its file system grows when the next pod mounts it"
         return current("FileSystemResizePending", "is bound", warning=warning)
-    return _too_small(obj)
+    return _too_small(obj) or _unmodified(obj)
+
+
+def _cannot_grow(obj: Object) -> ObjectStatus | None:
+    """The verdict is about the size that was tried (core/v1 PersistentVolumeClaimStatus.allocatedResources):
+    of another one, as when the request was lowered for that, it is still to come."""
+    doing = text(obj, "status", "allocatedResourceStatuses", "storage")
+    if doing not in _CANNOT_GROW:
+        return None
+    asked = quantity.parse(get_path(obj, "spec", "resources", "requests", "storage"))
+    tried = quantity.parse(get_path(obj, "status", "allocatedResources", "storage"))
+    if asked is None or tried is None or asked == tried:
+        return failed("ResizeInfeasible", f"its volume cannot take the new size ({doing})")
+    said = f"its volume cannot take {quantity.show(tried)}, and {quantity.show(asked)} has not been tried yet"
+    return waiting("Resizing", said)
+
+
+def _cannot_modify(obj: Object) -> ObjectStatus | None:
+    """ "If the claim enters an Infeasible error state, this field can be reset to its previous value
+    (including nil) to cancel the modification" (core/v1 volumeAttributesClassName). Then there is no verdict."""
+    target = text(obj, "status", "modifyVolumeStatus", "targetVolumeAttributesClassName")
+    is_other = target not in ("", text(obj, "spec", "volumeAttributesClassName"))
+    if text(obj, "status", "modifyVolumeStatus", "status") != "Infeasible" or is_other:
+        return None
+    return failed("ModifyInfeasible", f"its volume cannot take the attributes of {target or 'its new class'}")
+
+
+def _unmodified(obj: Object) -> ObjectStatus | None:
+    """ "currentVolumeAttributesClassName is the current name of the VolumeAttributesClass the PVC is using"
+    (core/v1 PersistentVolumeClaimStatus): another name in the spec is a change that is still to come."""
+    wanted = text(obj, "spec", "volumeAttributesClassName")
+    if wanted in ("", text(obj, "status", "currentVolumeAttributesClassName")):
+        return None
+    # "Pending … due to unmet requirements, such as … VolumeAttributesClass not existing" (core/v1)
+    is_stuck = text(obj, "status", "modifyVolumeStatus", "status") == "Pending"
+    why = ", which does not exist or does not suit it" if is_stuck else ""
+    return waiting("ModifyingVolume", f"its volume does not have the attributes of {wanted} yet{why}")
 
 
 def _too_small(obj: Object) -> ObjectStatus | None:

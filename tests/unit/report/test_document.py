@@ -333,6 +333,8 @@ def test_assess_and_preflight_have_the_keys_of_the_contract():
     assert document.assess_document([saved])["objects"] == [
         {"object": str(WEB), "status": "Current", "reason": "r", "message": "m"}
     ]
+    warned = replace(saved, status=ObjectStatus(Status.CURRENT, "r", "m", warning="w"))
+    assert document.assess_document([warned])["objects"][0]["warning"] == "w"
     shown = Evidence(
         code=CauseCode.CRASH_LOOP, grade=Grade.PROBABLE, message="exits", details=("d",), hint="h"
     )
