@@ -112,10 +112,26 @@ def is_ready(found: Any) -> bool:
 def hold(repo: Workspace, node: str) -> None:
     """The pods of a node can neither end nor are they ready, as the node controller says then."""
     for path in pod_paths(repo, node):
-        finalizer = {"metadata": {"finalizers": ["pipeline.test/kubelet"]}}
-        repo.cluster.api.call("PATCH", path, finalizer, MERGE)
+        keep(repo, path)
         status = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
         repo.cluster.api.call("PATCH", f"{path}/status", status, STRATEGIC)
+
+
+def keep(repo: Workspace, path: str) -> None:
+    """A pod is not gone when it is deleted: its kubelet still has to end it."""
+    finalizer = {"metadata": {"finalizers": ["pipeline.test/kubelet"]}}
+    repo.cluster.api.call("PATCH", path, finalizer, MERGE)
+
+
+def end_badly(repo: Workspace, path: str) -> None:
+    """What a kubelet says of a pod that it takes away: it had to kill it, and not for the first time."""
+    killed = {"exitCode": 137, "reason": "Error", "finishedAt": "2026-03-02T09:14:05Z"}
+    statuses = [
+        {**one, "ready": False, "restartCount": 3, "state": {"terminated": killed}}
+        for one in repo.cluster.api.call("GET", path)["status"]["containerStatuses"]
+    ]
+    status = {"status": {"phase": "Failed", "containerStatuses": statuses}}
+    repo.cluster.api.call("PATCH", f"{path}/status", status, MERGE)
 
 
 def let_go(repo: Workspace, node: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,19 @@ import pytest
 from tests.e2e.conftest import MakeRepo
 from tests.e2e.live import LIMIT_S, until
 from tests.e2e.nodes import (
+    MERGE,
     STRATEGIC,
     add_node,
     at_home,
+    end_badly,
     grown_old,
+    hold,
     home,
     is_called_ready,
+    keep,
+    let_go,
     nodes,
+    pod_paths,
     pods,
     sicken,
 )
@@ -109,32 +116,48 @@ def evicted(make: MakeRepo) -> Told:
         until(lambda: are_running(repo, 2), "for its pods")
         before = uids(repo)
         victim = pods(repo)[0]["metadata"]
+        path = f"/api/v1/namespaces/{repo.namespace}/pods/{victim['name']}"
+        keep(repo, path)
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": victim["name"]}}
-        address = f"/api/v1/namespaces/{repo.namespace}/pods/{victim['name']}/eviction"
-        repo.cluster.api.call("POST", address, eviction)
+        repo.cluster.api.call("POST", f"{path}/eviction", eviction)
+        end_badly(repo, path)
         until(lambda: are_running(repo, 2) and victim["uid"] not in uids(repo), "for another pod")
         after = uids(repo)
         assert process.poll() is None
         open_gates(repo)
-        return Told(repo, ended(process), (before, after))
+        result = ended(process)
+    repo.cluster.api.call("PATCH", path, {"metadata": {"finalizers": None}}, MERGE)
+    return Told(repo, result, (before, after))
 
 
 def drained(make: MakeRepo) -> Told:
     """The node of the new pods is drained while they start; there is another."""
     repo = made(make, at_home(GATED))
-    with nodes(repo, 2), deploying(repo) as process:
+    with nodes(repo, 2), deploying(repo) as process, ThreadPoolExecutor(1) as administrator:
         until(lambda: are_running(repo, 2), "for its pods")
         before = uids(repo)
         node = pods(repo)[0]["spec"]["nodeName"]
-        repo.kubectl("drain", node, "--ignore-daemonsets", "--disable-eviction=false", "--timeout=60s")
+        paths = pod_paths(repo, node)
+        hold(repo, node)
+        drain = ("drain", node, "--ignore-daemonsets", "--disable-eviction=false", "--timeout=60s")
+        done = administrator.submit(repo.kubectl, *drain)
+        until(lambda: all(repo.cluster.api.holds(path, is_leaving) for path in paths), "for their eviction")
+        for path in paths:
+            end_badly(repo, path)
         until(
             lambda: are_running(repo, 2) and all(pod["spec"]["nodeName"] != node for pod in pods(repo)),
             "for pods on the other node",
         )
         after = uids(repo)
         assert process.poll() is None
+        let_go(repo, node)
+        done.result()
         open_gates(repo)
         return Told(repo, ended(process), (before, after))
+
+
+def is_leaving(pod: Any) -> bool:
+    return "deletionTimestamp" in pod["metadata"]
 
 
 def preempted(make: MakeRepo) -> Told:

@@ -111,7 +111,7 @@ def _cannot_grow(obj: Object) -> ObjectStatus | None:
 
 def _cannot_modify(obj: Object) -> ObjectStatus | None:
     """ "If the claim enters an Infeasible error state, this field can be reset to its previous value
-    (including nil) to cancel the modification" (core/v1 volumeAttributesClassName). Then there is no verdict."""
+    (including nil) to cancel the modification" (core/v1 volumeAttributesClassName): no verdict is left."""
     target = text(obj, "status", "modifyVolumeStatus", "targetVolumeAttributesClassName")
     is_other = target not in ("", text(obj, "spec", "volumeAttributesClassName"))
     if text(obj, "status", "modifyVolumeStatus", "status") != "Infeasible" or is_other:
