@@ -76,6 +76,11 @@ def add_volume(repo: Workspace, source: dict[str, Any], **spec: Any) -> None:
     repo.cluster.api.call("POST", VOLUMES, body)
 
 
+def of_driver(repo: Workspace) -> dict[str, Any]:
+    driver = {"driver": f"{repo.namespace}.csi.example.com", "volumeHandle": "vol-0123456789abcdef0"}
+    return {"csi": driver}
+
+
 def remove_volume(repo: Workspace) -> None:
     """Though its claim is there: what an administrator does who takes the finalizer away."""
     path = f"{VOLUMES}/{repo.namespace}"
@@ -105,6 +110,18 @@ def without_class(make: MakeRepo) -> Told:
     return Told(repo := made(make, BY_CLASS, "5s", missing), deployed(repo))
 
 
+def modified(make: MakeRepo) -> Told:
+    """A bound claim asks for other attributes, and there is no driver that could give it them."""
+    classes = ", ".join(f"'storage.k8s.io/VolumeAttributesClass//{name}'" for name in ("silver", "gold"))
+    manifest = CLAIM.replace("  volumeName", "  volumeAttributesClassName: silver\n  volumeName")
+    repo = made(make, manifest, "5s", f"allow: {{missing: [{classes}]}}")
+    add_volume(repo, of_driver(repo), volumeAttributesClassName="silver")
+    assert deployed(repo).code == 0
+    repo.edit(FILE, "silver", "gold")
+    repo.commit()
+    return Told(repo, deployed(repo), repo.get("persistentvolumeclaims", "data"))
+
+
 def bound_late(make: MakeRepo, manifest: str) -> Told:
     """A claim of a class that binds with the first pod, to a volume that was made by hand."""
     repo = made(make, manifest)
@@ -126,8 +143,7 @@ def add_class(repo: Workspace) -> None:
 def not_attached(make: MakeRepo) -> Told:
     """The driver says why it cannot attach a volume to the node of the pod."""
     repo = made(make, f"{CLAIM}---\n{at_home(workload(pod=BESIDE).replace('replicas: 2', 'replicas: 1'))}")
-    driver = {"driver": f"{repo.namespace}.csi.example.com", "volumeHandle": "vol-0123456789abcdef0"}
-    add_volume(repo, {"csi": driver})
+    add_volume(repo, of_driver(repo))
     over = threading.Event()
     attacher = threading.Thread(target=refuse, args=(repo, over))
     with nodes(repo, 0):
@@ -159,6 +175,7 @@ def refuse(repo: Workspace, over: threading.Event) -> None:
 STORIES: dict[str, Callable[[MakeRepo], Told]] = {
     "lost": lost,
     "without class": without_class,
+    "modified": modified,
     "with consumer": lambda make: bound_late(make, f"{BY_CLASS}---\n{workload(pod=MOUNTED)}"),
     "without consumer": lambda make: bound_late(make, BY_CLASS),
     "not attached": not_attached,
@@ -197,6 +214,17 @@ def test_a_claim_of_a_class_that_does_not_exist_is_waited_for_and_then_told_with
     assert f"storage class {story.repo.namespace}, which does not exist" in cause["message"]
     assert any("ProvisioningFailed" in line for line in cause["evidence"]), cause
     is_at(story, cause, "storageClassName")
+
+
+def test_a_claim_without_the_attributes_that_it_asks_for_is_waited_for(told: dict[str, Told]) -> None:
+    story = told["modified"]
+    cause = story.cause("TimedOut")
+
+    assert story.result.code == 12
+    assert story.claim["status"]["currentVolumeAttributesClassName"] == "silver"
+    assert "its volume does not have the attributes of gold yet" in cause["message"]
+    assert "whether the VolumeAttributesClass exists" in cause["hint"]
+    is_at(story, cause, "volumeAttributesClassName")
 
 
 def test_a_claim_that_waits_for_its_consumer_is_no_deadlock(told: dict[str, Told]) -> None:
