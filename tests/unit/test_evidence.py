@@ -181,6 +181,15 @@ CONTAINERS: dict[str, tuple[Any, CauseCode, Grade, int]] = {
         TRANSIENT,
         1,
     ),
+    **{
+        f"{reason}, which no kubelet says yet, is transient": (
+            waiting(reason, "x"),
+            CauseCode.CONTAINER_NOT_CREATED,
+            TRANSIENT,
+            1,
+        )
+        for reason in ("ErrDeviceAllocation", "AttestationFailed", "CheckpointRestoreError", "UnpackBackOff")
+    },
     # exits
     "an exit for lack of memory is told as such": (
         waiting("CrashLoopBackOff", BACK_OFF, restarts=2, last=ended(137, "OOMKilled")),
@@ -243,6 +252,7 @@ def test_a_container_is_graded_by_what_the_kubelet_says(sentence: str) -> None:
 SILENT: dict[str, Any] = {
     "a container that is being created shows nothing": waiting("ContainerCreating"),
     "a container that waits for init containers shows nothing": waiting("PodInitializing"),
+    "a container that waits for a reason that nobody knows shows nothing": waiting("Queued", "for a node"),
     "a ready container with an old crash shows nothing": running(ready=True, restarts=5, last=CRASH),
     "a container that crashed long ago and starts now shows nothing": running(
         ready=False, restarts=2, last=ended(1, finished=-90)

@@ -5,6 +5,7 @@ The waiting reasons are those of kubernetes 1.36 (pkg/kubelet/{images,container,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pipeline.core.evidence.configuration import of_configuration
@@ -38,6 +39,7 @@ _NOT_CREATED = frozenset(
 _OF_RUNTIME = "Failed to inspect image"  # the event of NOT_INSPECTED (kubernetes pkg/kubelet/images)
 _LOGIN_HINT = "create the Secret that imagePullSecrets names: without it the registry does not know the pod"
 
+_FAILURE = re.compile(r"^(Err|Failed|Invalid)|(Error|BackOff|Failed|Unavailable)$")
 _CRASHED = frozenset({"CrashLoopBackOff", "PostStartHookError"})
 
 
@@ -52,7 +54,7 @@ def of_container(container: Container, scene: Scene) -> Iterator[Evidence]:
         yield _image(container, waiting, message, scene)
     elif waiting == "CreateContainerConfigError":
         yield of_configuration(container, message)
-    elif waiting in _NOT_CREATED:
+    elif waiting in _NOT_CREATED or _is_unheard_of(waiting):
         yield of_uncreated(container, waiting, message)
     elif waiting in _CRASHED or crashed_lately(container, scene):
         yield _never_ran(container) or of_crash(container, waiting, message, scene)
@@ -60,6 +62,14 @@ def of_container(container: Container, scene: Scene) -> Iterator[Evidence]:
         yield _unfinished(container)
     elif is_running and container.status.get("ready") is False:
         yield from not_ready(container, scene)
+
+
+def _is_unheard_of(waiting: str) -> bool:
+    """Whether it is the word of a newer kubelet, or of another program in its place, for a failure.
+
+    All that Kubernetes has are named so; what only takes its time is not ("ContainerCreating").
+    """
+    return waiting not in _CRASHED and _FAILURE.search(waiting) is not None
 
 
 def remember(memory: ImageMemory, pods: list[Object]) -> dict[tuple[str, str], str]:
