@@ -36,6 +36,8 @@ HINTS: Mapping[CauseCode, str] = {
     CauseCode.LIVENESS_PROBE_FAILED: "correct livenessProbe, or add a startupProbe if the start is slow",
     CauseCode.READINESS_PROBE_FAILED: "see in the container's log why it is not ready, "
     "and check the probe's port and path",
+    CauseCode.NODE_NOT_READY: "see why the node stopped reporting (kubectl describe node); "
+    "unless it comes back, its pods are made elsewhere after five minutes",
     CauseCode.UNSCHEDULABLE: "lower the pod's requests, loosen its node selection, or add nodes",
     CauseCode.QUOTA_EXCEEDED: "raise the ResourceQuota or LimitRange, lower the requests, or free some",
     CauseCode.ADMISSION_DENIED: "change the pod template so that the named policy admits it",

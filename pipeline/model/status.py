@@ -45,6 +45,7 @@ class CauseCode(StrEnum):
     STARTUP_PROBE_FAILED = "StartupProbeFailed"
     LIVENESS_PROBE_FAILED = "LivenessProbeFailed"
     READINESS_PROBE_FAILED = "ReadinessProbeFailed"
+    NODE_NOT_READY = "NodeNotReady"
     UNSCHEDULABLE = "Unschedulable"
     QUOTA_EXCEEDED = "QuotaExceeded"
     ADMISSION_DENIED = "AdmissionDenied"

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import MakeRepo
-from tests.e2e.live import LIMIT_S, until
+from tests.e2e.live import until
 from tests.e2e.nodes import (
     MERGE,
-    STRATEGIC,
     add_node,
     at_home,
     end_badly,
@@ -23,6 +20,7 @@ from tests.e2e.nodes import (
     hold,
     home,
     is_called_ready,
+    is_ready,
     keep,
     let_go,
     nodes,
@@ -30,83 +28,24 @@ from tests.e2e.nodes import (
     pods,
     sicken,
 )
+from tests.e2e.rollouts import (
+    GATED,
+    Told,
+    are_running,
+    change,
+    deploying,
+    ended,
+    images,
+    made,
+    open_gates,
+    uids,
+)
 from tests.e2e.stories import tell
-from tests.e2e.workspace import Result, Workspace
+from tests.e2e.workspace import Workspace
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
 
-GATE = "pipeline.test/open"
-
-GATED = f"""\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: web}}
-spec:
-  replicas: 2
-  selector: {{matchLabels: {{app: web}}}}
-  template:
-    metadata:
-      labels: {{app: web}}
-    spec:
-      readinessGates: [{{conditionType: {GATE}}}]
-      containers:
-        - name: main
-          image: nginx:1.21
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """How a deploy ended, with what was seen beside it."""
-
-    repo: Workspace
-    result: Result
-    seen: Any = None
-
-    @property
-    def entry(self) -> Any:
-        """Of the one object that is waited for, or the first."""
-        return self.result.document["rollout"][0]
-
-    def is_well(self) -> None:
-        assert self.result.code == 0, str(self.result)
-        assert self.result.document["causes"] == []
-        assert {one["status"] for one in self.result.document["rollout"]} == {"Current"}
-
-
 # --- pods
-
-
-def uids(repo: Workspace) -> set[str]:
-    return {pod["metadata"]["uid"] for pod in pods(repo)}
-
-
-def are_running(repo: Workspace, count: int) -> bool:
-    return [pod["status"].get("phase") for pod in pods(repo)] == ["Running"] * count
-
-
-def open_gates(repo: Workspace) -> None:
-    """Let the pods that are there become ready."""
-    for pod in pods(repo):
-        path = f"/api/v1/namespaces/{repo.namespace}/pods/{pod['metadata']['name']}/status"
-        status = {"status": {"conditions": [{"type": GATE, "status": "True"}]}}
-        repo.cluster.api.call("PATCH", path, status, STRATEGIC)
-
-
-def ended(process: Any) -> Result:
-    out, errors = process.communicate(timeout=LIMIT_S + 60)
-    return Result(process.returncode, out, errors)
-
-
-@contextmanager
-def deploying(repo: Workspace) -> Iterator[Any]:
-    process = repo.start("-o", "json", "deploy", "-e", "dev")
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
 
 
 def evicted(make: MakeRepo) -> Told:
@@ -234,13 +173,30 @@ def on_sick_nodes(make: MakeRepo) -> Told:
             return Told(repo, ended(process), repo.get("apps/v1/daemonsets", "web")["status"])
 
 
-def change(repo: Workspace, old: str, new: str) -> None:
-    repo.edit("environments/dev/manifests/web.yaml", old, new)
-    repo.commit()
+LASTING = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 1
+  minReadySeconds: 100
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+        - name: main
+          image: nginx:1.21
+"""
 
 
-def images(repo: Workspace) -> list[str]:
-    return [pod["spec"]["containers"][0]["image"] for pod in pods(repo)]
+def on_a_node_that_goes(make: MakeRepo) -> Told:
+    """The node of the new pod stops reporting before the pod counts."""
+    repo = made(make, at_home(LASTING), timeout="20s")
+    with nodes(repo, 1), deploying(repo) as process:
+        until(lambda: any(is_ready(pod) for pod in pods(repo)), "for its pod")
+        sicken(repo, "well-0")
+        return Told(repo, ended(process))
 
 
 def on_a_node_without_a_kubelet(make: MakeRepo) -> Told:
@@ -324,20 +280,13 @@ def scaled_to_zero(make: MakeRepo) -> Told:
     return Told(repo, repo.run("-o", "json", "deploy", "-e", "dev"), assessed["objects"])
 
 
-def made(make: MakeRepo, manifest: str, timeout: str = "90s") -> Workspace:
-    repo = make(create=True)
-    repo.environment("rollback: {auto: false}", deploy=f"{{timeout: {timeout}}}", rollout="{steady: 0s}")
-    repo.manifest("web.yaml", manifest)
-    repo.commit()
-    return repo
-
-
 STORIES: dict[str, Callable[[MakeRepo], Told]] = {
     "zero": scaled_to_zero,
     "evicted": evicted,
     "drained": drained,
     "preempted": preempted,
     "sick nodes": on_sick_nodes,
+    "lost node": on_a_node_that_goes,
     "no kubelet": on_a_node_without_a_kubelet,
     "stateful": lambda make: on_delete(make, STATEFUL),
     "daemon": lambda make: on_delete(
@@ -377,6 +326,15 @@ def test_any_other_node_without_its_pod_does(told: dict[str, Told]) -> None:
     story = told["no kubelet"]
     assert story.result.code == 12, str(story.result)
     assert "1 of 2 pods are available" in story.entry["message"]
+
+
+def test_a_node_that_goes_with_a_new_pod_is_told(told: dict[str, Told]) -> None:
+    story = told["lost node"]
+    assert story.result.code == 12, str(story.result)
+    (cause,) = story.result.document["causes"]
+    assert cause["code"] == "NodeNotReady"
+    assert f"its node {story.repo.namespace}-well-0 does not report" in cause["message"]
+    assert "kubectl describe node" in cause["hint"]
 
 
 @pytest.mark.parametrize("name", ["stateful", "daemon"])

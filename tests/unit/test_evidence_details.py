@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
 from pipeline.core.evidence import EventIndex, blocking_pods, evidence
 from pipeline.core.evidence.configuration import lack, volume_lack
+from pipeline.core.evidence.log import patience
 from pipeline.core.evidence.pending import explain_failure
 from pipeline.core.evidence.probes import window_s
+from pipeline.model.environment import Grace
 from pipeline.model.objects import FieldPath, Object, ObjectRef
 from pipeline.model.status import CauseCode, Evidence, Grade, Lack, ObjectStatus, Status
 from tests.kube_objects import (
@@ -607,6 +610,30 @@ def test_a_missing_service_account_is_named_so_that_a_near_one_can_be_found() ->
     (found,) = evidence(workload, [], [], [event("s1", "FailedCreate", said)], NOW, {}, since=T0)
 
     assert found.lacks == Lack("ServiceAccount", "wbe")
+
+
+def test_a_pod_of_a_node_that_does_not_report_is_told_but_never_fatal() -> None:
+    lost = pod(
+        running(ready=True),
+        phase="Running",
+        conditions=[condition("PodScheduled"), condition("Ready", "False", "")],
+    )
+
+    (found,) = shown(lost)
+
+    assert (found.code, found.grade) == (CauseCode.NODE_NOT_READY, Grade.TRANSIENT)
+    assert "does not report" in found.message
+    assert found.path == SPEC
+    assert patience(found, Grace()) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("ready", "reason"), [("True", ""), ("False", "ContainersNotReady"), ("False", "PodCompleted")]
+)
+def test_a_pod_of_which_its_kubelet_tells_is_not_of_a_lost_node(ready: str, reason: str) -> None:
+    told = pod(running(ready=True), phase="Running", conditions=[condition("Ready", ready, reason)])
+
+    assert shown(told) == []
 
 
 def test_a_closed_readiness_gate_is_told_but_never_fatal() -> None:

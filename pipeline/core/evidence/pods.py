@@ -34,6 +34,7 @@ def of_pod(pod: Object, scene: Scene) -> Iterator[Evidence]:
         return
     yield from of_scheduling(pod, scene)
     yield from _gated(pod, scene)
+    yield from _on_lost_node(pod, scene)
     if not shown and _is_being_set_up(pod):
         yield from _setup(pod, scene)
 
@@ -77,6 +78,27 @@ def _gated(pod: Object, scene: Scene) -> Iterator[Evidence]:
         pod=ref_of(pod, "Pod"),
         # The AWS load balancer controller adds such gates by itself: target-health.elbv2.k8s.aws/…
         hint="see the controller that opens the gate; a load balancer's: whether its health check passes",
+    )
+
+
+def _on_lost_node(pod: Object, scene: Scene) -> Iterator[Evidence]:
+    """Its kubelet last said that all is well, and somebody else says that it is not.
+
+    Of a node that does not report "MarkPodsNotReady updates ready status of given pods": the condition alone,
+    so that it has no reason (kubernetes pkg/controller/util/node). It may come back: never fatal.
+    """
+    ready = condition(pod, "Ready")
+    statuses = items(pod, "status", "containerStatuses")
+    well = bool(statuses) and all(one.get("ready") is True for one in statuses)
+    if not well or ready.get("status") != "False" or text(ready, "reason"):
+        return
+    yield Evidence(
+        code=CauseCode.NODE_NOT_READY,
+        grade=Grade.TRANSIENT,
+        message=f"pod {text(pod, 'metadata', 'name')} is not ready though its containers were: "
+        f"its node {text(pod, 'spec', 'nodeName')} does not report",
+        path=scene.pod_path,
+        pod=ref_of(pod, "Pod"),
     )
 
 
