@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from pipeline.core.readiness import assess
-from pipeline.core.readiness.custom import GRACE_S, SETTLE_S
+from pipeline.core.readiness.custom import GRACE_S
 from pipeline.core.readiness.custom_rules import TABLE, rule_of
+from pipeline.core.readiness.verdicts import SETTLE_S
 from pipeline.core.ready_rules import parse_rule, parse_rules
 from pipeline.model.environment import ReadyRule
 from pipeline.model.status import ObjectStatus, Status

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from pipeline.core.readiness import assess
+from pipeline.core.readiness.verdicts import SETTLE_S
 from pipeline.model.environment import ReadyRule
 from pipeline.model.status import Status
-from tests.kube_objects import condition, having, simple
+from tests.kube_objects import T0, at, condition, having, simple
 from tests.unit.judging import is_judged
 
 C, P, F = Status.CURRENT, Status.IN_PROGRESS, Status.FAILED
@@ -113,6 +114,20 @@ ROWS = {
 @pytest.mark.parametrize("sentence", ROWS)
 def test_every_state_is_judged_by_its_rule(sentence: str) -> None:
     is_judged(*ROWS[sentence])
+
+
+@pytest.mark.parametrize(
+    ("since", "after_s", "status"),
+    [(100.0, 1.0, P), (100.0, SETTLE_S, F), (-100.0, 1.0, F), (0.5, 1.0, F)],
+)
+def test_names_that_clashed_before_the_write_may_not_clash_any_more(
+    since: float, after_s: float, status: Status
+) -> None:
+    clash = definition({**condition("NamesAccepted", "False"), "lastTransitionTime": at(0)})
+
+    found = assess(clash, since=T0 + since, now=T0 + since + after_s)
+
+    assert found.status is status
 
 
 def test_an_object_that_does_not_exist_is_not_found() -> None:

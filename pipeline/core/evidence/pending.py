@@ -61,7 +61,11 @@ _FIELDS: dict[CauseCode, FieldPath] = {
 }
 
 
-_FIELDS_OF_REASONS = {"ResizeInfeasible": _SIZE, "ModifyInfeasible": _ATTRIBUTES}
+_FIELDS_OF_REASONS: dict[str, FieldPath] = {
+    "ResizeInfeasible": _SIZE,
+    "ModifyInfeasible": _ATTRIBUTES,
+    "NamesNotAccepted": ("spec", "names"),
+}
 
 _OF_PODS = frozenset({CauseCode.JOB_FAILED, CauseCode.POD_FAILED})
 _VAGUE = frozenset(

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from pipeline.core.json_path import Key, find, parse_path, spell
-from pipeline.core.readiness.verdicts import Facts, current, failed, waiting
+from pipeline.core.readiness.verdicts import SETTLE_S, Facts, current, failed, waiting
 from pipeline.core.reading import condition, items, mapping, number, seconds, text
 from pipeline.core.ready_rules import FieldRule, Operator, Rule, conditions_of, parse_rule
 from pipeline.model.objects import Object
@@ -25,12 +25,6 @@ GRACE_S = 60.0
 
 Most controllers try again by themselves, and what is missing (a store, a right, an address) is often
 on its way in the same deploy.
-"""
-
-SETTLE_S = 3.0
-"""How long a status without any generation may be that of the spec before our write.
-
-No source: controllers answer an event of their watch well within it, and waiting costs that much once.
 """
 
 

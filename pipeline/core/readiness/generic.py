@@ -8,8 +8,8 @@ Unknown here, and a rule of the user's (``pipeline/ready``, ``rollout.rules``) s
 from __future__ import annotations
 
 from pipeline.core.readiness import admission
-from pipeline.core.readiness.verdicts import Facts, current, failed, unknown, waiting
-from pipeline.core.reading import condition, items, mapping, number, text
+from pipeline.core.readiness.verdicts import SETTLE_S, Facts, current, failed, unknown, waiting
+from pipeline.core.reading import condition, items, mapping, number, seconds, text
 from pipeline.model.objects import Object
 from pipeline.model.status import ObjectStatus
 
@@ -76,8 +76,13 @@ def _say(found: Object) -> str:
 
 
 def definition(obj: Object, facts: Facts) -> ObjectStatus:
-    """A CRD serves its kind once it is Established; names that clash never will be."""
+    """A CRD serves its kind once it is Established; names that clash never will be.
+
+    Its conditions tell of no generation before 1.35, so that a clash may be the one that our write ends.
+    """
     names, established = condition(obj, "NamesAccepted"), condition(obj, "Established")
+    if names.get("status") == "False" and _may_be_over(names, facts):
+        return waiting("NotObserved", "its new names have not been looked at yet")
     if names.get("status") == "False":
         return failed("NamesNotAccepted", text(names, "message") or "its names clash with another kind")
     if established.get("status") == "True" and admission.conversion_waits(obj):
@@ -87,6 +92,14 @@ def definition(obj: Object, facts: Facts) -> ObjectStatus:
     if established.get("status") == "False" and established.get("reason") != "Installing":
         return failed("NotEstablished", text(established, "message") or "cannot be served")
     return waiting("Installing", "is not served yet")
+
+
+def _may_be_over(found: Object, facts: Facts) -> bool:
+    """Whether a condition from before our write may just not have been looked at anew."""
+    began = seconds(found.get("lastTransitionTime"))
+    if facts.since is None or facts.now is None or began is None:
+        return False
+    return began + 1 < facts.since and facts.now - facts.since < SETTLE_S  # times are whole seconds
 
 
 def api_service(obj: Object, facts: Facts) -> ObjectStatus:

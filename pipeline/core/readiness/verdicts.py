@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from pipeline.model.objects import Object
 from pipeline.model.status import ObjectStatus, Status
 
+SETTLE_S = 3.0
+"""How long a status without any generation may be that of the spec before our write.
+
+No source: controllers answer an event of their watch well within it, and waiting costs that much once.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
