@@ -93,6 +93,20 @@ FAILURES = {
         .replace("{name: web}", "{name: other}")
         .replace("app: web", "app: other"),
     ),
+    "an image of another platform": Failure(
+        workload("nginx:wrong-platform"),
+        "ImagePlatformMismatch",
+        "image: nginx:wrong-platform",
+        "no match for platform in manifest",
+        "for the nodes' architecture",
+    ),
+    "an image that may not be pulled": Failure(
+        workload("shop/web:unauthorized"),
+        "ImageDenied",
+        "image: shop/web:unauthorized",
+        "401 Unauthorized",
+        "imagePullSecrets the right to pull it",
+    ),
     "a registry that limits pulls": Failure(
         workload("registry.example/shop/web:rate-limited"),
         "ImageRegistryUnavailable",
