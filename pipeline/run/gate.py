@@ -14,6 +14,7 @@ from dataclasses import replace
 from pipeline.core import rollout
 from pipeline.core.edges import order
 from pipeline.core.readiness import exists_is_enough
+from pipeline.core.readiness.deleting import as_it_ended
 from pipeline.core.readiness.endpoints import Serving, service_of
 from pipeline.core.readiness.services import NO_ENDPOINTS
 from pipeline.core.readiness.steady import UNSTEADY
@@ -216,7 +217,7 @@ class Gate:
             ref = ObjectRef.of(obj) if "kind" in obj else None
             if ref is None or ref not in self._active:
                 continue
-            self._log = rollout.settled(self._log, ref, self._status_of(ref, obj, now))
+            self._log = rollout.settled(self._log, ref, self._status_of(ref, as_it_ended(obj), now))
 
     def wait(self, longest_s: float = TICK_S) -> list[object]:
         """Everything that arrived, after at most so many seconds; updates are taken in, the rest returned."""

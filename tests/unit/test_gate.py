@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from pipeline.model.environment import Environment
 from pipeline.model.objects import Manifest, ObjectRef, Origin, ResourceType
+from pipeline.run.follow import Update
 from pipeline.run.gate import Gate
 from pipeline.run.session import Session
 from pipeline.run.targets import Facts, Target
@@ -96,6 +97,38 @@ def test_what_is_settled_is_not_missed_where_the_kind_is_listed_in_another_names
         settle(gate)
     gate.stop()
     assert gate.waiting == []
+
+
+def seen_for_the_last_time(api_version, kind, **body):
+    """What is left to wait for once it was seen as it is deleted, and not before."""
+    obj = {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"name": "web", "namespace": "one", "uid": "u1", "resourceVersion": "7"},
+        **body,
+    }
+    inbox = queue.SimpleQueue()
+    gate = Gate(session(Server()), [target(obj)], inbox, count=1)
+    gate.add([target(obj)])
+    leaving = {**obj, "metadata": {**obj["metadata"], "deletionTimestamp": "2026-03-02T09:14:05Z"}}
+    key = (api_version.rpartition("/")[0], kind, "one")
+    inbox.put(Update(key, objects=(), replace=True))
+    inbox.put(Update(key, objects=(leaving,), deleted=True))
+    gate.wait(0.1)
+    gate.judge()
+    gate.stop()
+    return gate.waiting
+
+
+def test_a_job_that_goes_as_soon_as_it_has_ended_has_ended():
+    """ "If this field is set to zero, the Job becomes eligible to be deleted immediately after it finishes"
+    (batch/v1 ttlSecondsAfterFinished): in the foreground, so that it is marked before it is gone."""
+    complete = {"conditions": [{"type": "Complete", "status": "True"}]}
+    assert seen_for_the_last_time("batch/v1", "Job", status=complete) == []
+
+
+def test_a_pod_that_ends_because_it_is_deleted_is_lost():
+    assert len(seen_for_the_last_time("v1", "Pod", spec={}, status={"phase": "Succeeded"})) == 1
 
 
 # --- the class of a claim

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.core.reading import items, text
+from pipeline.core.reading import items, mapping, text
 from pipeline.model.objects import Json, Object, get_path
 from pipeline.model.status import ObjectStatus, Status
 
@@ -47,6 +47,16 @@ def terminating(obj: Object) -> ObjectStatus:
         f": {said}" if said else "",
     ]
     return ObjectStatus(Status.TERMINATING, "Terminating", "is being deleted" + "".join(parts))
+
+
+def as_it_ended(obj: Object) -> Object:
+    """A Job as if nobody deleted it: what cleans it up afterwards ("eligible to be automatically deleted",
+    batch/v1 ttlSecondsAfterFinished) takes nothing back. A Pod may have ended by the deletion itself.
+    """
+    if text(obj, "kind") != "Job":
+        return obj
+    meta = {key: value for key, value in mapping(obj, "metadata").items() if key != "deletionTimestamp"}
+    return {**obj, "metadata": meta}
 
 
 def _names(value: Json) -> list[str]:
