@@ -47,6 +47,13 @@ def refuse_pods(repo: Workspace) -> None:
     repo.cluster.api.call("POST", f"/apis/admissionregistration.k8s.io/v1/{HOOK}", body)
 
 
+def take_the_kind(repo: Workspace) -> None:
+    """Another definition of the same group has it."""
+    taken = DEFINITION.replace("gadgets", "widgets").replace("$NS", repo.namespace)
+    repo.kubectl("create", "-f", "-", stdin=taken)
+    repo.kubectl("wait", "--for=condition=Established", f"crd/widgets.{repo.namespace}.example.com")
+
+
 SERVICE = """\
 apiVersion: v1
 kind: Service
@@ -69,6 +76,16 @@ metadata: {name: web}
 spec:
   scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: api}
   maxReplicas: 3
+"""
+DEFINITION = """\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gadgets.$NS.example.com}
+spec:
+  group: $NS.example.com
+  scope: Namespaced
+  names: {plural: gadgets, kind: Widget}
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
 """
 VOLUME = "volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]"
 
@@ -128,6 +145,15 @@ FAILURES = {
         "add the object that is named",
         more="allow: {missing: [/ServiceAccount/$NS/robot]}",
     ),
+    "a definition whose kind is taken": Failure(
+        DEFINITION,
+        "ApplyRejected",
+        "names: {plural: gadgets",
+        "already in use",
+        "correct the field",
+        more="allow: {clusterScoped: ['*']}",
+        before=take_the_kind,
+    ),
     "a webhook that does not answer for pods": Failure(
         workload(),
         "WebhookUnavailable",
@@ -149,7 +175,9 @@ def told(make_repo: MakeRepo) -> dict[str, tuple[Workspace, Result]]:
             try:
                 return repo, deploy(repo, failure)
             finally:
+                names = (f"{name}.{repo.namespace}.example.com" for name in ("widgets", "gadgets"))
                 repo.kubectl("delete", HOOK, repo.namespace, "--ignore-not-found")
+                repo.kubectl("delete", "crd", *names, "--ignore-not-found", "--wait=false")
 
         return run
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from pipeline.core.readiness.verdicts import SETTLE_S
 from tests.custom_resources import Sample, samples
 from tests.e2e.controllers import Controllers, Make, Story, deploying, file_of, going_bad, is_told, shops
 from tests.e2e.live import until
@@ -37,6 +39,7 @@ def changed(make: Make, sample: Sample, before: Any, after: Any = None) -> Story
     with deploying(repo) as running:
         until(lambda: repo.cluster.api.holds(address, lambda one: "changed" in one["metadata"]["labels"]))
         waited_for = running.waits_for()
+        time.sleep(SETTLE_S + 1)  # until what was said before counts again
         controllers.report(lambda _: after)
         return Story(controllers=controllers, result=running.ended(), waited_for={"bad": waited_for})
 
@@ -55,6 +58,7 @@ STORIES: dict[str, tuple[Sample, Callable[[Make, Sample], Story]]] = {
     "from before that mends": (OLD, lambda make, sample: changed(make, sample, bad(sample), sample.ready)),
     "failed before": (FAILED, lambda make, sample: changed(make, sample, bad(sample), sample.ready)),
 }
+MINUTE_S = 58.0  # at least, with the server's whole seconds
 LASTING = ("by a condition", "by a field", "from before")
 
 
@@ -72,6 +76,7 @@ def test_trouble_that_lasts_is_a_failure_and_is_waited_for_until_then(
     assert sample.troubled is not None
     assert story.waited_for["bad"] == {story.controllers.name(sample)}
     is_told(story, sample, sample.troubled.says)
+    assert story.result.document["timings"]["rollout"] > MINUTE_S
 
 
 def test_trouble_that_was_there_before_the_deploy_is_told_as_such(told: dict[str, Story]) -> None:
