@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import MakeRepo
+from tests.e2e.failures import workload
 from tests.e2e.live import until
 from tests.e2e.nodes import (
     MERGE,
@@ -173,21 +174,7 @@ def on_sick_nodes(make: MakeRepo) -> Told:
             return Told(repo, ended(process), repo.get("apps/v1/daemonsets", "web")["status"])
 
 
-LASTING = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 1
-  minReadySeconds: 100
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers:
-        - name: main
-          image: nginx:1.21
-"""
+LASTING = workload().replace("  replicas: 2\n", "  replicas: 1\n  minReadySeconds: 100\n")
 
 
 def on_a_node_that_goes(make: MakeRepo) -> Told:
