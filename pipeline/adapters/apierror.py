@@ -27,7 +27,7 @@ def api_error(what: str, status: int, body: bytes | Mapping[str, Any], *, secret
     else:
         message = clean(answer.get("message"), LONGEST_MESSAGE) or _plain(status, body)
     return ApiError(
-        f"{what}: {message}", status=status, reason=reason, causes=causes, hint=_HINTS.get(status, "")
+        f"{what}: {message}", status=status, reason=reason, causes=causes, hint=_hint(status, message)
     )
 
 
@@ -112,6 +112,13 @@ def _plain(status: int, body: bytes | Mapping[str, Any]) -> str:
         return "the server does not serve this kind"
     text = clean(body[:2000].decode("utf-8", "replace"), 200) if isinstance(body, bytes) else ""
     return f"HTTP {status}" + (f" {text}" if text and not text.startswith("<") else "")
+
+
+def _hint(status: int, message: str) -> str:
+    """A quota, a policy or a namespace that is ending refuses with 403, too: no right would help there."""
+    if status == 403 and '" cannot ' not in message:
+        return ""
+    return _HINTS.get(status, "")
 
 
 _PHRASES = re.compile(

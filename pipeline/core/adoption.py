@@ -11,14 +11,14 @@ What another manager, say an autoscaler or an operator, owns as well stays, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from typing import Any, Final
 
 from pipeline.core.desired import FIELD_MANAGER
 from pipeline.core.diff import diff
 from pipeline.core.fields import FieldSet, prune
-from pipeline.model.objects import Json, Object, get_path
+from pipeline.model.objects import FieldPath, Json, Object, get_path
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 """What ``kubectl apply`` remembers: stale as soon as anybody else applies, and a copy of every Secret."""
@@ -84,6 +84,27 @@ def adoption_patch(live: Object, applied: Object | None = None) -> Object | None
     version = get_path(live, "metadata", "resourceVersion")
     meta: Object = {"resourceVersion": version, "managedFields": entries}
     if _drops_last_applied(live, live):
+        meta["annotations"] = {LAST_APPLIED: None}
+    return {"metadata": meta}
+
+
+def claim_patch(live: Object, paths: Iterable[FieldPath]) -> Object:
+    """As ``adoption_patch``; ``paths``, which lead through no list, are ours as well then, and the next apply
+    takes them away."""
+    entries = adopt(live) or _entries(live)
+    ours = [entry for entry in entries if _is_ours(entry)]
+    head = ours[0] if ours else {"manager": FIELD_MANAGER, "operation": "Apply"}
+    claimed = [reduce(_inside, reversed(path), FieldSet(member=True)) for path in paths]
+    entry: Entry = {
+        "apiVersion": live["apiVersion"],
+        **head,
+        "fieldsType": "FieldsV1",
+        "fieldsV1": _union([*map(_fields, ours), *claimed]).tree(),
+    }
+    version = get_path(live, "metadata", "resourceVersion")
+    managers = [entry, *(other for other in entries if other not in ours)]
+    meta: Object = {"resourceVersion": version, "managedFields": managers}
+    if adopt(live) is not None and _drops_last_applied(live, live):
         meta["annotations"] = {LAST_APPLIED: None}
     return {"metadata": meta}
 
@@ -224,6 +245,10 @@ def _drops_last_applied(obj: Object, live: Object) -> bool:
 def _fields(entry: Mapping[str, Json]) -> FieldSet:
     tree = entry.get("fieldsV1")
     return FieldSet.parse(tree) if isinstance(tree, dict) and tree else _NOTHING
+
+
+def _inside(fields: FieldSet, step: str | int) -> FieldSet:
+    return FieldSet(children={f"f:{step}": fields})
 
 
 def _union(sets: list[FieldSet]) -> FieldSet:

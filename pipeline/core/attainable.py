@@ -95,13 +95,49 @@ def with_allocated(body: Object, then: Object, now: Object) -> Object:
         return body
     was, spec = then["spec"], dict(body.get("spec", {}))
     spec |= {key: was[key] for key in (*_ADDRESSES, "healthCheckNodePort") if key in was}
-    ports = {_port_key(port): port["nodePort"] for port in was.get("ports", ()) if "nodePort" in port}
-    if "ports" in spec:
+    return {**body, "spec": _with_node_ports(spec, was)}
+
+
+def without_held(body: Object, live: Object | None) -> Object:
+    """A Service without the addresses and node ports that it has already: while the old one holds them, the
+    server gives them to no other, not even in a dry run."""
+    if ObjectRef.of(body).group_kind != _SERVICE or not isinstance(body.get("spec"), dict):
+        return body
+    has = get_path(live, "spec", default={})
+    held = {port.get("nodePort") for port in has.get("ports", ())}
+    spec = dict(body["spec"])
+    if spec.get("clusterIP", "None") != "None" and spec["clusterIP"] == has.get("clusterIP"):
+        spec = {key: value for key, value in spec.items() if key not in _ADDRESSES}
+    if spec.get("healthCheckNodePort") == has.get("healthCheckNodePort"):
+        spec.pop("healthCheckNodePort", None)
+    if isinstance(spec.get("ports"), list):
         spec["ports"] = [
-            {**port, "nodePort": ports[_port_key(port)]} if _port_key(port) in ports else port
-            for port in spec["ports"]
+            {k: v for k, v in port.items() if k != "nodePort" or v not in held} for port in spec["ports"]
         ]
     return {**body, "spec": spec}
+
+
+def with_written(tried: Object, body: Object) -> Object:
+    """What a trial of ``without_held`` became, with what was left out for it."""
+    if ObjectRef.of(body).group_kind != _SERVICE or not isinstance(body.get("spec"), dict):
+        return tried
+    wanted, spec = body["spec"], dict(tried["spec"])
+    spec |= {key: wanted[key] for key in (*_ADDRESSES, "healthCheckNodePort") if key in wanted}
+    if "clusterIP" in wanted and "clusterIPs" not in wanted and "clusterIPs" in spec:
+        spec["clusterIPs"] = [wanted["clusterIP"], *spec["clusterIPs"][1:]]
+    return {**tried, "spec": _with_node_ports(spec, wanted)}
+
+
+def _with_node_ports(spec: Object, of: Object) -> Object:
+    """``spec`` with the node ports of another spec of the Service."""
+    given = {_port_key(port): port["nodePort"] for port in of.get("ports", ()) if "nodePort" in port}
+    if "ports" not in spec:
+        return spec
+    ports = [
+        {**port, "nodePort": given[_port_key(port)]} if _port_key(port) in given else port
+        for port in spec["ports"]
+    ]
+    return {**spec, "ports": ports}
 
 
 def lost_allocated(then: Object, now: Object) -> bool:

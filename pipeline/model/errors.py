@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from .exit_codes import ExitCode
 from .objects import FieldPath, ObjectRef, Origin
@@ -135,5 +136,15 @@ class ApiError(PipelineError):
         The server has no word for it but its sentences (apimachinery: ``FieldImmutableErrorMsg``).
         """
         texts = [text for _, _, text in self.causes if text] or [self.message]
-        phrases = ("immutable", "may not change", "updates to")
-        return self.status == 422 and all(any(p in text for p in phrases) for text in texts)
+        return self.status == 422 and all(any(p in text for p in _IMMUTABLE) for text in texts)
+
+
+_IMMUTABLE: Final = (
+    "immutable",
+    "may not change",
+    "updates to",
+    "cannot change roleRef",
+    "may not be changed in an update",
+)
+"""kubernetes pkg/apis: of most kinds; Services; StatefulSets and StorageClasses; bindings of RBAC;
+PriorityClasses."""

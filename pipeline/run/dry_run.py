@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.core import adoption, structural
+from pipeline.core import adoption, attainable, structural
 from pipeline.core.conflicts import Conflict, conflicts_of, controllers, is_taken, managers
 from pipeline.core.hints import HINTS
 from pipeline.core.named import Reference, Use
+from pipeline.core.outlived import chosen, outlived, suspects, without_choices
 from pipeline.core.planner import Desired, DryRun
 from pipeline.core.references import references
 from pipeline.core.refused import code_of
@@ -26,6 +27,10 @@ NEVER_RECREATED = frozenset(
 
 SUBSTITUTE = "default"
 """The namespace in which objects are tried whose own does not exist yet: every cluster has it."""
+
+_TRIAL = "dry-run-"
+_TRIAL_NAME = re.compile(_TRIAL + "[0-9a-f]{12}")
+"""What an object is called that is tried beside the one whose name it will have."""
 
 _RULES = "; its CEL rules are not evaluated"
 _IMMUTABLE_SHOWN = 3
@@ -118,13 +123,7 @@ class DryRunner:
         if not operations:
             return after
         try:
-            return self._session.cluster.patch(
-                desired.manifest.ref,
-                desired.manifest.api_version,
-                operations,
-                content_type="application/json-patch+json",
-                dry_run=True,
-            )
+            return self._patched(desired, operations)
         except ApiError:
             return after  # told by the apply itself, if it matters
 
@@ -172,6 +171,8 @@ class DryRunner:
             return self._conflict(desired, error, live)
         if error.is_about_immutability:
             return self._immutable(desired, error, live)
+        if found := self._past_defaults(desired, error, live):
+            return found
         if live is None and error.status in (403, 404):
             needed = [r for r in references(desired.body) if r.target in self._new]
             if found := self._before_its_needs(desired, needed, error):
@@ -205,6 +206,38 @@ class DryRunner:
         note = f"verified without {', '.join(names)}: created by this plan"
         return DryRun(note=note, warnings=tried.warnings)
 
+    def _past_defaults(self, desired: Desired, error: ApiError, live: Object | None) -> DryRun | None:
+        """Where only defaults of another choice stand in the way: tried without the choice, and then, as no
+        dry run of an apply can be, with it (``core.outlived``)."""
+        if live is None and suspects(error):
+            live = self._session.cluster.get(desired.manifest.ref, desired.manifest.api_version)
+        paths = outlived(error, desired.body, live)
+        if live is None or not paths:
+            return None
+        less = replace(desired, body=without_choices(desired.body, paths))
+        try:
+            found = self._accepted(less, self._session.cluster.try_apply(less.body), live)
+        except ApiError as again:
+            found = self._refused(less, again, live)
+        if found.problems or found.result is None:
+            return found
+        after = chosen(found.result, desired.body, paths)
+        if found.recreate:
+            return replace(found, result=after)
+        try:
+            result = self._patched(desired, adoption.trial(live, after))
+        except ApiError as again:
+            return DryRun(problems=(_problem(desired.manifest, code_of(again.message), again),), live=live)
+        names = ", ".join(".".join(map(str, path)) for path in paths)
+        note = found.note or f"takes away the default of {names}"
+        return replace(found, result=result, note=note, force=found.force or found.takes_over)
+
+    def _patched(self, desired: Desired, operations: Sequence[Object]) -> Object:
+        """What a JSON patch would make of the object."""
+        ref, version = desired.manifest.ref, desired.manifest.api_version
+        kind = "application/json-patch+json"
+        return self._session.cluster.patch(ref, version, operations, content_type=kind, dry_run=True)
+
     def _conflict(self, desired: Desired, error: ApiError, live: Object | None) -> DryRun:
         if live is None:
             live = self._session.cluster.get(desired.manifest.ref, desired.manifest.api_version)
@@ -227,22 +260,27 @@ class DryRunner:
         annotations = get_path(desired.body, "metadata", "annotations", default={})
         allowed = ref.kind == "Job" or desired.hook or annotations.get("pipeline/recreate") == "allowed"
         if not allowed or ref.kind in NEVER_RECREATED:
-            return DryRun(problems=(_problem(desired.manifest, CauseCode.IMMUTABLE_FIELD, error),), live=live)
+            found = _problem(desired.manifest, CauseCode.IMMUTABLE_FIELD, error)
+            if ref.kind in NEVER_RECREATED:
+                found = replace(found, hint=f"restore the field: a {ref.kind} is never replaced")
+            return DryRun(problems=(found,), live=live)
+        body = attainable.without_held(desired.body, live)
         try:
             # The new one must be acceptable before the old one goes.
-            tried = self._session.cluster.try_apply(_renamed(desired.body, ref.namespace))
+            tried = self._session.cluster.try_apply(_renamed(body, ref.namespace))
         except ApiError as again:
             return DryRun(problems=(_problem(desired.manifest, code_of(again.message), again),), live=live)
         fields = list(dict.fromkeys(field for _, field, _ in error.causes if field))[:_IMMUTABLE_SHOWN]
         note = f"replaced, as {', '.join(fields) or 'what changes'} is immutable"
         # With the server's defaults, which are no change.
         result = {**tried.result, "metadata": {**tried.result["metadata"], "name": ref.name}}
+        result = attainable.with_written(result, desired.body)
         return DryRun(result=result, recreate=True, note=note, live=live, warnings=tried.warnings)
 
 
 def _renamed(body: Object, namespace: str) -> Object:
     """The object under a name that nobody has."""
-    meta = {**body["metadata"], "name": f"dry-run-{digest(body)[7:19]}"}
+    meta = {**body["metadata"], "name": f"{_TRIAL}{digest(body)[7:19]}"}
     if namespace:
         meta["namespace"] = namespace
     return {**body, "metadata": meta}
@@ -285,7 +323,7 @@ def _problem(manifest: Manifest, code: CauseCode, error: ApiError) -> Problem:
     field = paths[0] if paths else next(iter(_FIELD_IN_TEXT.findall(error.message)), "")
     return Problem(
         code=str(code),
-        message=f"{manifest.ref}: {error.message}",
+        message=f"{manifest.ref}: {_TRIAL_NAME.sub(manifest.ref.name, error.message)}",
         hint=error.hint or HINTS[code],
         origin=manifest.origin_of(field_path(field)),
         object=manifest.ref,

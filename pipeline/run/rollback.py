@@ -238,7 +238,7 @@ class _WayBack:
         session, now = self._session, self._live.get(change.ref) or {}
         try:
             self._as_far_as_possible(
-                change, change.body, lambda body: session.cluster.apply(body, force=True, strict=False)
+                change, change.body, lambda body: send.apply(session, change, body, force=True, strict=False)
             )
             if adoption.tools_of(then) or attainable.lost_allocated(then, now):
                 send.give_back(session, change, then)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline import failpoint
 from pipeline.core import adoption, diff, fields
+from pipeline.core.outlived import outlived, suspects
 from pipeline.core.rollback import creatable
 from pipeline.failpoint import Point
 from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError, UnreachableError
@@ -66,13 +67,13 @@ class Sender:
     def _apply(self, change: Change, body: Object) -> Object:
         for _ in range(_CONFLICTS):
             try:
-                return self._session.cluster.apply(body, force=change.force)
+                return apply(self._session, change, body, force=change.force)
             except ApiError as error:
                 if error.status != 409:
                     raise
                 self._still_as_planned(change, body, error)
                 self._session.guard()
-        return self._session.cluster.apply(body, force=change.force)
+        return apply(self._session, change, body, force=change.force)
 
     def _still_as_planned(self, change: Change, body: Object, error: ApiError) -> None:
         """After a conflict: go on only where the write would still do what the plan said (re-diff guard)."""
@@ -95,7 +96,12 @@ class Sender:
         live = self._live.get(change.ref)
         for _ in range(_CONFLICTS):
             assert change.body is not None  # noqa: S101 - creations and updates have one
-            applied = self._session.cluster.try_apply(change.body, force=True).result
+            try:
+                applied = self._session.cluster.try_apply(change.body, force=True).result
+            except ApiError as error:
+                if outlived(error, change.body, live):
+                    return  # ``apply`` takes over both
+                raise
             patch = adoption.adoption_patch(live, applied) if live is not None else None
             if patch is None:
                 return
@@ -134,6 +140,27 @@ class Sender:
             status=error.status if isinstance(error, ApiError) else 500,
             hint=error.hint,
         )
+
+
+def apply(session: Session, change: Change, body: Object, *, force: bool, strict: bool = True) -> Object:
+    """Apply; what is left of a choice that ``body`` no longer makes, and is refused for that, goes first."""
+    for _ in range(_CONFLICTS):
+        try:
+            return session.cluster.apply(body, force=force, strict=strict)
+        except ApiError as error:
+            live = session.cluster.get(change.ref, change.api_version) if suspects(error) else None
+            paths = outlived(error, body, live)
+            if live is None or not paths:
+                raise
+        session.guard()
+        claim = adoption.claim_patch(live, paths)
+        try:
+            session.cluster.patch(change.ref, change.api_version, claim, content_type=_MERGE_PATCH)
+        except ApiError as error:
+            if error.status != 409:  # somebody wrote the object meanwhile: a look at it again
+                raise
+        session.guard()
+    return session.cluster.apply(body, force=force, strict=strict)
 
 
 def delete_to_replace(session: Session, change: Change, longest_s: float = GONE_WAIT_S) -> None:

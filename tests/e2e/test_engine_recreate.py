@@ -10,6 +10,7 @@ from urllib.error import HTTPError
 import pytest
 import yaml
 
+from pipeline.model.objects import get_path
 from tests.e2e.audit import Audit, Witness
 from tests.e2e.conftest import MakeRepo
 from tests.e2e.live import changed, line_of, ready_images, snapshot, until
@@ -20,6 +21,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test w
 
 FILE = "environments/dev/manifests/it.yaml"
 ALLOWED = "{pipeline/recreate: allowed}"
+RBAC = "rbac.authorization.k8s.io/v1"
 
 DEPLOYMENT = """\
 apiVersion: apps/v1
@@ -71,6 +73,47 @@ spec:
   resources: {requests: {storage: 1Gi}}
 """
 
+BINDING = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: reader
+  annotations: $NOTES
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
+subjects: [{kind: ServiceAccount, name: default}]
+"""
+CLASS = """\
+apiVersion: scheduling.k8s.io/v1
+kind: PriorityClass
+metadata:
+  name: $NS
+  annotations: $NOTES
+value: 5
+"""
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata:
+  name: front
+  annotations: $NOTES
+spec:
+  type: NodePort
+  clusterIP: 10.96.201.201
+  ports: [{port: 80, nodePort: 30751}]
+"""
+VOLUME = """\
+apiVersion: v1
+kind: PersistentVolume
+metadata:
+  name: $NS
+  annotations: $NOTES
+spec:
+  accessModes: [ReadWriteOnce]
+  capacity: {storage: 1Gi}
+  storageClassName: none
+  hostPath: {path: /one}
+"""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -102,6 +145,14 @@ CASES = {
     "claim": Case(
         CLAIM, "ReadWriteOnce", "ReadWriteMany", ALLOWED, path="persistentvolumeclaims", name="data"
     ),
+    "volume": Case(VOLUME, "/one", "/two", ALLOWED, path="persistentvolumes", name="$NS"),
+    "binding": Case(
+        BINDING, "name: view", "name: edit", ALLOWED, path=f"{RBAC}/rolebindings", name="reader"
+    ),
+    "class": Case(
+        CLASS, "value: 5", "value: 6", ALLOWED, path="scheduling.k8s.io/v1/priorityclasses", name="$NS"
+    ),
+    "service": Case(SERVICE, "201.201", "201.202", ALLOWED, path="services", name="front"),
 }  # fmt: skip
 
 
@@ -114,14 +165,7 @@ class Told:
     result: Result
     before: Any
     pods: list[str]
-
-    @property
-    def now(self) -> Any:
-        return self.run.repo.get(self._path, self.before["metadata"]["name"])
-
-    @property
-    def _path(self) -> str:
-        return next(c.path for c in CASES.values() if c.name == self.before["metadata"]["name"])
+    now: Any
 
     @property
     def is_the_same(self) -> bool:
@@ -134,20 +178,29 @@ def told(make_repo: MakeRepo, audit: Audit) -> dict[str, Told]:
         def deploy() -> Told:
             repo = make_repo(create=True)
             witness = audit.watch(repo)
-            repo.environment()
+            repo.environment("allow: {clusterScoped: [PersistentVolume, PriorityClass]}")
             repo.manifest("it.yaml", case.manifest.replace("$NOTES", case.notes))
             repo.commit()
             repo.deployed()
-            before, pods = repo.get(case.path, case.name), pod_uids(witness)
+            before, pods = live_object(repo, case), pod_uids(witness)
             for old, new in {case.old: case.new, **case.also}.items():
                 repo.edit(FILE, old, new)
             repo.commit()
             _, plan = repo.json("plan", "-e", "dev")
-            return Told(witness, plan, witness.deploy(), before, pods)
+            result = witness.deploy()
+            return Told(witness, plan, result, before, pods, live_object(repo, case))
 
         return deploy
 
     return tell({name: story(case) for name, case in CASES.items()})
+
+
+def live_object(repo: Workspace, case: Case) -> Any:
+    group, _, plural = case.path.rpartition("/")
+    if case.name != "$NS":
+        return repo.get(case.path, case.name)
+    root = f"/apis/{group}" if group else "/api/v1"
+    return repo.cluster.api.call("GET", f"{root}/{plural}/{repo.namespace}")
 
 
 def pod_uids(run: Witness) -> list[str]:
@@ -205,11 +258,49 @@ def test_a_job_is_replaced_without_being_asked(told: dict[str, Told]) -> None:
     assert story.now["spec"]["template"]["spec"]["containers"][0]["image"] == "migrate:2"
 
 
-def test_a_volume_claim_is_never_replaced_even_where_that_was_allowed(told: dict[str, Told]) -> None:
-    story = told["claim"]
+@pytest.mark.parametrize(
+    ("name", "kind"), [("claim", "PersistentVolumeClaim"), ("volume", "PersistentVolume")]
+)
+def test_what_holds_data_is_never_replaced_even_where_that_was_allowed(
+    told: dict[str, Told], name: str, kind: str
+) -> None:
+    story = told[name]
     assert story.result.code == 21, str(story.result)
     assert story.run.all_writes == []
     assert story.is_the_same
+    (problem,) = story.result.document["problems"]
+    assert problem["code"] == "ImmutableField"
+    assert problem["hint"] == f"restore the field: a {kind} is never replaced"
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("binding", ("roleRef", "name"), "edit"),
+        ("class", ("value",), 6),
+        ("service", ("spec", "clusterIP"), "10.96.201.202"),
+    ],
+)
+def test_kinds_that_call_it_otherwise_are_replaced_too(
+    told: dict[str, Told], name: str, field: tuple[str, ...], value: Any
+) -> None:
+    story = told[name]
+    assert story.result.code == 0, str(story.result)
+    assert [r.verb for r in story.run.writes] == ["delete", "patch"]
+    assert not story.is_the_same
+    assert get_path(story.now, *field) == value
+    (change,) = story.plan["changes"]
+    assert {f["path"].partition("[")[0] for f in change["fields"]} <= {
+        ".".join(field),
+        "spec.clusterIPs",
+    }
+
+
+def test_a_service_is_replaced_though_the_old_one_holds_its_node_port_until_then(
+    told: dict[str, Told],
+) -> None:
+    (port,) = told["service"].now["spec"]["ports"]
+    assert port["nodePort"] == 30751
 
 
 def test_a_rollback_that_replaces_a_stateful_set_again_leaves_its_pods_alone(

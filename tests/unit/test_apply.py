@@ -97,7 +97,7 @@ class Server:
     def lanes(self):
         return 4
 
-    def apply(self, body, *, force=False):
+    def apply(self, body, *, force=False, strict=True):
         name = body["metadata"]["name"]
         with self._lock:
             self._busy += 1

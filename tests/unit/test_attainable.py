@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.core.attainable import attainable, given_up, lost_allocated, with_allocated
+from pipeline.core.attainable import (
+    attainable,
+    given_up,
+    lost_allocated,
+    with_allocated,
+    with_written,
+    without_held,
+)
 from pipeline.core.rollback import Before, residue
 from pipeline.model.objects import Object, ObjectRef
 
@@ -128,3 +135,34 @@ def test_a_service_that_lost_nothing_is_restored_by_our_fields_alone() -> None:
     assert not lost_allocated(then, now)
     assert with_allocated(ours, then, now) is ours
     assert not lost_allocated(obj(CLAIM, {"clusterIP": "x"}), obj(CLAIM, {}))
+
+
+def service(spec: Any) -> Object:
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": spec}
+
+
+def test_a_trial_beside_a_service_asks_for_nothing_that_this_one_holds() -> None:
+    held = {"port": 80, "nodePort": 30080}
+    live = service({"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ports": [held]})
+    ports = [held, {"port": 81, "nodePort": 30081}]
+    wanted = service({"clusterIP": "10.0.0.1", "ports": ports, "type": "NodePort"})
+    tried = without_held(wanted, live)
+    assert tried["spec"] == {"ports": [{"port": 80}, {"port": 81, "nodePort": 30081}], "type": "NodePort"}
+    answer = service({"clusterIP": "10.0.0.9", "clusterIPs": ["10.0.0.9"], "ports": [{"port": 80}, ports[1]]})
+    assert with_written(answer, wanted)["spec"] == {
+        "clusterIP": "10.0.0.1",
+        "clusterIPs": ["10.0.0.1"],
+        "ports": ports,
+    }
+
+
+@pytest.mark.parametrize("address", ["None", "10.0.0.2"])
+def test_it_asks_for_the_new_address(address: str) -> None:
+    wanted = service({"clusterIP": address, "ports": []})
+    assert without_held(wanted, service({"clusterIP": "10.0.0.1"})) == wanted
+
+
+def test_of_other_kinds_a_trial_asks_for_all() -> None:
+    claim: Object = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "a"}}
+    assert without_held(claim, claim) is claim
+    assert with_written(claim, claim) is claim

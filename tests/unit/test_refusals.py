@@ -16,6 +16,8 @@ def refused(*causes, status=422, message="Job is invalid"):
         "Invalid value: {}: field is immutable",
         "Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden",
         "Invalid value: 10.0.0.1: may not change once set",
+        'Invalid value: {"Kind":"Role","Name":"edit"}: cannot change roleRef',
+        "Forbidden: may not be changed in an update.",
     ],
 )
 def test_immutability_is_recognised(text):
@@ -56,3 +58,16 @@ def test_a_long_refusal_keeps_its_end_where_the_reason_stands():
     assert len(short) == LONGEST_MESSAGE
     assert short.startswith("spec.template: Invalid value: xxx")
     assert short.endswith("xxx: field is immutable")
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "hinted"),
+    [
+        ('User "u" cannot create resource "pods" in API group ""', 403, True),
+        ("exceeded quota: q, requested: pods=1", 403, False),
+        ("unable to create new content in namespace a because it is being terminated", 403, False),
+        ("slow down", 429, True),
+    ],
+)
+def test_only_who_lacks_a_right_is_told_to_ask_for_one(message, status, hinted):
+    assert bool(api_error("create Pod/a", status, {"message": message}).hint) == hinted
