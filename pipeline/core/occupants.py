@@ -4,6 +4,9 @@ A Namespace takes all that is in it along, a definition its custom resources, a 
 two go only where nothing is in them but what the release made, with what controllers made of that and what
 Kubernetes puts into every namespace (design §8); a claim goes only before it has a volume. All other
 deploy tools delete them, contents and all (Helm, for templated definitions), or leave them always.
+
+What an annotation keeps from being pruned stays here, too: as Helm documents its ``helm.sh/resource-policy``,
+which is about every operation that would delete, a rollback by name.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.core.desired import is_ours
+from pipeline.core.pruning import kept_by_annotation
 from pipeline.model.environment import Environment
 from pipeline.model.objects import Object, ObjectRef, ResourceType, get_path
 
@@ -103,7 +107,7 @@ def kept_for_itself(ref: ObjectRef, obj: Object, environment: Environment) -> st
         return "the records of this environment are in it"
     if ref.group_kind in VOLUMES and _has_volume(obj):
         return f"a bound {ref.kind} may hold data"
-    return ""
+    return kept_by_annotation(obj)
 
 
 def _has_volume(obj: Object) -> bool:

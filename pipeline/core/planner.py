@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from pipeline.core import change_groups, diff, generated, graph, hooks, pruning
+from pipeline.core import change_groups, diff, generated, graph, hooks, pruning, versions
 from pipeline.core.desired import foreign_owner
 from pipeline.core.hooks import Hook, HookEvent, HookPhase
 from pipeline.model.environment import Environment
@@ -196,7 +196,7 @@ def _compared(base: Change, desired: Desired, live: Object | None, dry: DryRun, 
             body=desired.body,
             reason="new",
             note=dry.note,
-            reversible=Reversible.ONE_WAY if base.ref.kind in STAYING else Reversible.EXACT,
+            reversible=Reversible.ONE_WAY if _stays(base.ref, desired.body) else Reversible.EXACT,
         )
     # What only a schema could verify is taken to become what is sent.
     result = dry.result if dry.result is not None else _overlaid(live, desired.body)
@@ -233,6 +233,11 @@ def _overlaid(live: Object, body: Object) -> Object:
 
 STAYING = frozenset({"PersistentVolume", "PersistentVolumeClaim", "Job"})
 """Kinds of which a rollback leaves something: the data, or what it did while it ran."""
+
+
+def _stays(ref: ObjectRef, body: Object) -> bool:
+    """Whether a rollback leaves something of an object that is new."""
+    return ref.kind in STAYING or bool(pruning.kept_by_annotation(body))
 
 
 def _is_one_way(live: Object, result: Object | None, change: Change, fields: Sequence[FieldChange]) -> bool:
@@ -276,7 +281,10 @@ def _deletions(world: World, first: int) -> pruning.Deletions:
     if world.offline:
         return pruning.Deletions()
     wanted = frozenset(d.manifest.ref for d in world.desired)
-    return pruning.deletions(world.environment, wanted, world.inventory, world.live, first, world.before)
+    served = versions.served(d.body for d in world.desired)
+    return pruning.deletions(
+        world.environment, wanted, world.inventory, world.live, first, world.before, served
+    )
 
 
 def _unheld(world: World, changes: Sequence[Change], going: Sequence[Manifest]) -> Iterator[Problem]:

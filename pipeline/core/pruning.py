@@ -10,6 +10,7 @@ from typing import Final
 from pipeline.core.delete_order import DeleteOrder, delete_order
 from pipeline.core.desired import foreign_owner, is_ours
 from pipeline.core.diff import diff
+from pipeline.core.versions import Versions
 from pipeline.model.environment import Environment
 from pipeline.model.errors import Problem
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin, get_path
@@ -70,9 +71,13 @@ def deletions(
     live: Mapping[ObjectRef, Object],
     first: int,
     before: Mapping[ObjectRef, Object | None] | None = None,
+    served: Versions | None = None,
 ) -> Deletions:
     """What of the inventory is not wanted: deleted from wave ``first`` on, but for what was there, and not
-    ours, in the state ``before`` a release that did not succeed."""
+    ours, in the state ``before`` a release that did not succeed.
+
+    ``served``: in which versions definitions of the same plan serve their kinds by the time of the deletion.
+    """
     if not environment.prune.enabled:
         return Deletions()
     going, staying, returning = [], [], []
@@ -83,7 +88,7 @@ def deletions(
         change = Change(
             ref=ref,
             action=Action.DELETE,
-            api_version=entry.api_version,
+            api_version=_served_then(entry, served or {}),
             wave=first,
             reason="no longer in the repository",
             uid=str(get_path(obj, "metadata", "uid", default="")),
@@ -100,6 +105,13 @@ def deletions(
     found = delete_order(objects, environment.namespace)
     going = [replace(c, wave=first + found.waves[c.ref]) for c in going]
     return Deletions(going=going, staying=staying, returning=returning, objects=objects, order=found)
+
+
+def _served_then(entry: InventoryEntry, served: Versions) -> str:
+    """In another version than its own where this plan's definition serves that no more: asked for by it, the
+    server would call an object absent that is still there."""
+    versions = served.get(entry.ref.group_kind, ())
+    return entry.api_version if not versions or entry.api_version in versions else versions[0]
 
 
 def _return(deletion: Change, then: Object, now: Object) -> Change:
@@ -169,8 +181,13 @@ def stays(entry: InventoryEntry, live: Object, environment: Environment) -> str:
     named = {environment.namespace, *environment.allow.namespaces}
     if ref.namespace in PROTECTED_NAMESPACES and ref.namespace not in named:
         return f"nothing is pruned in {ref.namespace} unless allow.namespaces names it"
-    annotations = get_path(live, "metadata", "annotations", default={})
-    for key, keeps in KEPT_BY_ANNOTATION.items():
+    return kept_by_annotation(live)
+
+
+def kept_by_annotation(obj: Object) -> str:
+    """Which of its annotations says that the object is to stay; empty where none does."""
+    annotations = get_path(obj, "metadata", "annotations")
+    for key, keeps in KEPT_BY_ANNOTATION.items() if isinstance(annotations, dict) else ():
         if keeps(str(annotations.get(key, ""))):
             return f"annotation {key}: {annotations[key]}"
     return ""

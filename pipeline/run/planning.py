@@ -154,7 +154,8 @@ def _look(
 ) -> World:
     """Read what is live, and dry-run what may not be as it was left."""
     desired = _desired(session.environment, manifests)
-    owned = {entry.ref: entry for entry in inventory}
+    wanted = {d.manifest.ref for d in desired}
+    owned = {e.ref: e if e.ref in wanted else _as_served(session, e) for e in inventory}
     api_versions = {ref: e.api_version for ref, e in owned.items()}
     api_versions |= _readable(session, desired, owned)
     seen = look(session, api_versions)
@@ -206,6 +207,17 @@ def _readable(
             others = (v for v in (*known, *defined[ref.group_kind]) if readable(v, ref.kind))
             found[ref] = next(others, wanted)
     return found
+
+
+def _as_served(session: Session, entry: InventoryEntry) -> InventoryEntry:
+    """What nobody wants any more may have been applied in a version that the cluster has lost since: the
+    object is there still, in the others."""
+    ref, cluster = entry.ref, session.cluster
+    if cluster.resource(entry.api_version, ref.kind) is not None:
+        return entry
+    names = (name.rpartition("/") for name in cluster.api_versions())
+    others = (v for v, _, kind in names if kind == ref.kind and v.rpartition("/")[0] == ref.group)
+    return replace(entry, api_version=next(others, entry.api_version))
 
 
 def _to_try(

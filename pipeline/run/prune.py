@@ -20,6 +20,9 @@ from pipeline.run.parallel import in_parallel
 from pipeline.run.send import GONE_WAIT_S, LEAST_WAIT_S, StillThereError, not_yet, wait_gone
 from pipeline.run.session import Session
 
+_SERVED_WITHIN_S = 5.0
+_SERVED_POLL_S = 0.2
+
 
 def prune(
     session: Session, changes: Sequence[Change], gone_first: Targets, *, budget_s: float
@@ -36,6 +39,7 @@ def prune(
     results: list[Applied] = []
     still: set[ObjectRef] = set()
     until = session.clock.monotonic() + budget_s
+    _discover(session, changes)
     failpoint.passing(Point.PRUNE_LIST)
     for _, wave in groupby(sorted(changes, key=lambda c: (c.wave, c.ref)), key=lambda c: c.wave):
         going = []
@@ -54,6 +58,17 @@ def prune(
             what = f"delete {refused[0].ref}: {refused[0].message}" if refused else "stopped"
             raise ApplyFailedError(what, results, stop)
     return tuple(results)
+
+
+def _discover(session: Session, changes: Sequence[Change]) -> None:
+    """The version in which an object is deleted may have come with this very deploy, a moment ago."""
+    until = session.clock.monotonic() + _SERVED_WITHIN_S
+    kinds = {(c.api_version, c.ref.kind) for c in changes}
+    while any(session.cluster.resource(*kind) is None for kind in kinds):
+        if session.clock.monotonic() > until:
+            return  # the kind is gone, and its objects with it
+        session.clock.sleep(_SERVED_POLL_S)
+        session.cluster.refresh()
 
 
 def _held_back(session: Session, change: Change, awaited: ObjectRef) -> Applied:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.e2e.audit import Audit, Witness
 from tests.e2e.conftest import MakeRepo
+from tests.e2e.manifests import config_map
 from tests.e2e.stories import tell
 from tests.e2e.test_engine_order import CRD, WIDGET, noted, prepared
 from tests.e2e.workspace import Result
@@ -60,6 +63,54 @@ def told(make_repo: MakeRepo, audit: Audit) -> dict[str, Told]:
             "a bad field": story(a_field, f"{WIDGET}  shape: round\n", bad=BAD, extra=extra_field),
         }
     )
+
+
+@pytest.fixture(scope="module")
+def lost(make_repo: MakeRepo, audit: Audit) -> dict[str, tuple[Witness, Result]]:
+    """A resource is removed from the repository while the version goes in which it was applied: with the same
+    deploy, or some time before it, by somebody else."""
+
+    def story(*, first: bool, new: bool) -> Callable[[], tuple[Witness, Result]]:
+        def deploy() -> tuple[Witness, Result]:
+            files = {
+                "crd.yaml": CRD if new else CRD + SECOND,
+                "w.yaml": WIDGET,
+                "stays.yaml": config_map("stays"),
+            }
+            run = prepared(make_repo, audit, files)
+            repo = run.repo
+            repo.deployed()
+            unserved = CRD.replace("served: true", "served: false").replace("storage: true", "storage: false")
+            definition = unserved + SECOND.replace("storage: false", "storage: true")
+            if first:
+                name = f"widgets.{repo.application}.example.com"
+                versions = yaml.safe_load(definition)["spec"]["versions"]
+                patch = json.dumps({"spec": {"versions": versions}})
+                repo.kubectl("patch", f"crd/{name}", "--type=merge", f"--patch={patch}")
+            repo.manifest("crd.yaml", definition)
+            repo.remove(f"{FOLDER}/w.yaml")
+            repo.commit()
+            return run, run.deploy()
+
+        return deploy
+
+    return tell(
+        {
+            "with this deploy": story(first=False, new=False),
+            "for one that is new": story(first=False, new=True),
+            "before": story(first=True, new=False),
+        }
+    )
+
+
+@pytest.mark.parametrize("name", ["with this deploy", "for one that is new", "before"])
+def test_a_resource_is_deleted_though_the_version_it_was_applied_in_is_lost(
+    lost: dict[str, tuple[Witness, Result]], name: str
+) -> None:
+    run, result = lost[name]
+    assert result.code == 0, str(result)
+    assert [r.what for r in run.writes if r.verb == "delete"] == ["widgets/one"]
+    assert run.repo.get(f"{run.repo.application}.example.com/v2/widgets")["items"] == []
 
 
 def shown(plan: Any) -> set[tuple[str, str]]:

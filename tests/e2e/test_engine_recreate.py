@@ -299,6 +299,7 @@ def test_kinds_that_call_it_otherwise_are_replaced_too(
 def test_a_service_is_replaced_though_the_old_one_holds_its_node_port_until_then(
     told: dict[str, Told],
 ) -> None:
+    assert not told["service"].is_the_same
     (port,) = told["service"].now["spec"]["ports"]
     assert port["nodePort"] == 30751
 

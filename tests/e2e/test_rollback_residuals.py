@@ -68,6 +68,12 @@ SECOND = CRD.replace("storage: true", "storage: false") + CRD.partition("  versi
 )
 FIRST = {"crd.yaml": CRD, "one.yaml": WIDGET, "elsewhere.yaml": ELSEWHERE + INSIDE, "web.yaml": NEVER_READY}
 
+KEEPING = {
+    "own": "pipeline/prune: keep",
+    "helm": "helm.sh/resource-policy: keep",
+    "kapp": "kapp.k14s.io/delete-strategy: orphan",
+}
+
 
 @dataclass(frozen=True)
 class Told:
@@ -139,6 +145,11 @@ def told(make_repo: MakeRepo, audit: Audit) -> dict[str, Told]:
                 {"service.yaml": SERVICE}, {"service.yaml": SERVICE.replace("NodePort", "ClusterIP")}
             ),
             "taken": address_taken,
+            "annotated": second(
+                {"a.yaml": noted("ConfigMap", "a")},
+                {f"{name}.yaml": noted("ConfigMap", name, note) for name, note in KEEPING.items()}
+                | {"goes.yaml": noted("ConfigMap", "goes")},
+            ),
         }
     )
 
@@ -331,3 +342,14 @@ def test_a_service_comes_back_with_what_of_its_addresses_is_still_free(told: dic
         "spec.ports[name=http].nodePort",
     }
     assert {d["reason"] for d in one.differences.values()} == {"another one has it by now"}
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_what_is_annotated_to_be_kept_stays_and_says_so(told: dict[str, Told], name: str) -> None:
+    one = told["annotated"]
+    repo = one.run.repo
+    assert one.result.code == 10, str(one.result)
+    assert repo.get("configmaps", name) is not None
+    assert repo.get("configmaps", "goes") is None
+    assert one.differences[f"/ConfigMap/{repo.namespace}/{name}"]["reason"] == f"annotation {KEEPING[name]}"
+    assert set(one.differences) == {f"/ConfigMap/{repo.namespace}/{kept}" for kept in KEEPING}

@@ -284,6 +284,15 @@ def test_of_what_is_new_only_data_and_deeds_cannot_be_taken_back(api_version, ki
     assert only(plan).reversible is reversible
 
 
+@pytest.mark.parametrize("key", ["pipeline/prune", "helm.sh/resource-policy"])
+def test_nor_can_what_is_to_be_kept(key):
+    one = settings("a")
+    body = {**one.body, "metadata": {**one.body["metadata"], "annotations": {key: "keep"}}}
+    one = replace(one, body=body)
+    plan, _ = build(one, dry={one.manifest.ref: DryRun(result=one.body)})
+    assert only(plan).reversible is Reversible.ONE_WAY
+
+
 def test_offline_everything_is_created():
     plan, problems = build(settings("a"), settings("b"), offline=True)
     assert problems == ()
@@ -454,3 +463,45 @@ def test_offline_every_rule_is_told_that_no_deploy_follows():
         "m.yaml:7",
         True,
     )
+
+
+def definition(*versions):
+    body = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.x.io"},
+        "spec": {
+            "group": "x.io",
+            "names": {"kind": "Thing"},
+            "versions": [{"name": name, "served": served} for name, served in versions],
+        },
+    }
+    manifest = Manifest(ObjectRef.of(body), body, Origin("crd.yaml"))
+    return Desired(manifest=manifest, body=body_of(manifest, ENV), content="x")
+
+
+@pytest.mark.parametrize(
+    ("versions", "expected"),
+    [
+        ([("v1", True), ("v2", True)], "x.io/v1"),
+        ([("v1", False), ("v2", True)], "x.io/v2"),
+        ([("v2", True)], "x.io/v2"),
+        ([("v1", False)], "x.io/v1"),
+        ([], "x.io/v1"),
+    ],
+)
+def test_an_object_is_deleted_in_a_version_that_is_served_by_then(versions, expected):
+    thing = {
+        "apiVersion": "x.io/v1",
+        "kind": "Thing",
+        "metadata": {"name": "one", "namespace": "demo", "uid": "u1"},
+    }
+    thing["metadata"]["labels"] = {"pipeline/application": "web", "pipeline/environment": "dev"}
+    ref = ObjectRef.of(thing)
+    entry = replace(entry_of(settings()), ref=ref, api_version="x.io/v1")
+    crd = definition(*versions)
+    dry = {crd.manifest.ref: DryRun(result=crd.body)}
+    plan, problems = build(crd, live=[thing], owned=[entry], dry=dry)
+    assert problems == ()
+    deleted = next(c for c in plan.changes if c.action is Action.DELETE)
+    assert deleted.api_version == expected

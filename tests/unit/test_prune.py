@@ -12,7 +12,7 @@ from pipeline.core.edges import milestone
 from pipeline.model.environment import Environment
 from pipeline.model.errors import ApiError
 from pipeline.model.events import Note, ObjectApplied
-from pipeline.model.objects import ObjectRef
+from pipeline.model.objects import ObjectRef, ResourceType
 from pipeline.model.plan import Action, Change
 from pipeline.model.release import LEFT
 from pipeline.run.apply import ApplyFailedError
@@ -30,15 +30,24 @@ def ref(name: str) -> ObjectRef:
 
 class Server:
     """Remembers what it was to delete; ``held`` stays there. Deleting x meets a conflict, and x is there then
-    with the uid ``conflict``."""
+    with the uid ``conflict``. It serves the kind from the ``served_at``-th discovery on."""
 
-    def __init__(self, held: Sequence[str], conflict: str = "") -> None:
+    def __init__(self, held: Sequence[str], conflict: str = "", served_at: float = 0) -> None:
         self.asked: list[str] = []
+        self.discoveries = 0
+        self._served_at = served_at
         self._held = held
         self._conflict = conflict
 
     def lanes(self) -> int:
         return 1
+
+    def resource(self, api_version: str, kind: str) -> ResourceType | None:
+        is_served = self.discoveries >= self._served_at
+        return ResourceType("", "v1", kind, "configmaps", True) if is_served else None
+
+    def refresh(self) -> None:
+        self.discoveries += 1
 
     def delete(self, of: ObjectRef, api_version: str, **_: Any) -> None:
         self.asked.append(of.name)
@@ -58,9 +67,10 @@ def pruned(
     held: str = "",
     budget_s: float = 300.0,
     conflict: str = "",
+    served_at: float = 0,
 ) -> tuple[list[str], dict[str, str], list[Any]]:
     """What was asked for, the results and the events; each of ``names`` is a wave."""
-    server, events = Server(held, conflict), []
+    server, events = Server(held, conflict, served_at), []
     session = Session(
         environment=ENV,
         cluster=server,
@@ -122,3 +132,13 @@ def test_what_somebody_made_anew_is_left_to_them() -> None:
 def test_a_conflict_about_the_very_object_is_no_reason_to_forget_it() -> None:
     with pytest.raises(ApplyFailedError, match="delete x"):
         pruned("x", {}, conflict="x")
+
+
+def test_a_version_that_came_with_this_deploy_is_waited_for() -> None:
+    asked, results, _ = pruned("a", {}, served_at=3)
+    assert (asked, results) == (["a"], {"a": "deleted"})
+
+
+def test_a_kind_that_is_gone_is_not_waited_for_long() -> None:
+    _, results, _ = pruned("a", {}, served_at=float("inf"))
+    assert results == {"a": "deleted"}
