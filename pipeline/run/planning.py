@@ -81,7 +81,9 @@ def make_plan(
         PreflightError: with every problem at once.
     """
     try:
-        world = _look(session, manifests, revision, inventory, namespace_is_new, event)
+        world = _look(
+            session, manifests, revision, inventory, namespace_is_new, event, patient=not only_compare
+        )
     except ApiError as error:
         if error.status != 403:
             raise
@@ -151,8 +153,11 @@ def _look(
     inventory: Iterable[InventoryEntry],
     namespace_is_new: bool,
     event: HookEvent,
+    *,
+    patient: bool,
 ) -> World:
-    """Read what is live, and dry-run what may not be as it was left."""
+    """Read what is live, and dry-run what may not be as it was left. ``patient``: what is just being deleted
+    is waited for."""
     desired = _desired(session.environment, manifests)
     wanted = {d.manifest.ref for d in desired}
     owned = {e.ref: e if e.ref in wanted else _as_served(session, e) for e in inventory}
@@ -166,13 +171,14 @@ def _look(
     absent = frozenset({own}) if namespace_is_new else frozenset()
     for ref in absent:
         live.pop(ref, None)
+    stuck = _await_gone(session, desired, live, event) if patient else {}
     desired = _with_live_replicas(desired, live)
-    unsure = _to_try(desired, owned, live, event)
-    dry_runs: Mapping[ObjectRef, DryRun] = {}
+    unsure = [d for d in _to_try(desired, owned, live, event) if d.manifest.ref not in stuck]
+    dry_runs = stuck
     if unsure:
         from pipeline.run.dry_run import DryRunner  # late, as above
 
-        dry_runs = DryRunner(session, desired, live, seen.unsure, absent).run(unsure)
+        dry_runs = stuck | DryRunner(session, desired, live, seen.unsure, absent).run(unsure)
     return World(
         environment=session.environment,
         revision=revision,
@@ -237,6 +243,21 @@ def _to_try(
     if unsure or others or any(ref not in wanted and ref in live for ref in owned):
         unsure += running
     return unsure
+
+
+def _await_gone(
+    session: Session, desired: Sequence[Desired], live: dict[ObjectRef, Object], event: HookEvent
+) -> dict[ObjectRef, DryRun]:
+    """Waits for what is wanted and just being deleted, and brings ``live`` up to date; the problem of each
+    that does not go. A hook that runs is made anew anyway."""
+    there = ((d, live.get(d.manifest.ref)) for d in desired)
+    going = [d for d, obj in there if obj is not None and "deletionTimestamp" in obj["metadata"]]
+    going = [d for d in going if planner.hook_phase(d, event) is None]
+    if not going:
+        return {}
+    from pipeline.run.going import await_gone  # late, as above
+
+    return await_gone(session, [d.manifest for d in going], live)
 
 
 def _live(world: World) -> dict[ObjectRef, Object]:
