@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from pipeline.core import change_groups, diff, generated, graph, hooks, pruning, versions
-from pipeline.core.desired import foreign_owner
+from pipeline.core import adoption, change_groups, diff, generated, graph, hooks, pruning, versions
+from pipeline.core.desired import FIELD_MANAGER, foreign_owner
+from pipeline.core.fields import extract, owned
 from pipeline.core.hooks import Hook, HookEvent, HookPhase
 from pipeline.model.environment import Environment
 from pipeline.model.errors import Problem
@@ -75,7 +76,15 @@ def unchanged(desired: Desired, entry: InventoryEntry | None, live: Object | Non
     generation = get_path(live, "metadata", "generation", default=0)
     if generation and entry.generation:
         return bool(generation == entry.generation)
-    return bool(entry.resource_version == get_path(live, "metadata", "resourceVersion", default=""))
+    if entry.resource_version == get_path(live, "metadata", "resourceVersion", default=""):
+        return True
+    return _is_as_applied(desired, live)
+
+
+def _is_as_applied(desired: Desired, live: Object) -> bool:
+    """Of kinds without a generation (autoscalers, quotas) the version moves with the status, too. An apply of
+    exactly what is ours already changes nothing, so it need not be tried."""
+    return not adoption.tools_of(live) and extract(live, owned(live, FIELD_MANAGER)) == desired.body
 
 
 def build(world: World) -> tuple[Plan | None, tuple[Problem, ...]]:

@@ -25,6 +25,10 @@ TargetOf = Callable[[Change, Object | None], Target | None]
 """(change, what the write returned) → what is waited for; None where the object is not."""
 
 
+_SERVING = frozenset({"CustomResourceDefinition", "APIService"})
+"""Kinds whose objects make the server serve others."""
+
+
 class ApplyFailedError(PipelineError):
     """Some objects could not be written, or did not become what others need. ``applied`` tells what became
     of every change, ``rollout`` why one that others wait for is not there."""
@@ -180,7 +184,7 @@ class Applier:
             if self._gate.is_current(ref):
                 self._schedule.reach(ref, Strength.AVAILABLE, Strength.READY)
                 self._awaited.discard(ref)
-                if ref.kind == "CustomResourceDefinition":
+                if ref.kind in _SERVING:
                     self._session.cluster.refresh()
             elif self._schedule.awaited_as(ref, Strength.AVAILABLE) and is_available(self._gate.seen(ref)):
                 self._schedule.reach(ref, Strength.AVAILABLE)

@@ -60,6 +60,11 @@ class DryRunner:
             if d.manifest.ref.group_kind == ("", "Namespace") and d.manifest.ref not in live
         }
         self._new = {d.manifest.ref for d in desired if d.manifest.ref not in live}
+        self._servers = {
+            f"{get_path(d.body, 'spec', 'group')}/{get_path(d.body, 'spec', 'version')}": d.manifest.ref
+            for d in desired
+            if d.manifest.ref.kind == "APIService" and get_path(d.body, "spec", "service") is not None
+        }
         self._schemas = structural.schemas(
             d.body for d in desired if d.manifest.ref.kind == "CustomResourceDefinition"
         )
@@ -134,6 +139,9 @@ class DryRunner:
         schema = self._schemas.get((manifest.api_version, manifest.ref.kind))
         if schema is not None:
             return self._by_schema(desired, schema, "its kind is created by this plan")
+        server = self._servers.get(manifest.api_version)
+        if server is not None:
+            return DryRun(note=f"not verified: its kind is served through {server.short}, of this plan")
         problem = Problem(
             code="unknown-kind",
             message=f"{manifest.ref}: the server has no such kind in {manifest.api_version}",

@@ -125,7 +125,7 @@ def _scrutinised(session: Session, world: World, plan: Plan | None, problems: tu
     with ThreadPoolExecutor(2, thread_name_prefix="scrutiny") as pool:
         rights = pool.submit(_permissions, session, world, plan)
         dangling = pool.submit(missing_references, session, world.desired, written)
-        foreseen = predictions(session, world.desired, written, world.live)
+        foreseen = predictions(session, world.desired, written, _live(world))
         missing, unmet = rights.result(), tuple(dangling.result())
     problems = tuple(p for p in problems if not _is_told_by(missing, p))
     problems = _once(problems, tuple(p for p in foreseen if not p.warning))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -83,15 +84,25 @@ def _facts(session: Session, outlook: Outlook) -> Facts:
 def _constraints(session: Session, outlook: Outlook) -> Iterator[_Query]:
     """Quotas and limit ranges of the namespaces in which something is written that they have a say in."""
     new = _new_namespaces(outlook)
-    names = sorted({m.ref.namespace for m in outlook.written if m.ref.group_kind in _BOUNDED} - new)
-    for kind in ("ResourceQuota", "LimitRange") if names else ():
+    bounded = {m.ref.namespace for m in outlook.written if m.ref.group_kind in _BOUNDED} - new
+    for kind, namespaces in (("ResourceQuota", bounded | _several(outlook) - new), ("LimitRange", bounded)):
+        names = sorted(namespaces)
         resource = session.cluster.resource("v1", kind)
-        if resource is None:
+        if resource is None or not names:
             continue
         if len(names) > _FEW:
             yield _Query(resource=resource, instead=tuple(names))
         else:
             yield from (_Query(resource=resource, namespace=name) for name in names)
+
+
+def _several(outlook: Outlook) -> set[str]:
+    """Namespaces that get several objects of one kind. Quotas may count any kind, and whether there is room
+    for one by itself the server's dry run tells."""
+    added = Counter(
+        (m.ref.namespace, m.ref.group_kind) for m in outlook.written if m.ref not in outlook.facts.live
+    )
+    return {namespace for (namespace, _), count in added.items() if namespace and count > 1}
 
 
 def _objects(outlook: Outlook) -> Iterator[_Query]:

@@ -228,9 +228,13 @@ def test_a_cycle_is_named_with_its_members_and_nothing_is_written(
     refused: dict[str, tuple[Witness, str]],
 ) -> None:
     run, said = refused["a cycle"]
-    for name in "abc":
-        assert f"/ConfigMap/{run.repo.namespace}/{name}" in said
-    assert "environments/dev/manifests/a.yaml:6" in said
+    a, b, c = (f"/ConfigMap/{run.repo.namespace}/{name}" for name in "abc")
+    declared = "declares with pipeline/depends-on that it needs"
+    edges = [
+        f"{one} {declared} {other} (environments/dev/manifests/{one[-1]}.yaml:6)"
+        for one, other in ((a, b), (b, c), (c, a))
+    ]
+    assert ", ".join(edges) in said, "each with its place, in the order of the cycle"
 
 
 def test_of_orders_that_contradict_each_other_both_are_named(

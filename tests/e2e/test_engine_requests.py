@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.audit import Audit, Witness
+from tests.e2e.audit import Audit, Request, Witness
 from tests.e2e.conftest import MakeRepo
+from tests.e2e.live import until
 from tests.e2e.manifests import config_map
 from tests.e2e.stories import tell
 
@@ -27,22 +28,36 @@ spec: {selector: {app: $NAME}, ports: [{port: 80}]}
 
 
 @pytest.fixture(scope="module")
-def settled(make_repo: MakeRepo, audit: Audit) -> dict[str, Witness]:
-    """Few and many objects of the same kinds, deployed; then deployed again, with nothing to do."""
+def told(make_repo: MakeRepo, audit: Audit) -> dict[str, tuple[Witness, list[Request]]]:
+    """Few and many objects of the same kinds, deployed; then deployed again, with nothing to do. With what
+    the first deploy asked for."""
 
-    def story(size: int) -> Callable[[], Witness]:
-        def deploy() -> Witness:
+    def story(size: int) -> Callable[[], tuple[Witness, list[Request]]]:
+        def deploy() -> tuple[Witness, list[Request]]:
             witness = audit.watch(make_repo(create=True))
             _write(witness, size)
             first = witness.deploy()
             assert first.code == 0, str(first)
+            asked = witness.requests
             again = witness.deploy()
             assert again.code == 0, str(again)
-            return witness
+            return witness, asked
 
         return deploy
 
     return tell({name: story(size) for name, size in SIZES.items()})
+
+
+@pytest.fixture(scope="module")
+def settled(told: dict[str, tuple[Witness, list[Request]]]) -> dict[str, Witness]:
+    """As they are after the second deploy."""
+    return {name: run for name, (run, _) in told.items()}
+
+
+@pytest.fixture(scope="module")
+def first(told: dict[str, tuple[Witness, list[Request]]]) -> dict[str, list[Request]]:
+    """What the first deploy asked for."""
+    return {name: asked for name, (_, asked) in told.items()}
 
 
 def _write(witness: Witness, size: int) -> None:
@@ -61,6 +76,29 @@ def _write(witness: Witness, size: int) -> None:
                 parts.append(named.replace("metadata: {", f"metadata: {{namespace: {namespace}, "))
         repo.manifest(f"{namespace.replace('$NS', 'all')}.yaml", "---\n".join(parts))
     repo.commit()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_new_object_costs_one_trial_and_one_write_and_the_trials_come_first(
+    first: dict[str, list[Request]], size: str
+) -> None:
+    objects = NAMESPACES * 3 * SIZES[size] + NAMESPACES - 1
+    tried = [r for r in first[size] if r.is_dry_run]
+    written = [r for r in first[size] if r.is_write and not r.is_own]
+    assert (len(tried), len(written)) == (objects, objects)
+    assert {r.verb for r in written} == {"patch"}
+    assert max(r.at for r in tried) < min(r.at for r in written)
+
+
+def test_what_else_a_deploy_asks_goes_by_kinds_and_not_by_objects(first: dict[str, list[Request]]) -> None:
+    def others(size: str) -> list[str]:
+        """But for the pods that are looked for by every selector which selects none of the set."""
+        asked = [r for r in first[size] if not (r.is_dry_run or r.is_write or r.is_own)]
+        return sorted(f"{r.verb} {r.resource}" for r in asked if r.verb != "watch" and r.resource != "pods")
+
+    assert others("many") == others("few")
+    questions = [one for one in others("many") if one == "create selfsubjectaccessreviews"]
+    assert len(questions) == 2 * 4, "two verbs for each of four kinds, asked once for all namespaces"
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -96,3 +134,32 @@ def test_one_changed_object_is_one_write(settled: dict[str, Witness]) -> None:
         ("patch", "configmaps/n7", f"{run.repo.namespace}-2")
     ]
     assert len([r for r in run.requests if r.is_dry_run]) == 1
+
+
+QUOTA = """\
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: bounds}
+spec: {hard: {configmaps: "50"}}
+"""
+
+
+def test_where_only_a_status_moved_nothing_is_asked_of_the_object(make_repo: MakeRepo, audit: Audit) -> None:
+    """A ResourceQuota has no generation that would tell."""
+    run = audit.watch(make_repo(create=True))
+    repo = run.repo
+    repo.environment()
+    repo.manifest("quota.yaml", QUOTA)
+    repo.commit()
+    repo.deployed()
+    version = repo.get("resourcequotas", "bounds")["metadata"]["resourceVersion"]
+    repo.kubectl("create", "configmap", "theirs")
+    until(lambda: repo.get("resourcequotas", "bounds")["metadata"]["resourceVersion"] != version)
+    again = run.deploy()
+    assert (again.code, run.all_writes) == (0, []), str(again)
+    assert [r for r in run.requests if r.is_dry_run] == []
+    bounds = '{"spec": {"hard": {"configmaps": "40"}}}'
+    repo.kubectl("patch", "resourcequota/bounds", "--type=merge", f"--patch={bounds}")
+    back = run.deploy()
+    assert (back.code, run.written) == (0, ["resourcequotas/bounds"]), str(back)
+    assert repo.get("resourcequotas", "bounds")["spec"]["hard"] == {"configmaps": "50"}

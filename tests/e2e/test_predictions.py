@@ -302,6 +302,21 @@ def test_a_deploy_whose_pods_a_quota_refuses_writes_nothing(place: Workspace) ->
     refused(place, 21, at("web.yaml", 13), "none of its pods can be created", "ResourceQuota/compute")
 
 
+def test_a_deploy_with_more_objects_than_a_quota_leaves_room_for_writes_nothing(place: Workspace) -> None:
+    """Each by itself would be taken: so the server's dry run says."""
+    _apply(place, _quota("count/services: '2'"))
+    counted = "/api/v1/namespaces/" + place.namespace + "/resourcequotas"
+    until(lambda: "used" in place.cluster.api.call("GET", counted)["items"][0].get("status", {}))
+    for name in "abc":
+        text = f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{ports: [{{port: 80}}]}}\n"
+        place.manifest(f"{name}.yaml", text)
+    place.commit()
+    refused(place, 21, at("c.yaml", 1), "new objects take 3 of count/services", "leaves 2 (0 of 2 are used)")
+    place.remove("environments/dev/manifests/c.yaml")
+    place.commit()
+    place.deployed()
+
+
 def test_a_plan_tells_what_may_go_wrong_and_goes_on(place: Workspace) -> None:
     place.manifest("web.yaml", DEPLOYMENT.replace(":1.21", ""))
     place.commit()

@@ -156,10 +156,10 @@ def test_a_trial_beside_a_service_asks_for_nothing_that_this_one_holds() -> None
     }
 
 
-@pytest.mark.parametrize("address", ["None", "10.0.0.2"])
-def test_it_asks_for_the_new_address(address: str) -> None:
-    wanted = service({"clusterIP": address, "ports": []})
-    assert without_held(wanted, service({"clusterIP": "10.0.0.1"})) == wanted
+@pytest.mark.parametrize(("old", "new"), [("10.0.0.1", "None"), ("10.0.0.1", "10.0.0.2"), ("None", "None")])
+def test_it_asks_for_the_new_address_or_for_none(old: str, new: str) -> None:
+    wanted = service({"clusterIP": new, "ports": []})
+    assert without_held(wanted, service({"clusterIP": old})) == wanted
 
 
 def test_of_other_kinds_a_trial_asks_for_all() -> None:

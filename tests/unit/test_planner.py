@@ -7,7 +7,7 @@ import pytest
 from pipeline.core import generated, planner
 from pipeline.core.delete_order import still_there
 from pipeline.core.desired import body_of, is_scaled, leave_replicas, scaled_by_autoscaler
-from pipeline.core.planner import Desired, DryRun, World
+from pipeline.core.planner import Desired, DryRun, World, unchanged
 from pipeline.model.environment import Environment, Prune
 from pipeline.model.objects import Manifest, ObjectRef, Origin, digest
 from pipeline.model.plan import Action, Reversible
@@ -93,6 +93,44 @@ def test_an_object_that_somebody_touched_is_compared(live):
     )
     assert only(plan).action is Action.UPDATE
     assert [(f.path, f.before, f.after) for f in only(plan).fields] == [("data.key", "other", "1")]
+
+
+SHARE = {
+    "f:metadata": {"f:labels": {"f:pipeline/application": {}, "f:pipeline/environment": {}}},
+    "f:data": {"f:key": {}},
+}
+
+
+def entry(manager, fields, operation="Apply", **more):
+    return {"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": fields, **more}
+
+
+STATUS = entry("a-controller", {"f:status": {"f:used": {}}}, "Update", subresource="status")
+
+
+def test_an_object_whose_status_alone_moved_is_kept_without_a_dry_run():
+    one = settings()
+    live = live_of(one, version="8", managedFields=[entry("pipeline", SHARE), STATUS])
+    assert unchanged(one, entry_of(one), {**live, "status": {"used": 5}})
+
+
+@pytest.mark.parametrize(
+    ("managers", "value"),
+    [
+        ([entry("pipeline", SHARE)], "other"),
+        ([entry("pipeline", {**SHARE, "f:more": {}})], "1"),
+        ([entry("pipeline", {"f:metadata": SHARE["f:metadata"]}), entry("a-controller", SHARE)], "1"),
+        ([entry("pipeline", SHARE), entry("kubectl-client-side-apply", SHARE, "Update")], "1"),
+        ([], "1"),
+    ],
+    ids=["another value", "more is ours", "less is ours", "a deploy tool's, too", "nobody knows"],
+)
+def test_else_it_is_tried(managers, value):
+    one = settings()
+    live = live_of(one, version="8", managedFields=managers)
+    live = {**live, "data": {"key": value}, "more": "5"}
+    assert not unchanged(one, entry_of(one), live)
+    assert unchanged(one, entry_of(one, version="8"), live), "the version did not move"
 
 
 def test_a_touched_object_that_is_as_wanted_is_kept():
@@ -496,7 +534,7 @@ def test_an_object_is_deleted_in_a_version_that_is_served_by_then(versions, expe
         "kind": "Thing",
         "metadata": {"name": "one", "namespace": "demo", "uid": "u1"},
     }
-    thing["metadata"]["labels"] = {"pipeline/application": "web", "pipeline/environment": "dev"}
+    thing["metadata"]["labels"] = OWNED
     ref = ObjectRef.of(thing)
     entry = replace(entry_of(settings()), ref=ref, api_version="x.io/v1")
     crd = definition(*versions)

@@ -107,6 +107,16 @@ def test_a_workload_costs_one_list_a_kind_and_namespace() -> None:
     assert sorted(cluster.requests) == [("LimitRange", "demo"), ("ResourceQuota", "demo")]
 
 
+def test_quotas_are_asked_for_where_several_objects_of_a_kind_are_new() -> None:
+    """Whether there is room for one by itself the dry run tells."""
+    cluster, other = Cluster(), CONFIG.replace("name: ", "name: other-", 1)
+    _foresee(cluster, CONFIG, other, SERVICE, live=(other,), written=("none",))
+    _foresee(cluster, CONFIG, other, live=(other,))
+    assert cluster.requests == []
+    _foresee(cluster, CONFIG, other)
+    assert cluster.requests == [("ResourceQuota", "demo")]
+
+
 def _spread(count: int) -> list[str]:
     return [DEPLOYMENT.replace("namespace: demo", f"namespace: n{n}") for n in range(count)]
 

@@ -12,6 +12,7 @@ from pipeline.core.predict.facts import Outlook
 from pipeline.core.predict.image import image_problems
 from pipeline.core.predict.limits import claim_limits, workload_limits
 from pipeline.core.predict.quota import unstated
+from pipeline.core.predict.quota_counts import count_problems
 from pipeline.core.predict.revision import renews
 from pipeline.core.predict.selection import selection_problems
 from pipeline.core.predict.surge import quota_problems
@@ -26,6 +27,7 @@ def predict(outlook: Outlook) -> list[Problem]:
     found = [
         *_of_pods(outlook),
         *quota_problems(outlook),
+        *count_problems(outlook),
         *selection_problems(outlook),
         *disruption_problems(outlook),
         *autoscaler_problems(outlook),
