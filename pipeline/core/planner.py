@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from pipeline.core import adoption, change_groups, diff, generated, graph, hooks, pruning, versions
+from pipeline.core import change_groups, diff, generated, graph, hooks, pruning, versions
 from pipeline.core.desired import FIELD_MANAGER, foreign_owner
 from pipeline.core.fields import extract, owned
 from pipeline.core.hooks import Hook, HookEvent, HookPhase
@@ -84,6 +84,8 @@ def unchanged(desired: Desired, entry: InventoryEntry | None, live: Object | Non
 def _is_as_applied(desired: Desired, live: Object) -> bool:
     """Of kinds without a generation (autoscalers, quotas) the version moves with the status, too. An apply of
     exactly what is ours already changes nothing, so it need not be tried."""
+    from pipeline.core import adoption  # late: where nothing changed, mostly no version moved either
+
     return not adoption.tools_of(live) and extract(live, owned(live, FIELD_MANAGER)) == desired.body
 
 

@@ -85,15 +85,7 @@ def deletions(
         obj = live.get(ref)
         if ref in wanted or obj is None or _is_another(entry, obj):
             continue
-        change = Change(
-            ref=ref,
-            action=Action.DELETE,
-            api_version=_served_then(entry, served or {}),
-            wave=first,
-            reason="no longer in the repository",
-            uid=str(get_path(obj, "metadata", "uid", default="")),
-            reversible=Reversible.ONE_WAY if ref.kind == "Job" else Reversible.EXACT,
-        )
+        change = replace(_deletion(entry, obj, served or {}), wave=first)
         then = (before or {}).get(ref)
         if then is not None and is_ours(obj, environment) and not is_ours(then, environment):
             returning.append(_return(change, then, obj))
@@ -105,6 +97,17 @@ def deletions(
     found = delete_order(objects, environment.namespace)
     going = [replace(c, wave=first + found.waves[c.ref]) for c in going]
     return Deletions(going=going, staying=staying, returning=returning, objects=objects, order=found)
+
+
+def _deletion(entry: InventoryEntry, obj: Object, served: Versions) -> Change:
+    return Change(
+        ref=entry.ref,
+        action=Action.DELETE,
+        api_version=_served_then(entry, served),
+        reason="no longer in the repository",
+        uid=str(get_path(obj, "metadata", "uid", default="")),
+        reversible=Reversible.ONE_WAY if entry.ref.kind == "Job" else Reversible.EXACT,
+    )
 
 
 def _served_then(entry: InventoryEntry, served: Versions) -> str:

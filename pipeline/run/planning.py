@@ -159,8 +159,7 @@ def _look(
     """Read what is live, and dry-run what may not be as it was left. ``patient``: what is just being deleted
     is waited for."""
     desired = _desired(session.environment, manifests)
-    wanted = {d.manifest.ref for d in desired}
-    owned = {e.ref: e if e.ref in wanted else _as_served(session, e) for e in inventory}
+    owned = _owned(session, desired, inventory)
     api_versions = {ref: e.api_version for ref, e in owned.items()}
     api_versions |= _readable(session, desired, owned)
     seen = look(session, api_versions)
@@ -171,14 +170,13 @@ def _look(
     absent = frozenset({own}) if namespace_is_new else frozenset()
     for ref in absent:
         live.pop(ref, None)
-    stuck = _await_gone(session, desired, live, event) if patient else {}
+    dry_runs = _await_gone(session, desired, live, event) if patient else {}
     desired = _with_live_replicas(desired, live)
-    unsure = [d for d in _to_try(desired, owned, live, event) if d.manifest.ref not in stuck]
-    dry_runs = stuck
+    unsure = [d for d in _to_try(desired, owned, live, event) if d.manifest.ref not in dry_runs]
     if unsure:
         from pipeline.run.dry_run import DryRunner  # late, as above
 
-        dry_runs = stuck | DryRunner(session, desired, live, seen.unsure, absent).run(unsure)
+        dry_runs |= DryRunner(session, desired, live, seen.unsure, absent).run(unsure)
     return World(
         environment=session.environment,
         revision=revision,
@@ -215,15 +213,36 @@ def _readable(
     return found
 
 
-def _as_served(session: Session, entry: InventoryEntry) -> InventoryEntry:
+def _owned(
+    session: Session, desired: Sequence[Desired], inventory: Iterable[InventoryEntry]
+) -> dict[ObjectRef, InventoryEntry]:
     """What nobody wants any more may have been applied in a version that the cluster has lost since: the
     object is there still, in the others."""
-    ref, cluster = entry.ref, session.cluster
-    if cluster.resource(entry.api_version, ref.kind) is not None:
-        return entry
-    names = (name.rpartition("/") for name in cluster.api_versions())
-    others = (v for v, _, kind in names if kind == ref.kind and v.rpartition("/")[0] == ref.group)
-    return replace(entry, api_version=next(others, entry.api_version))
+    wanted = {d.manifest.ref for d in desired}
+    known: dict[tuple[str, str], str] = {}
+
+    def served(api_version: str, kind: str) -> str:
+        key = api_version, kind
+        if key not in known:
+            known[key] = _as_served(session, api_version, kind)
+        return known[key]
+
+    return {
+        entry.ref: entry
+        if entry.ref in wanted
+        else replace(entry, api_version=served(entry.api_version, entry.ref.kind))
+        for entry in inventory
+    }
+
+
+def _as_served(session: Session, api_version: str, kind: str) -> str:
+    """The version in which the server has the kind now; ``api_version`` where it has it in none."""
+    if session.cluster.resource(api_version, kind) is not None:
+        return api_version
+    group = api_version.rpartition("/")[0]
+    names = (name.rpartition("/") for name in session.cluster.api_versions())
+    others = (version for version, _, name in names if name == kind and version.rpartition("/")[0] == group)
+    return next(others, api_version)
 
 
 def _to_try(
