@@ -57,6 +57,13 @@ def test_what_is_there_already_takes_no_room() -> None:
     assert foresee(*MAPS, facts=of("configmaps: 5", "configmaps: 4", *MAPS[:2])) == []
 
 
+def test_hooks_may_follow_each_other() -> None:
+    known = of("count/configmaps: 1", "count/configmaps: 0")
+    noted = [text.replace("demo}", "demo, annotations: {helm.sh/hook: pre-install}}") for text in MAPS]
+    assert foresee(*noted, facts=known) == []
+    assert [p.code for p in foresee(*MAPS, facts=known)] == [CODE]
+
+
 def test_a_quota_of_a_scope_counts_pods_only() -> None:
     known = of("configmaps: 1", "configmaps: 1", more=", scopes: [BestEffort]")
     assert foresee(*MAPS, facts=known) == []

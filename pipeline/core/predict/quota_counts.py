@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Final
 
 from pipeline.core.at_field import error
+from pipeline.core.hooks import hook_of
 from pipeline.core.kinds import builtin
 from pipeline.core.predict.facts import Outlook
 from pipeline.core.predict.quantity import show
@@ -39,7 +40,9 @@ def count_problems(outlook: Outlook) -> Iterator[Problem]:
     new: dict[str, list[tuple[Manifest, Amounts]]] = {}
     for manifest in outlook.written:
         namespace = manifest.ref.namespace
-        if manifest.ref not in outlook.facts.live and outlook.quotas(namespace):
+        # Of hooks one may be gone before the next one comes.
+        is_new = manifest.ref not in outlook.facts.live and hook_of(manifest) is None
+        if is_new and outlook.quotas(namespace):
             new.setdefault(namespace, []).append((manifest, _charge(manifest)))
     for namespace, charged in new.items():
         for quota in outlook.quotas(namespace):
