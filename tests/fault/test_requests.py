@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.e2e.conftest import make_repo as make_repo
 from tests.e2e.manifests import config_map
 from tests.e2e.stories import tell
 from tests.e2e.workspace import Result
-from tests.fault.faults import Fault, Refuse, ResetAfter, ResetBefore, Slow, Truncated
+from tests.fault.faults import Exchange, Fault, Refuse, ResetAfter, ResetBefore, Slow, Truncated
 from tests.fault.proxy import FaultyServer, Rule
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
@@ -155,3 +156,58 @@ def test_a_write_is_sent_again_only_where_it_may_have_been_lost(fault: str, told
     story = told[fault]
     assert sorted(set(story.written)) == ["configmaps/a", "configmaps/b", "configmaps/c"]
     assert len(story.written) == 5 + (3 if again else 0)
+
+
+# --- a write that meets another one
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """Somebody else's write comes first, and the request is turned away for that."""
+
+    write: Callable[[], object]
+
+    def answer(self, exchange: Exchange) -> None:
+        self.write()
+        Refuse(409, "Conflict", "the object has been modified").answer(exchange)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "code", "data"),
+    [
+        pytest.param('{"metadata": {"labels": {"theirs": "1"}}}', 0, {"value": "2"}, id="beside ours"),
+        pytest.param('{"data": {"value": null}}', 11, None, id="what was to change"),
+    ],
+)
+def test_after_another_write_it_goes_on_only_where_the_change_is_the_planned_one(
+    make_repo: MakeRepo, audit: Audit, tmp_path: Path, theirs: str, code: int, data: Any
+) -> None:
+    repo = make_repo(create=True)
+    witness = audit.watch(repo)
+    repo.environment("rollback: {auto: false}")
+    repo.manifest("a.yaml", config_map("a", value="1"))
+    repo.commit()
+    repo.deployed()
+    repo.manifest("a.yaml", config_map("a", value="2"))
+    repo.commit()
+
+    def write() -> None:
+        repo.cluster.api.call(
+            "PATCH",
+            f"/api/v1/namespaces/{repo.namespace}/configmaps/a?fieldManager=a-controller",
+            json.loads(theirs),
+            "application/merge-patch+json",
+        )
+
+    with FaultyServer(repo.cluster, tmp_path) as faulty:
+        repo.environ["KUBECONFIG"] = str(faulty.kubeconfig(repo.cluster.token_of(witness.user)))
+        rule = faulty.does(Overtaken(write), verb="patch", resource="configmaps")
+        result = witness.deploy()
+
+    assert rule.met
+    assert result.code == code, str(result)
+    assert repo.get("configmaps", "a").get("data") == data
+    if code:
+        (cause,) = result.document["causes"]
+        assert "no longer as it was when this was planned" in cause["message"]
+        assert witness.written == []
