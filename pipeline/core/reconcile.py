@@ -120,10 +120,14 @@ def base(memory: Memory, newest: Release | None, verified: Release | None) -> st
 
 
 def looked(memory: Memory, newest: Release | None) -> Memory:
-    """Take notice of releases that others made since the last look.
+    """Take notice of what others did with the records since the last look.
 
-    Who deployed another commit than the one that the branch was at meant it: that one is followed up.
+    Who deployed another commit than the one that the branch was at meant it: that one is followed up. Where
+    the newest records are gone, as with a namespace that was deleted, what they said is forgotten: a process
+    that begins now would know no more.
     """
+    if memory.newest and (newest is None or newest.number < memory.newest):
+        memory = replace(memory, newest=None, followed="")
     if newest is None or newest.is_open:
         return memory
     is_news = memory.newest is not None and newest.number > memory.newest

@@ -101,7 +101,6 @@ class Reconciler:
         self.herald.state("waiting", who)
         sight = self._sight(workspace, session, head, locked=holder is not None)
         self.herald.recovered("cluster")
-        self.memory = reconcile.looked(self.memory, sight.newest)
         if problem:
             self._refuse(head, problem, final=True)
         decision = reconcile.decide(self.memory, sight, self._now())
@@ -124,6 +123,7 @@ class Reconciler:
     def _sight(self, workspace: Workspace, session: Session, head: str, *, locked: bool) -> Sight:
         heads = session.releases.history()
         newest, verified = (heads[0] if heads else None), last_known(heads)
+        self.memory = reconcile.looked(self.memory, newest)  # first: from it comes what to compare with
         sight = Sight(head=head, newest=newest, verified=verified, locked=locked)
         if not head:
             return sight

@@ -149,6 +149,20 @@ def test_drift_is_put_back_and_told_with_field_and_manager(small: Workspace) -> 
     assert {phase for _, phase, _ in releases(small)} == {"SUCCEEDED"}
 
 
+@pytest.mark.parametrize("what", ["namespace", "secret"])
+def test_what_somebody_deleted_with_all_its_records_is_deployed_again(small: Workspace, what: str) -> None:
+    """The branch has nothing new; but what it was done with is gone."""
+    which = [small.namespace] if what == "namespace" else ["--selector=pipeline/record"]
+    with following(small) as process:
+        process.deployed(head(small))
+        process.looks()
+        small.kubectl("delete", what, *which)
+        process.deployed(head(small))
+        assert state(small) == "one"
+        process.looks()
+    assert [(number, phase) for number, phase, _ in releases(small)] == [(1, "SUCCEEDED")]
+
+
 def test_a_field_that_somebody_writes_again_and_again_is_called_a_fight(small: Workspace) -> None:
     with following(small) as process:
         process.deployed(head(small))

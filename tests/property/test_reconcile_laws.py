@@ -76,6 +76,7 @@ class World:
         self.now += INTERVAL_S * 6  # longer than any wait after a failure
         head = self.branch[-1] if self.git else ""
         newest, verified = (self.releases[0] if self.releases else None), self.verified
+        self.memory = reconcile.looked(self.memory, newest)
         sight = Sight(head=head, newest=newest, verified=verified, locked=self.locked)
         if head:
             sight = replace(
@@ -84,7 +85,6 @@ class World:
                 affected=self.affects(reconcile.base(self.memory, newest, verified), head),
                 differs=self.affects(verified.revision if verified else "", head),
             )
-        self.memory = reconcile.looked(self.memory, newest)
         decision = reconcile.decide(self.memory, sight, self.now)
         self.memory = reconcile.seen(self.memory, sight, decision)
         match decision.move:
@@ -136,6 +136,8 @@ class World:
                 self.git = True
             case ("killed",):
                 self.record(self.branch[-1], Phase.APPLYING)
+            case ("namespace deleted",):
+                self.releases, self.kept = [], None
             case _:
                 self.look()
 
@@ -187,6 +189,26 @@ def test_a_good_commit_that_comes_last_is_what_runs_in_the_end(
     assert world.verified is not None
     assert world.verified.revision == world.branch[-1]
     assert world.look() is Move.REST
+
+
+@given(events, st.booleans())
+def test_what_somebody_deleted_with_all_its_records_comes_back(
+    happenings: list[tuple[object, ...]], again: bool
+) -> None:
+    """Also where the branch has nothing new: what was done with was done in what is gone."""
+    world = World()
+    for event in happenings:
+        world.happens(event)
+    world.git = True
+    world.happens(("push", "good"))
+    for _ in range(3):
+        world.look()
+    for _ in range(1 + again):
+        world.happens(("namespace deleted",))
+        world.look()
+        assert world.verified is not None
+        assert world.verified.revision == world.branch[-1]
+        assert world.look() is Move.REST
 
 
 @given(events)

@@ -177,6 +177,19 @@ def test_a_run_that_is_not_over_is_no_news_yet() -> None:
     assert memory == KNOWS_A
 
 
+@pytest.mark.parametrize("left", [None, RUNS_A], ids=["all of them", "the newest"])
+def test_with_records_that_are_gone_what_they_said_is_forgotten(left: Release | None) -> None:
+    memory = reconcile.looked(Memory(head=B, newest=2, followed=B), left)
+    assert reconcile.base(memory, left, left) == (A if left else "")
+    look = sight(B, *([left] if left else []))
+    assert reconcile.decide(memory, look, NOW).move is Move.DEPLOY
+
+
+def test_before_the_first_release_there_are_no_records_to_be_gone() -> None:
+    memory = reconcile.looked(Memory(head=B, newest=None, followed=B), None)
+    assert reconcile.decide(memory, sight(B), NOW).move is Move.REST
+
+
 def test_what_was_followed_stands_in_the_records_for_a_process_that_begins() -> None:
     newest = release(3, A, followed=B)
     assert reconcile.base(Memory(), newest, newest) == B
