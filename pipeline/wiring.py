@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import secrets
+import select
 import signal
 import socket
 import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from pipeline.run.session import Session
     from pipeline.run.workspace import Workspace
 
+LAST_WORD_S = 6.5
+"""From a signal to the end, whatever is waited for: GitHub Actions kills a cancelled job after 7.5 s."""
+
 
 @dataclass(slots=True, kw_only=True)
 class App:
@@ -53,12 +57,14 @@ class App:
     _connections: dict[tuple[Cluster | None, str], KubeCluster] = field(default_factory=dict)
 
     def catch_signals(self) -> None:
-        """The first SIGINT or SIGTERM asks the run to end in good order; the second ends the process."""
+        """The first SIGINT or SIGTERM asks the run to end in good order; the second ends the process, as does
+        time: what then still waits for an answer would be killed at any moment."""
 
         def handle(signum: int, frame: FrameType | None) -> None:
             if self.stop.is_set():
                 os._exit(int(ExitCode.INTERRUPTED))
             self.stop.set()
+            self.stop.afterwards(LAST_WORD_S, _out_of_time)
 
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, handle)
@@ -125,6 +131,7 @@ class App:
                 connection,
                 sleep=clock.pause,
                 monotonic=clock.monotonic,
+                stopped=self.stop.is_set,
                 parallelism=environment.deploy.parallelism,
             )
         return self._connections[key]
@@ -178,6 +185,15 @@ class App:
             redact=log.redact,
             bind=log.bind,
         )
+
+
+def _out_of_time() -> None:
+    """End the process, with a line for who takes it at once."""
+    line = b"error: stopped by a signal; what was under way did not end in time: the next run takes it over\n"
+    with suppress(OSError, ValueError):
+        if select.select([], [2], [], 0)[1]:
+            os.write(2, line)
+    os._exit(int(ExitCode.INTERRUPTED))
 
 
 def plan_files() -> PlanFiles:

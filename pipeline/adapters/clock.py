@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from pipeline.model.errors import InterruptedRunError
@@ -35,6 +36,16 @@ class Stop:
     def set(self) -> None:
         self._asked = True
         _thread.start_new_thread(self._event.set, ())
+
+    @staticmethod
+    def afterwards(seconds: float, act: Callable[[], object]) -> None:
+        """Do so after that time, should the process still be there. For a signal handler, too."""
+
+        def wait() -> None:
+            time.sleep(seconds)
+            act()
+
+        _thread.start_new_thread(wait, ())
 
     def is_set(self) -> bool:
         return self._asked

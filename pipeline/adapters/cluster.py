@@ -31,13 +31,11 @@ MANAGER = "pipeline"
 PAGE = 500  # objects a list request; kubectl's own default
 APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
 MERGE_PATCH = "application/merge-patch+json"
-STALL_S = 75.0
-"""A watch on which nothing comes for so long, no bookmark either (one a minute), is taken for dead."""
+STALL_S = 75.0  # a watch on which nothing comes for so long, no bookmark either (one a minute), is dead
 
 SERVED_WITHIN_S = 10.0  # from Established to discovery; nelm waits as long
 
-Objects: TypeAlias = list[Object]
-"""Named out here, because inside the class ``list`` is the method."""
+Objects: TypeAlias = list[Object]  # named out here, because inside the class ``list`` is the method
 
 _FOUND_OR_NOT = frozenset({404})
 
@@ -57,9 +55,12 @@ class KubeCluster:
         *,
         sleep: Callable[[float], None],
         monotonic: Callable[[], float],
+        stopped: Callable[[], bool] = lambda: False,
         parallelism: int = 16,
     ) -> None:
-        self.http = Http(connection, sleep=sleep, monotonic=monotonic, parallelism=parallelism)
+        self.http = Http(
+            connection, sleep=sleep, monotonic=monotonic, stopped=stopped, parallelism=parallelism
+        )
         self._discovery = Discovery(self.http)
         self._identity: str | None = None
         self._identifying = threading.Lock()
@@ -81,8 +82,7 @@ class KubeCluster:
         return str(self.http.json(_read("/version", "ask the cluster's version")).get("gitVersion") or "")
 
     def version(self) -> str:
-        text = self.git_version()
-        match = re.match(r"v?(\d+\.\d+\.\d+)", text)
+        match = re.match(r"v?(\d+\.\d+\.\d+)", text := self.git_version())
         return match.group(1) if match else text
 
     def resource(self, api_version: str, kind: str) -> ResourceType | None:

@@ -97,12 +97,13 @@ class Http:
         *,
         sleep: Callable[[float], None],
         monotonic: Callable[[], float],
+        stopped: Callable[[], bool] = lambda: False,
         parallelism: int = 16,
     ) -> None:
         self.connection = connection
         self._sending = Sending()
         self._pool, self._root = pool_of(connection, self._sending, Ahead(parallelism))
-        self.retrier = Retrier(sleep=sleep, monotonic=monotonic)
+        self.retrier = Retrier(sleep=sleep, monotonic=monotonic, stopped=stopped)
         self._pace = Pace(parallelism, monotonic)
         self._monotonic = monotonic
         self.fence: Callable[[], None] = lambda: None

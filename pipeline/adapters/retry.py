@@ -23,6 +23,10 @@ TOTAL_S = 30.0
 FIRST_CONTACT_S = 3.0
 """The same before the server ever answered: a wrong address is told soon, a hiccup is survived."""
 
+AFTER_SIGNAL_S = 1.0
+"""The same once a signal arrived: what remains is to record that and to give up the lock, and GitHub Actions
+ends a cancelled job after 7.5 s."""
+
 UNLIMITED = 1_000_000  # attempts; time is what bounds them
 SHORT_LIMIT = 3  # attempts at an internal error
 SCHEMA_LIMIT = 8  # attempts, ten seconds: a definition that was just changed is served a moment later
@@ -66,12 +70,13 @@ class Again(Exception):  # noqa: N818 - not an error: a request to try again
 class Retrier:
     """Runs a call until it succeeds, fails for good, or has no time left.
 
-    ``sleep``, ``monotonic`` (seconds) and ``jitter`` (0..1) are injected; what ``sleep`` raises, a
-    signal for instance, ends the call.
+    ``sleep``, ``monotonic`` (seconds), ``stopped`` (by a signal) and ``jitter`` (0..1) are injected; what
+    ``sleep`` raises ends the call.
     """
 
     sleep: Callable[[float], None]
     monotonic: Callable[[], float]
+    stopped: Callable[[], bool] = lambda: False
     jitter: Callable[[], float] = random.random
 
     def run(self, attempt: Callable[[], T], *, budget_s: float) -> T:
@@ -79,9 +84,10 @@ class Retrier:
         try:
             return attempt()  # nearly every call: it need not pay for the loop
         except Again as first:
-            return self._go_on(first, attempt, self.monotonic() + budget_s)
+            return self._go_on(first, attempt, budget_s)
 
-    def _go_on(self, first: Again, attempt: Callable[[], T], deadline: float) -> T:
+    def _go_on(self, first: Again, attempt: Callable[[], T], budget_s: float) -> T:
+        began = self.monotonic()
         failed = [first]
 
         def again() -> T:
@@ -92,7 +98,7 @@ class Retrier:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Again),
             wait=self._wait,
-            stop=lambda state: self._is_over(state, deadline),
+            stop=lambda state: self._is_over(state, began, budget_s),
             sleep=self.sleep,
             reraise=True,
         )
@@ -106,10 +112,13 @@ class Retrier:
         wait = max(backoff * (0.5 + self.jitter() / 2), _last(state).after_s)
         return float(wait)
 
-    def _is_over(self, state: tenacity.RetryCallState, deadline: float) -> bool:
+    def _is_over(self, state: tenacity.RetryCallState, began: float, budget_s: float) -> bool:
         if state.attempt_number >= _last(state).limit:
             return True
-        return self.monotonic() + float(state.upcoming_sleep) > deadline
+        spent_s = self.monotonic() - began
+        if self.stopped():  # the pause will be short, whatever was meant
+            return spent_s > min(budget_s, AFTER_SIGNAL_S)
+        return spent_s + float(state.upcoming_sleep) > budget_s
 
 
 def _last(state: tenacity.RetryCallState) -> Again:

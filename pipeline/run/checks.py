@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future, wait
+from threading import Thread
 
 from pipeline import failpoint
 from pipeline.core import gates
@@ -15,6 +17,8 @@ from pipeline.run.session import Session
 
 Alarm = Callable[[], str]
 """Asked before each sample: why there is no point in going on, or an empty string."""
+
+_LOOK_S = 0.2  # between two looks at lock and signals while a sample is taken
 
 
 def run_checks(session: Session, alarm: Alarm = lambda: "") -> tuple[CheckResult, ...]:
@@ -61,7 +65,7 @@ def _run(session: Session, check: Check, alarm: Alarm) -> CheckResult:
         if why := alarm():
             return gates.skipped(check, why)
         at = session.clock.monotonic() - started
-        taken = session.prober.probe(check.probe, session.environment.namespace, check.timeout_s)
+        taken = _sampled(session, check)
         failpoint.passing(Point.HEALTH_MID)
         [message] = session.hide(taken.message)
         samples.append(Sample(at_s=round(at, 3), verdict=taken.verdict, message=message))
@@ -69,3 +73,21 @@ def _run(session: Session, check: Check, alarm: Alarm) -> CheckResult:
         if result := gates.judge(check, samples, elapsed):
             return result
         session.clock.sleep(max(0.0, check.interval_s - (elapsed - at)))
+
+
+def _sampled(session: Session, check: Check) -> Sample:
+    """One sample, on a thread of its own: it writes nothing, and who is told to stop, or loses the lock, need
+    not wait for an application that does not answer."""
+    found: Future[Sample] = Future()
+
+    def take() -> None:
+        try:
+            probe, namespace = check.probe, session.environment.namespace
+            found.set_result(session.prober.probe(probe, namespace, check.timeout_s))
+        except BaseException as error:  # noqa: BLE001 - told by the thread that asked
+            found.set_exception(error)
+
+    Thread(target=take, name="check", daemon=True).start()
+    while not wait([found], _LOOK_S).done:
+        session.hold()
+    return found.result()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import urllib3
@@ -319,6 +320,33 @@ def test_a_signal_ends_the_waiting(script: Script, clock: FakeClock) -> None:
     with pytest.raises(InterruptedRunError):
         kube.get(REF, "v1")
     kube.http.connection.close()
+
+
+def told_to_stop(kube: KubeCluster) -> None:
+    kube.http.retrier = replace(kube.http.retrier, stopped=lambda: True)
+
+
+def test_after_a_signal_a_server_that_stays_away_is_given_a_second(
+    kube: KubeCluster, script: Script, clock: FakeClock
+) -> None:
+    told_to_stop(kube)
+    script.says(status(503, "ServiceUnavailable", "shutting down"))
+
+    with pytest.raises(ApiError, match="shutting down"):
+        kube.get(REF, "v1")
+
+    assert 1 < len(script.requests) < 6
+    assert clock.monotonic() < 3
+
+
+def test_after_a_signal_a_server_that_stumbles_is_still_asked_again(
+    kube: KubeCluster, script: Script
+) -> None:
+    """It is mostly the record of the interruption, or the lock that is given up."""
+    told_to_stop(kube)
+    script.says(status(503, "ServiceUnavailable", "shutting down"), Reply(body=POD))
+
+    assert kube.get(REF, "v1") == POD
 
 
 def test_a_refused_login_is_renewed_once(kube: KubeCluster, script: Script, login: Login) -> None:

@@ -47,6 +47,49 @@ def test_the_second_signal_ends_the_process() -> None:
     assert "still here" not in done.stdout
 
 
+HANGING = """
+import os, signal, time
+from pipeline import wiring
+
+wiring.LAST_WORD_S = 0.2
+wiring.App().catch_signals()
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(20)
+print("still here")
+"""
+
+
+def test_what_does_not_end_by_itself_after_a_signal_is_ended_with_one_line() -> None:
+    done = run(HANGING)
+    assert (done.returncode, done.stdout) == (50, "")
+    assert done.stderr.splitlines() == [
+        "error: stopped by a signal; what was under way did not end in time: the next run takes it over"
+    ]
+
+
+FULL = """
+import os
+
+os.set_blocking(2, False)
+try:
+    while os.write(2, b"x" * 4096):
+        pass
+except BlockingIOError:
+    os.set_blocking(2, True)
+"""
+
+
+def test_it_is_ended_though_nobody_reads_that_line() -> None:
+    """A pipe that is full must not make it wait once more."""
+    command = [sys.executable, "-c", FULL + HANGING]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        assert process.wait(30) == 50
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_what_waits_is_woken() -> None:
     stop, woken = Stop(), threading.Event()
     clock = SystemClock(stop)
