@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pipeline.model.errors import PreflightError
 from pipeline.model.views import Unlocking
 from pipeline.run.reads import next_step
 from pipeline.run.session import Session
@@ -18,6 +19,14 @@ def unlock(session: Session, ended: Callable[[str], str]) -> Unlocking:
             "wait for it (--wait-lock 5m); should it have died, its lock ends by itself, and unlock says so"
         )
         return Unlocking(environment=environment.name, found=found, next=what)
-    latest = session.releases.latest()
-    following = next_step(latest, environment, locked=False) if latest else ""
-    return Unlocking(environment=environment.name, found=found, next=following)
+    return Unlocking(environment=environment.name, found=found, next=_following(session))
+
+
+def _following(session: Session) -> str:
+    """What is to be done now. A record that cannot be read must not hide what became of the lock."""
+    environment = session.environment
+    try:
+        latest = session.releases.latest()
+    except PreflightError as error:
+        return f"{error.message}: {error.hint}"
+    return next_step(latest, environment, locked=False) if latest else ""

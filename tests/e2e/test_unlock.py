@@ -109,6 +109,21 @@ def test_a_live_lock_is_explained_and_left_and_a_dead_one_released(app: Workspac
     assert app.get("configmaps", "settings")["data"] == {"greeting": "hello"}
 
 
+def test_a_dead_lock_is_released_though_the_record_is_damaged(app: Workspace) -> None:
+    app.deployed()
+    parts = [secret["metadata"]["name"] for secret in app.get("secrets")["items"]]
+    (inventory,) = [name for name in parts if ".1.inventory." in name]
+    app.kubectl("delete", "secret", inventory)
+    dead = '{"spec":{"holderIdentity":"ana at home","leaseDurationSeconds":1}}'
+    app.kubectl("patch", "lease", f"pipeline.{app.application}.dev", "-p", dead)
+
+    code, document = app.json("unlock", "-e", "dev")
+
+    assert (code, document["released"], document["lock"]["holder"]) == (0, True, "ana at home"), document
+    assert f"{inventory} is gone: somebody deleted a part of the record" in document["next"]
+    assert lease(app)["spec"].get("holderIdentity", "") == ""
+
+
 @pytest.mark.parametrize(("state", "why"), [("completed", "says GitHub"), ("in_progress", "it expired")])
 def test_github_is_asked_whether_the_run_that_holds_the_lock_is_over(
     app: Workspace, state: str, why: str
