@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import write_app
+from tests.e2e.live import until
 from tests.e2e.manifests import SETTINGS, WEB, config_map
 from tests.e2e.workspace import Workspace
 
@@ -504,6 +505,40 @@ def test_drift_is_found_field_by_field_and_ends_with_1(app: Workspace) -> None:
     app.kubectl("delete", "configmap", "settings")
     code, document = app.json("diff", "-e", "dev")
     assert (code, [o["object"] for o in document["objects"]]) == (1, [f"/ConfigMap/{app.namespace}/settings"])
+
+
+def test_what_defaults_controllers_and_autoscalers_wrote_is_no_drift(app: Workspace) -> None:
+    app.manifest(
+        "more.yaml",
+        """
+        apiVersion: autoscaling/v2
+        kind: HorizontalPodAutoscaler
+        metadata: {name: web}
+        spec: {maxReplicas: 5, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}
+        ---
+        apiVersion: v1
+        kind: Service
+        metadata: {name: web}
+        spec: {type: NodePort, selector: {app: web}, ports: [{port: 80}]}
+        ---
+        apiVersion: batch/v1
+        kind: Job
+        metadata: {name: migrate}
+        spec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: "migrate:done"}]}}}
+        """,
+    )
+    app.commit()
+    app.deployed()
+    app.kubectl("scale", "deployment/web", "--replicas=3")
+    app.kubectl("rollout", "restart", "deployment/web")
+    until(lambda: app.get("apps/v1/deployments", "web")["status"].get("replicas") == 3)
+
+    assert app.json("diff", "-e", "dev") == (0, {"schema": "pipeline/diff/v1", "objects": []})
+    assert app.json("status", "-e", "dev")[1]["environments"][0]["drift"] == []
+    app.kubectl("set", "image", "deployment/web", "web=nginx:by-hand")
+    code, document = app.json("diff", "-e", "dev")
+    fields = [field["path"] for one in document["objects"] for field in one["fields"]]
+    assert (code, fields) == (1, ["spec.template.spec.containers[name=web].image"])
 
 
 @pytest.fixture
