@@ -17,8 +17,8 @@ from pipeline.failpoint import Point
 from pipeline.model.environment import Environment
 from pipeline.model.errors import (
     ApiError,
-    InterruptedRunError,
     LockedError,
+    LockLostError,
     PipelineError,
     UnreachableError,
 )
@@ -85,10 +85,10 @@ class LeaseLock:
 
     def check(self) -> None:
         if self._lost:
-            raise InterruptedRunError(self._lost, hint="another run may be at work: see `pipeline status`")
+            raise LockLostError(self._lost, hint="another run may be at work: see `pipeline status`")
         age = self._clock.monotonic() - self._renewed
         if age > SAFE_S:
-            raise InterruptedRunError(
+            raise LockLostError(
                 f"the lock was last renewed {age:.0f} s ago; too long to go on writing",
                 hint="run the same command again to take over",
             )

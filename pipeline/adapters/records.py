@@ -24,7 +24,7 @@ from pipeline.failpoint import Point
 from pipeline.model.environment import Environment
 from pipeline.model.errors import (
     ApiError,
-    InterruptedRunError,
+    LockLostError,
     PipelineError,
     PreflightError,
     UnreachableError,
@@ -96,7 +96,7 @@ class SecretReleases:
         except ApiError as error:
             if error.status != 409:
                 raise
-            raise InterruptedRunError(
+            raise LockLostError(
                 f"record release {release.number}: another run has written it meanwhile",
                 hint="see `pipeline status`; this run stops without touching anything more",
             ) from error

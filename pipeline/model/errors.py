@@ -105,6 +105,10 @@ class InterruptedRunError(PipelineError):
     exit_code = ExitCode.INTERRUPTED
 
 
+class LockLostError(InterruptedRunError):
+    """The lock is another's, or may be: nothing is to be written any more."""
+
+
 class ApiError(PipelineError):
     """The API server answered a request with an error.
 

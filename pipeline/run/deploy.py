@@ -15,6 +15,7 @@ from pipeline.model.errors import (
     ApiError,
     InterruptedRunError,
     LockedError,
+    LockLostError,
     PipelineError,
     PreflightError,
     UnreachableError,
@@ -220,6 +221,8 @@ def _locked(attempt: Attempt, request: Request) -> None:
             phases.write_and_verify(attempt)
         else:
             phases.nothing_to_write(attempt)
+    except LockLostError as error:
+        attempt.interrupted(error, CauseCode.LOCK_LOST)
     except InterruptedRunError as error:
         attempt.interrupted(error)
     except (ApiError, UnreachableError) as error:
