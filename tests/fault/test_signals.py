@@ -74,7 +74,7 @@ def told(repo: Workspace, hangs: Callable[[], Any]) -> Told:
         took_s = time.monotonic() - sent
     left = phase(repo, 2), holder(repo)
     repo.environ.pop("KUBECONFIG", None)
-    repo.environment()
+    repo.environment(deploy="{timeout: 15s}")
     repo.commit()
     following = repo.run("-o", "json", "deploy", "-e", "dev", "--wait-lock", "30s")
     there = {name.partition("/")[2] for name in snapshot(repo) if name.startswith("configmaps/")}
