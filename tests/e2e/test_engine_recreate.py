@@ -110,7 +110,7 @@ metadata:
 spec:
   accessModes: [ReadWriteOnce]
   capacity: {storage: 1Gi}
-  storageClassName: none
+  storageClassName: $NS
   hostPath: {path: /one}
 """
 

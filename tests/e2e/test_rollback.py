@@ -283,33 +283,34 @@ def test_what_was_not_applied_when_a_deploy_failed_is_applied_by_the_next(app: W
     app.environment("rollback: {auto: false}")
     app.commit()
     app.deployed()
-    # Room for one more, and each of two passes the dry run: the second is refused as it is written.
-    limit_config_maps(app, more=1)
-    app.manifest("one.yaml", config_map("one"))
-    app.manifest("two.yaml", config_map("two"))
+    clash(app, 30007)
+    needed = ", ".join(f"/Service/{app.namespace}/{name}" for name in ("one", "two"))
+    app.edit(
+        WEB_FILE,
+        "  name: web\nspec",
+        f"  name: web\n  annotations: {{pipeline/depends-on: '{needed}'}}\nspec",
+    )
     app.edit(WEB_FILE, "nginx:1.21", "nginx:1.22")
-    app.edit(WEB_FILE, "envFrom:", "envFrom:\n            - configMapRef: {name: one}")
-    app.edit(WEB_FILE, "envFrom:", "envFrom:\n            - configMapRef: {name: two}")
     app.commit()
     code, report = app.json("deploy", "-e", "dev")
     assert code == 11
     assert sorted(a["result"] for a in report["applied"]) == ["applied", "failed", "skipped", "unchanged"]
-    assert "quota" in report["causes"][0]["message"]
+    assert "already allocated" in report["causes"][0]["message"]
 
-    app.kubectl("delete", "resourcequota", "few")
+    app.manifest("one.yaml", node_port("one", 30008))
+    app.manifest("two.yaml", node_port("two", 30010))
+    app.commit()
     app.deployed()
 
-    assert {"configmaps/one", "configmaps/two"} <= set(snapshot(app))
+    assert {"services/one", "services/two"} <= set(snapshot(app))
     until(lambda: ready_images(app) == ["nginx:1.22"])
 
 
 def test_a_write_that_is_refused_midway_leads_back(app: Workspace) -> None:
     app.deployed()
     before = snapshot(app)
-    limit_config_maps(app, more=1)
+    clash(app, 30009)
     app.manifest("settings.yaml", config_map("settings", greeting="bye"))
-    app.manifest("one.yaml", config_map("one"))
-    app.manifest("two.yaml", config_map("two"))
     app.commit()
 
     code, report = app.json("deploy", "-e", "dev")
@@ -323,12 +324,17 @@ def test_a_write_that_is_refused_midway_leads_back(app: Workspace) -> None:
     assert changed(before, app) == []
 
 
-def limit_config_maps(repo: Workspace, *, more: int) -> None:
-    """A quota with room for so many more."""
-    hard = {"count/configmaps": str(len(repo.get("configmaps")["items"]) + more)}
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": hard}}
-    repo.kubectl("apply", "-f", "-", stdin=json.dumps(quota))
-    until(lambda: repo.get("resourcequotas", "few").get("status", {}).get("used"))
+def clash(repo: Workspace, port: int) -> None:
+    """Two Services for one port of the nodes: each passes the dry run, and the second is refused as it is
+    written."""
+    for name in ("one", "two"):
+        repo.manifest(f"{name}.yaml", node_port(name, port))
+
+
+def node_port(name: str, port: int) -> str:
+    """Of the lower ports, which the server gives to nobody who does not ask for one."""
+    head = f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec:\n  type: NodePort\n"
+    return f"{head}  ports: [{{port: 80, nodePort: {port}}}]\n"
 
 
 # --- everything that a release can change
