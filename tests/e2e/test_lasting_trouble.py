@@ -32,6 +32,7 @@ def changed(make: Make, sample: Sample, before: Any, after: Any = None) -> Story
         controllers.report(lambda _: sample.ready)
         assert running.ended().code == 0
     controllers.report(lambda _: before)
+    time.sleep(TICK_S)
     manifest = f"environments/dev/manifests/{file_of(sample)}"
     repo.edit(manifest, "metadata:", "metadata:\n  labels: {changed: again}")
     repo.commit()
@@ -58,6 +59,7 @@ STORIES: dict[str, tuple[Sample, Callable[[Make, Sample], Story]]] = {
     "from before that mends": (OLD, lambda make, sample: changed(make, sample, bad(sample), sample.ready)),
     "failed before": (FAILED, lambda make, sample: changed(make, sample, bad(sample), sample.ready)),
 }
+TICK_S = 2.5  # the API's times are whole seconds: what is a moment older than a write might be of it
 MINUTE_S = 58.0  # at least, with the server's whole seconds
 LASTING = ("by a condition", "by a field", "from before")
 
