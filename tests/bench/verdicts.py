@@ -27,6 +27,7 @@ from tests.e2e.stories import tell
 from tests.e2e.test_failures_local import FAILURES
 from tests.e2e.workspace import Workspace
 
+LONGEST_NAME = 63  # of a namespace, a label of RFC 1123
 PATIENCE_S = 60
 """What both peers are told to wait. Workflows say minutes, and their time grows with it second by second."""
 
@@ -93,7 +94,8 @@ class Lab:
 
     def workspace(self, name: str, side: str) -> Workspace:
         """A folder and a namespace of the same name, with what the failure needs in it."""
-        word = "-".join([*re.findall(r"\w+", name), side])
+        words = "-".join(re.findall(r"[a-z0-9]+", name.lower()))
+        word = f"{words[: LONGEST_NAME - len(side) - 1].rstrip('-')}-{side}"
         folder = self.folder / word / "shop"
         folder.mkdir(parents=True)
         place = Workspace(folder=folder, cluster=self.cluster, namespace=word, application=word)
