@@ -54,7 +54,7 @@ def server() -> Iterator[Server]:
         file.flush()
         context.load_cert_chain(file.name)
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listening.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that do not trust it
+    listening.handle_error = lambda *_: None  # clients that do not trust it
     listening.socket = context.wrap_socket(listening.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

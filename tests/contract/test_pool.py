@@ -27,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self.server.shaken.append(self.client_address)  # type: ignore[attr-defined]
+        self.server.shaken.append(self.client_address)
 
     def do_GET(self) -> None:
         self.together.wait()  # else one connection could serve them all
@@ -48,9 +48,9 @@ def server() -> Iterator[tuple[Endpoint, list[object]]]:
         file.flush()
         context.load_cert_chain(file.name)
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listening.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that do not trust it
+    listening.handle_error = lambda *_: None  # clients that do not trust it
     shaken: list[object] = []
-    listening.shaken = shaken  # type: ignore[attr-defined]
+    listening.shaken = shaken
     listening.socket = context.wrap_socket(listening.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -61,7 +61,7 @@ def server() -> Iterator[tuple[Endpoint, list[object]]]:
 
 
 def pool_to(endpoint: Endpoint, ahead: Ahead) -> Any:
-    connection = Connection(server=endpoint.server, pool=open_pool(endpoint, 32), credentials=None)  # type: ignore[arg-type]
+    connection = Connection(server=endpoint.server, pool=open_pool(endpoint, 32), credentials=None)
     return pool_of(connection, Sending(), ahead)[0]
 
 

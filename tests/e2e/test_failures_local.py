@@ -130,6 +130,12 @@ FAILURES = {
         "executable file not found in $PATH",
         "the program is not in the image",
     ),
+    "a command that another runtime cannot run": Failure(
+        workload("nginx:crash", "command: [srve]", exit_code="127", exit_reason="ContainerCannotRun"),
+        "CommandNotFound",
+        "command: [srve",
+        "exit code 127 (ContainerCannotRun)",
+    ),
     "a script that calls what is not there": Failure(
         workload("nginx:crash", exit_code="127", log="sh: 1: srve: not found"),
         "CommandNotFound",
