@@ -130,11 +130,12 @@ FAILURES = {
         "executable file not found in $PATH",
         "the program is not in the image",
     ),
-    "a command that another runtime cannot run": Failure(
-        workload("nginx:crash", "command: [srve]", exit_code="127", exit_reason="ContainerCannotRun"),
-        "CommandNotFound",
-        "command: [srve",
-        "exit code 127 (ContainerCannotRun)",
+    "a container that its runtime cannot run": Failure(
+        workload("nginx:crash", exit_code="128", exit_reason="ContainerCannotRun"),
+        "CrashLoop",
+        "name: main",
+        "exit code 128 (ContainerCannotRun)",
+        "the process was never started",
     ),
     "a script that calls what is not there": Failure(
         workload("nginx:crash", exit_code="127", log="sh: 1: srve: not found"),
