@@ -14,7 +14,6 @@ from pipeline.model.events import Note
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.views import EnvironmentChanges
 from pipeline.run import job
-from pipeline.run.removed_environments import removed_environments
 from pipeline.run.touched import with_objects
 from pipeline.run.workspace import Workspace, path_of
 from pipeline.wiring import App, pushed_from
@@ -48,6 +47,8 @@ def _removed(
 ) -> list[EnvironmentChanges]:
     """Environments that were there at an explicit base, else where the push began or at any base that was
     compared with, and now are not; of one that is named, at the last commit that had it."""
+    from pipeline.run.removed_environments import removed_environments  # late: a deploy needs none of it
+
     name = args.environment or ""
     if args.base and args.base.strip("0"):
         base, _ = job.base_commit(workspace.repository, args.base, "")

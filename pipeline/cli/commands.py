@@ -12,23 +12,17 @@ from pipeline import failpoint, log
 from pipeline.cli import changes
 from pipeline.cli.screen import Screen
 from pipeline.core.plan_changes import ExpectedPlan
-from pipeline.core.predict.apis import api_problems
-from pipeline.core.secret_values import secret_values
 from pipeline.failpoint import Point
 from pipeline.model.environment import Environment
-from pipeline.model.errors import InvalidError, PipelineError, PreflightError, Problem, UsageError
+from pipeline.model.errors import InvalidError, PipelineError, UsageError
 from pipeline.model.events import Note
 from pipeline.model.exit_codes import ExitCode
-from pipeline.model.plan import Plan
 from pipeline.model.release import Outcome
 from pipeline.model.status import Status
 from pipeline.model.views import EnvironmentStatus
 from pipeline.report import document, tables
 from pipeline.report.secrets import Masker
-from pipeline.run import job, reads
-from pipeline.run.attempt import Attempt
-from pipeline.run.planning import make_plan, offline_plan
-from pipeline.run.render import rendered
+from pipeline.run import job
 from pipeline.run.workspace import Workspace
 from pipeline.wiring import App, github_runs, plan_files, pushed_from
 
@@ -102,64 +96,20 @@ def _ended(screen: Screen, outcome: Outcome, order: job.Order) -> ExitCode:
 
 
 def _plan(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
+    from pipeline.cli.plan import plan_of_cluster, plan_offline
+
     files = plan_files()
     # First of all: who cannot save it need not wait for it.
     with files.saving(args.save) as save:
         workspace, revision = _at_revision(app, args)
         environment = workspace.environment(_one_environment(args), revision)
-        make = _plan_offline if args.offline else _plan_of_cluster
+        make = plan_offline if args.offline else plan_of_cluster
         plan = make(app, workspace, environment, revision, args.target_version)
         text = screen.plan_json(plan)
         save(text)
     files.keep(plan.digest, text)
     screen.show_plan(plan, environment.name)
     return ExitCode.OK
-
-
-def _plan_offline(
-    app: App, workspace: Workspace, environment: Environment, revision: str, target: str
-) -> Plan:
-    from pipeline.cli.validate import Judge
-
-    manifests = workspace.render(environment, revision, lambda *_: None)
-    log.redact(*secret_values(m.body for m in manifests))
-    plan = offline_plan(environment, manifests, revision)
-    problems = Judge(target=target).problems(environment, manifests)
-    return _warned(plan, _warnings(environment, problems, InvalidError))
-
-
-def _plan_of_cluster(
-    app: App, workspace: Workspace, environment: Environment, revision: str, target: str
-) -> Plan:
-    session = app.session(environment)
-    manifests = rendered(workspace, session, environment, revision)
-    session.learn_secrets(secret_values(m.body for m in manifests))
-    # What the server itself has against the set, make_plan tells.
-    server = session.cluster.version() if target else ""
-    problems = list(api_problems(manifests, target=target, server=server)) if target else []
-    warnings = _warnings(environment, problems, PreflightError)
-    # As a deploy would: the same hooks, hence the same digest.
-    attempt = Attempt(session, "deploy", Outcome(command="plan", environment=environment.name))
-    attempt.look_back()
-    planned = make_plan(
-        session, manifests, revision, attempt.owned, event=attempt.event, before=attempt.carried
-    )
-    session.learn_secrets(secret_values(planned.live.values()))
-    return _warned(planned.plan, warnings)
-
-
-def _warned(plan: Plan, warnings: Sequence[Problem]) -> Plan:
-    return replace(plan, warnings=(*plan.warnings, *(p for p in warnings if p not in plan.warnings)))
-
-
-def _warnings(
-    environment: Environment, problems: Sequence[Problem], refusal: type[PipelineError]
-) -> Sequence[Problem]:
-    """The problems, all of them warnings; an error among them ends the command."""
-    if any(not p.warning for p in problems):
-        noun = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise refusal(f"plan {environment.name}: {noun}, nothing was written", problems=problems)
-    return problems
 
 
 def _render(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
@@ -211,6 +161,8 @@ def _changes(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
 
 
 def _status(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
+    from pipeline.run import reads
+
     workspace, revision = _at_revision(app, args)
     if args.environment:
         environment = workspace.environment(args.environment, revision)
@@ -222,6 +174,8 @@ def _status(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
 
 
 def _status_or_unreachable(app: App, environment: Environment) -> EnvironmentStatus:
+    from pipeline.run import reads
+
     try:
         return reads.status_of(app.session(environment), environment)
     except PipelineError as error:
@@ -237,6 +191,8 @@ def _history(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
 
 
 def _diff(app: App, args: argparse.Namespace, screen: Screen) -> ExitCode:
+    from pipeline.run import reads
+
     workspace, revision = _at_revision(app, args)
     environment = workspace.environment(_one_environment(args), revision)
     session = app.session(environment)

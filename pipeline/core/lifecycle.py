@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from pipeline.model.release import Phase
+from pipeline.model.release import Phase, Release
 
 TRANSITIONS: Mapping[Phase, frozenset[Phase]] = {
     Phase.PENDING: frozenset({Phase.PLANNED, Phase.INTERRUPTED}),
@@ -29,3 +29,8 @@ def advance(current: Phase, following: Phase) -> Phase:
     if following not in TRANSITIONS[current]:
         raise IllegalTransitionError(f"a release cannot go from {current} to {following}")
     return following
+
+
+def last_known(releases: Sequence[Release]) -> Release | None:
+    """The newest verified among heads, newest first."""
+    return next((r for r in releases if r.phase is Phase.SUCCEEDED), None)

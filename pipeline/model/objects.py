@@ -99,6 +99,13 @@ class Manifest:
     def api_version(self) -> str:
         return str(self.body["apiVersion"])
 
+    def with_body(self, body: Object) -> Manifest:
+        """The same object as written, with other content."""
+        # No ``replace``: of thousands that takes three times as long.
+        return Manifest(
+            self.ref, body, self.origin, self.lines, self.elsewhere, self.generated, self.installs
+        )
+
     def origin_of(self, path: FieldPath) -> Origin:
         """Where the field stands; the nearest enclosing field where it is not written itself."""
         for end in range(len(path), 0, -1):

@@ -25,12 +25,13 @@ from pipeline.model.events import Planned as PlannedEvent
 from pipeline.model.exit_codes import ExitCode
 from pipeline.model.objects import Manifest
 from pipeline.model.plan import Action, Plan
-from pipeline.model.release import Outcome, Phase, Release, RolloutEntry
+from pipeline.model.release import Outcome, RolloutEntry
 from pipeline.model.status import CauseCode, Status
 from pipeline.ports import Reporter
 from pipeline.run import namespace
 from pipeline.run.attempt import Attempt
 from pipeline.run.gate import Gate
+from pipeline.run.live import Glimpse
 from pipeline.run.planning import check_order, make_plan
 from pipeline.run.recorded import recorded_manifests
 from pipeline.run.session import Session
@@ -44,7 +45,7 @@ class Request:
     where that is unknown. ``is_older`` tells whether ``revision`` is contained in a given one (None:
     unknown); ``expected`` is the plan that was reviewed, where there is one. ``newest`` is the number of the
     newest release on which the request rests, 0 for none; None: on no release. ``followed`` and ``charts``
-    are as in Release.
+    are as in Release. ``glimpse`` was begun once the records were known, and counts before the lock only.
     """
 
     command: str
@@ -60,6 +61,7 @@ class Request:
     newest: int | None = None
     followed: str = ""
     charts: tuple[str, ...] | None = ()
+    glimpse: Glimpse | None = None
 
 
 def deploy(session: Session, request: Request, outcome: Outcome) -> None:
@@ -151,7 +153,7 @@ def _is_settled(attempt: Attempt, request: Request, *, quietly: bool = False) ->
         return False
     _refuse_older(attempt, request)
     try:
-        _plan(attempt, request, quietly=quietly)
+        _plan(attempt, request, quietly=quietly, glimpse=request.glimpse)
     except PreflightError:
         if not attempt.is_overtaken():
             raise
@@ -258,7 +260,9 @@ def _refuse_overtaken(attempt: Attempt, request: Request) -> None:
         raise LockedError(f"another run recorded release {newest} meanwhile", hint="look again")
 
 
-def _plan(attempt: Attempt, request: Request, *, quietly: bool = False) -> None:
+def _plan(
+    attempt: Attempt, request: Request, *, quietly: bool = False, glimpse: Glimpse | None = None
+) -> None:
     session = attempt.session
     if request.expected:
         request.expected.check_environment(session.environment.name)
@@ -271,6 +275,7 @@ def _plan(attempt: Attempt, request: Request, *, quietly: bool = False) -> None:
             namespace_is_new=attempt.namespace_is_new,
             event=attempt.event,
             before=attempt.carried,
+            glimpse=glimpse,
         )
     failpoint.passing(Point.PLAN_POST)
     plan = attempt.planned.plan
@@ -298,8 +303,3 @@ def _look_once(attempt: Attempt) -> tuple[RolloutEntry, ...]:
         return gate.entries()
     finally:
         gate.stop()
-
-
-def last_known(releases: Sequence[Release]) -> Release | None:
-    """The newest verified among heads, newest first."""
-    return next((r for r in releases if r.phase is Phase.SUCCEEDED), None)

@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pipeline import failpoint
 from pipeline.core import select
+from pipeline.core.lifecycle import last_known
 from pipeline.core.plan_changes import ExpectedPlan
 from pipeline.failpoint import Point
 from pipeline.model.environment import Environment
@@ -25,12 +27,14 @@ from pipeline.model.objects import Manifest
 from pipeline.model.release import Outcome, Phase, Release
 from pipeline.model.views import EnvironmentChanges
 from pipeline.ports import Reporter, Repository
-from pipeline.run.deploy import Request, deploy, last_known
+from pipeline.run.live import Glimpse
 from pipeline.run.recorded import recorded_manifests
-from pipeline.run.removed_environments import removed_environments
 from pipeline.run.render import facing, rendered
 from pipeline.run.session import Session
 from pipeline.run.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.run.deploy import Request
 
 _NEAR_S = 0.03
 """A cluster that has not answered by then is far away, or slow: that time is there to be used."""
@@ -67,12 +71,16 @@ def deploy_one(
         session = open_session(environment)
         session.bind(environment=environment.name, revision=revision)
         session.look_ahead()
+        # Late, here and below: what plans and follows is loaded while the first answers are on their way.
+        from pipeline.run.deploy import deploy
+
         source = _Source(workspace, session, environment, revision)
         if not session.is_answered(_NEAR_S):
             source.read_ahead()
         selection = changes_of(workspace, session, environment, revision, order.base, order.pushed_from)
         failpoint.passing(Point.DIFF_POST)
         outcome.base = selection.base
+        source.look_ahead()
         session.tell(Started(command, environment.name, revision, selection.base, selection.because))
         deploy(session, _request(command, source, selection.base, order), outcome)
     return outcome
@@ -111,6 +119,8 @@ def deploy_affected(
         outcomes.append(outcome)
         if outcome.exit_code != ExitCode.OK:
             break
+    from pipeline.run.removed_environments import removed_environments
+
     with suppress(PipelineError):  # what was done is told whatever becomes of this
         for gone in removed_environments(workspace, revision, bases, open_session):
             tell(Note("; ".join(gone.because), warning=True))
@@ -126,6 +136,8 @@ def promote(
     order: Order,
 ) -> Outcome:
     """Deploy to ``target`` the revision that was last verified upstream."""
+    from pipeline.run.deploy import deploy
+
     outcome = Outcome(command="promote", environment=target.name)
     with Telling(outcome):
         source = _upstream(environments, target, source_name)
@@ -149,6 +161,8 @@ def roll_back_to(
     open_session: OpenSession, environment: Environment, number: int | None, order: Order
 ) -> Outcome:
     """Deploy what an earlier verified release rendered, from its record: git is not needed."""
+    from pipeline.run.deploy import Request, deploy
+
     outcome = Outcome(command="rollback", environment=environment.name)
     with Telling(outcome):
         session = open_session(environment)
@@ -268,6 +282,7 @@ class _Source:
     environment: Environment
     revision: str
     _ahead: Sequence[Manifest] | PipelineError | None = None
+    glimpse: Glimpse | None = None
 
     def read_ahead(self) -> None:
         """Render while there is nothing to do but to wait for the cluster; what is wrong is told when it is
@@ -277,6 +292,13 @@ class _Source:
                 self._ahead = self._rendered()
             except PipelineError as error:
                 self._ahead = error
+
+    def look_ahead(self) -> None:
+        """Where the manifests were read ahead, begin to read what is live of them. Not before the records: a
+        plan may rest on a look that is newer than they are, not on an older one."""
+        if self._ahead is not None and not isinstance(self._ahead, PipelineError):
+            wanted = {manifest.ref: manifest.api_version for manifest in self._ahead}
+            self.glimpse = Glimpse(self.session, wanted)
 
     def render(self) -> Sequence[Manifest]:
         for remark in self.workspace.remarks(self.environment, self.revision):
@@ -300,6 +322,8 @@ class _Source:
 
 
 def _request(command: str, source: _Source, base: str, order: Order) -> Request:
+    from pipeline.run.deploy import Request
+
     return Request(
         command=command,
         revision=source.revision,
@@ -314,6 +338,7 @@ def _request(command: str, source: _Source, base: str, order: Order) -> Request:
         newest=order.newest,
         followed=order.followed,
         charts=tuple(s.helm.release for s in source.environment.sources if s.helm),
+        glimpse=source.glimpse,
     )
 
 

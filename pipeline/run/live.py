@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from pipeline.core.desired import owner_selector
-from pipeline.model.errors import ApiError
+from pipeline.model.errors import ApiError, PipelineError
 from pipeline.model.objects import Object, ObjectRef, ResourceType
 from pipeline.run.parallel import in_parallel
 from pipeline.run.session import Session
@@ -24,6 +25,30 @@ class Seen:
 
     objects: dict[ObjectRef, Object] = field(default_factory=dict)
     unsure: frozenset[ObjectRef] = frozenset()
+
+
+class Glimpse:
+    """A look that was begun before it was known what of it is needed; it counts once."""
+
+    def __init__(self, session: Session, wanted: Mapping[ObjectRef, str]) -> None:
+        self._wanted = wanted
+        pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+        self._seen: Future[Seen] | None = pool.submit(look, session, wanted)
+        pool.shutdown(wait=False)
+
+    def look(self, session: Session, wanted: Mapping[ObjectRef, str]) -> Seen:
+        """As ``look``: only what is not among what was seen is asked for; what went wrong is tried again."""
+        begun, self._seen = self._seen, None
+        if begun is None:
+            return look(session, wanted)
+        try:
+            seen = begun.result()
+        except PipelineError:
+            return look(session, wanted)
+        same = {ref for ref, api_version in wanted.items() if self._wanted.get(ref) == api_version}
+        rest = look(session, {ref: wanted[ref] for ref in wanted if ref not in same})
+        objects = {ref: obj for ref, obj in seen.objects.items() if ref in same}
+        return Seen(objects | rest.objects, (seen.unsure & same) | rest.unsure)
 
 
 def read_live(session: Session, wanted: Mapping[ObjectRef, str]) -> dict[ObjectRef, Object]:

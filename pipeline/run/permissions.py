@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pipeline.core.access import Access, ResourceOf, by_access, role_for, role_yaml, rule
 from pipeline.model.errors import ApiError, Problem
 from pipeline.model.plan import Action, Change
+from pipeline.run.asked import Asked
 from pipeline.run.parallel import in_parallel
 from pipeline.run.session import Session
 
@@ -26,15 +27,20 @@ class Missing:
 
 
 def missing_permissions(
-    session: Session, writes: Sequence[Change], resource_of: ResourceOf, also: Sequence[str] = ()
+    session: Session,
+    writes: Sequence[Change],
+    resource_of: ResourceOf,
+    also: Sequence[str] = (),
+    asked: Asked | None = None,
 ) -> Missing:
     """What the cluster would not let us write. What cannot be told counts as allowed: the dry run tells.
 
     ``also``: verbs that are needed beside those of the writes.
-    One question for each verb and resource where we may do it in every namespace, else one a namespace.
+    One question for each verb and resource where we may do it in every namespace, else one a namespace;
+    none that was ``asked`` already.
     """
     wanted = by_access(writes, resource_of, also)
-    denied = _denied(session, wanted)
+    denied = _denied(session, wanted, asked or Asked(session.cluster))
     if not denied:
         return Missing()
     user, granted = _user(session), _grantable(denied, writes)
@@ -52,22 +58,21 @@ def _grantable(denied: Iterable[Access], writes: Sequence[Change]) -> frozenset[
     return frozenset(replace(a, namespace="") if a.namespace in new else a for a in denied)
 
 
-def _denied(session: Session, wanted: Iterable[Access]) -> list[Access]:
+def _denied(session: Session, wanted: Iterable[Access], asked: Asked) -> list[Access]:
     groups: dict[Access, list[Access]] = {}
     for access in sorted(wanted):
         groups.setdefault(replace(access, namespace=""), []).append(access)
     # One namespace is asked for at once: a right of all of them is more than is needed.
     everywhere = [one for one, accesses in groups.items() if len(accesses) > 1]
-    refused = set(_refused(session, everywhere))
-    return _refused(
-        session, [a for one, many in groups.items() if len(many) == 1 or one in refused for a in many]
-    )
+    refused = set(_refused(session, everywhere, asked))
+    each = [a for one, many in groups.items() if len(many) == 1 or one in refused for a in many]
+    return _refused(session, each, asked)
 
 
-def _refused(session: Session, accesses: list[Access]) -> list[Access]:
+def _refused(session: Session, accesses: list[Access], asked: Asked) -> list[Access]:
     def ask(access: Access) -> bool | None:
         session.stay()
-        return session.cluster.allowed(access)
+        return asked.allowed(access)
 
     answers = in_parallel(session, ask, accesses)
     return [access for access, allowed in zip(accesses, answers, strict=True) if allowed is False]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 from pipeline.core import desired as core_desired
 from pipeline.core import generated, graph, planner, versions
@@ -14,10 +14,10 @@ from pipeline.core.planner import Desired, DryRun, World
 from pipeline.model.environment import Environment
 from pipeline.model.errors import ApiError, InvalidError, PipelineError, PreflightError, Problem
 from pipeline.model.objects import Manifest, Object, ObjectRef, digest
-from pipeline.model.plan import Action, Change, Plan
+from pipeline.model.plan import Action, Plan
 from pipeline.model.release import InventoryEntry
-from pipeline.run.live import look, read_each
-from pipeline.run.parallel import in_parallel
+from pipeline.run.asked import Asked
+from pipeline.run.live import Glimpse, look, read_each
 from pipeline.run.session import Session
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def make_plan(
     event: HookEvent = HookEvent.UPGRADE,
     only_compare: bool = False,
     before: Mapping[ObjectRef, Object | None] | None = None,
+    glimpse: Glimpse | None = None,
 ) -> Planned:
     """Everything that the cluster would refuse is found here, before the first write.
 
@@ -75,14 +76,22 @@ def make_plan(
 
     Where the run had to create the environment's namespace for its lock (``namespace_is_new``), the plan
     is as if it had not: it must be the one that `pipeline plan` showed before. ``before`` is the state before
-    a release that left something else: of that nothing is deleted which was not ours.
+    a release that left something else: of that nothing is deleted which was not ours. ``glimpse``: what is
+    live as of after ``inventory`` was recorded.
 
     Raises:
         PreflightError: with every problem at once.
     """
     try:
-        world = _look(
-            session, manifests, revision, inventory, namespace_is_new, event, patient=not only_compare
+        world, asked = _look(
+            session,
+            manifests,
+            revision,
+            inventory,
+            namespace_is_new,
+            event,
+            glimpse,
+            patient=not only_compare,
         )
     except ApiError as error:
         if error.status != 403:
@@ -92,14 +101,21 @@ def make_plan(
     plan, problems = planner.build(world)
     if plan is not None and (only_compare or not (world.dry_runs or plan.writes)):
         return Planned(plan=plan, live=_live(world), desired=tuple(world.desired))
-    return _scrutinised(session, world, plan, problems)
+    from pipeline.run.scrutiny import examine  # late: see there
+
+    found = examine(session, world, _live(world), plan, problems, asked)
+    if plan is None or found.problems:
+        raise _refused(session, found.problems, found.missing)
+    plan = replace(plan, warnings=(*plan.warnings, *found.warnings))
+    return Planned(plan=plan, live=_live(world), desired=tuple(world.desired))
 
 
 def _unreadable(session: Session, manifests: Sequence[Manifest], error: ApiError) -> PipelineError:
     """Who may not read something may lack more: all that is missing for the whole set, at once."""
     from pipeline.run.permissions import missing_permissions  # late, as below
+    from pipeline.run.scrutiny import write_of
 
-    writes = [_write_of(d, Action.CREATE) for d in _desired(session.environment, manifests)]
+    writes = [write_of(d, Action.CREATE) for d in _desired(session.environment, manifests)]
     missing = missing_permissions(session, writes, session.cluster.resource, also=["get"])
     return _refused(session, missing.problems, missing) if missing.problems else error
 
@@ -114,38 +130,6 @@ def _refused(session: Session, problems: Sequence[Problem], missing: Missing) ->
     )
 
 
-def _scrutinised(session: Session, world: World, plan: Plan | None, problems: tuple[Problem, ...]) -> Planned:
-    """Rights, references, and what will go wrong though the server accepts it."""
-    # Late: most deploys change nothing, and need not load any of this (40 ms of 600).
-    from pipeline.run.preconditions import missing_references
-    from pipeline.run.predict import predictions
-
-    written = [d for d in world.desired if d.manifest.ref in world.dry_runs]
-    # Each is a few questions to the server, and none rests on another's answers.
-    with ThreadPoolExecutor(2, thread_name_prefix="scrutiny") as pool:
-        rights = pool.submit(_permissions, session, world, plan)
-        dangling = pool.submit(missing_references, session, world.desired, written)
-        foreseen = predictions(session, world.desired, written, _live(world))
-        missing, unmet = rights.result(), tuple(dangling.result())
-    problems = tuple(p for p in problems if not _is_told_by(missing, p))
-    problems = _once(problems, tuple(p for p in foreseen if not p.warning))
-    problems += missing.problems + unmet
-    if plan is not None and not problems:
-        problems += tuple(_refused_deletions(session, plan.changes))
-    if plan is None or problems:
-        raise _refused(session, problems, missing)
-    warnings = (*plan.warnings, *(p for p in foreseen if p.warning))
-    return Planned(plan=replace(plan, warnings=warnings), live=_live(world), desired=tuple(world.desired))
-
-
-def _once(refused: tuple[Problem, ...], foreseen: tuple[Problem, ...]) -> tuple[Problem, ...]:
-    """What the server refused is not told a second time; of definitions ours says what to do instead."""
-    explained = {p.object for p in foreseen if p.code.startswith("crd-")}
-    told = {p.object for p in refused}
-    kept = tuple(p for p in refused if p.object not in explained)
-    return kept + tuple(p for p in foreseen if p.object in explained or p.object not in told)
-
-
 def _look(
     session: Session,
     manifests: Sequence[Manifest],
@@ -153,16 +137,17 @@ def _look(
     inventory: Iterable[InventoryEntry],
     namespace_is_new: bool,
     event: HookEvent,
+    glimpse: Glimpse | None,
     *,
     patient: bool,
-) -> World:
+) -> tuple[World, Asked]:
     """Read what is live, and dry-run what may not be as it was left. ``patient``: what is just being deleted
-    is waited for."""
-    desired = _desired(session.environment, manifests)
+    is waited for, and what a plan is examined by asked meanwhile."""
+    desired, asked = _desired(session.environment, manifests), Asked(session.cluster)
     owned = _owned(session, desired, inventory)
     api_versions = {ref: e.api_version for ref, e in owned.items()}
     api_versions |= _readable(session, desired, owned)
-    seen = look(session, api_versions)
+    seen = glimpse.look(session, api_versions) if glimpse else look(session, api_versions)
     live = seen.objects
     # Of what is owned and not seen the labels may have been taken off: it must be looked at by itself.
     live |= read_each(session, {ref: api_versions[ref] for ref in seen.unsure if ref in owned})
@@ -176,8 +161,12 @@ def _look(
     if unsure:
         from pipeline.run.dry_run import DryRunner  # late, as above
 
-        dry_runs |= DryRunner(session, desired, live, seen.unsure, absent).run(unsure)
-    return World(
+        runner = DryRunner(session, desired, live, seen.unsure, absent)
+        if patient:
+            ahead = (session, desired, unsure, live, asked)
+            Thread(target=_ask_ahead, args=ahead, name="ahead").start()
+        dry_runs |= runner.run(unsure)
+    world = World(
         environment=session.environment,
         revision=revision,
         desired=desired,
@@ -186,6 +175,13 @@ def _look(
         dry_runs=dry_runs,
         event=event,
     )
+    return world, asked
+
+
+def _ask_ahead(*of: Any) -> None:
+    from pipeline.run.scrutiny import ask_ahead  # late, as above
+
+    ask_ahead(*of)
 
 
 def _readable(
@@ -302,53 +298,3 @@ def _with_live_replicas(desired: Sequence[Desired], live: Mapping[ObjectRef, Obj
         else d
         for d in desired
     )
-
-
-def _permissions(session: Session, world: World, plan: Plan | None) -> Missing:
-    """What the writes need and we may not do; where there is no plan, of everything that was tried."""
-    from pipeline.run.permissions import Missing, missing_permissions  # late, as above
-
-    if plan is not None:
-        writes: Sequence[Change] = plan.writes
-    else:
-        writes = [
-            _write_of(d, Action.UPDATE if d.manifest.ref in world.live else Action.CREATE)
-            for d in world.desired
-            if d.manifest.ref in world.dry_runs
-        ]
-    return missing_permissions(session, writes, session.cluster.resource) if writes else Missing()
-
-
-def _write_of(desired: Desired, action: Action) -> Change:
-    manifest = desired.manifest
-    return Change(
-        ref=manifest.ref,
-        action=action,
-        api_version=manifest.api_version,
-        origin=manifest.origin,
-        body=desired.body,
-    )
-
-
-def _is_told_by(missing: Missing, problem: Problem) -> bool:
-    """A dry run that was refused for want of a right, which is told once for the kind and namespace."""
-    if problem.object is None or "cannot" not in problem.message or "resource" not in problem.message:
-        return False
-    told = {(a.group, a.namespace) for a in missing.accesses}
-    return (problem.object.group, problem.object.namespace) in told
-
-
-def _refused_deletions(session: Session, changes: Sequence[Change]) -> Iterable[Problem]:
-    """A deletion that is not permitted must be known before the first write, too."""
-
-    def ask(change: Change) -> Problem | None:
-        session.stay()
-        try:
-            session.cluster.delete(change.ref, change.api_version, uid=change.uid, dry_run=True)
-        except ApiError as error:
-            message = f"delete {change.ref}: {error.message}"
-            return Problem(code="delete-refused", message=message, hint=error.hint, object=change.ref)
-        return None
-
-    going = [c for c in changes if c.action in (Action.DELETE, Action.RECREATE)]
-    return [problem for problem in in_parallel(session, ask, going) if problem]

@@ -12,6 +12,7 @@ from pipeline.core.references import Reference, provided_by, references
 from pipeline.model.errors import ApiError, Problem
 from pipeline.model.objects import Manifest, Object, ObjectRef, get_path
 from pipeline.model.status import CauseCode
+from pipeline.run.asked import Asked
 from pipeline.run.parallel import in_parallel
 from pipeline.run.session import Session
 
@@ -19,7 +20,7 @@ Named = tuple[Manifest, Reference]
 
 
 def missing_references(
-    session: Session, desired: Sequence[Desired], written: Sequence[Desired]
+    session: Session, desired: Sequence[Desired], written: Sequence[Desired], asked: Asked
 ) -> list[Problem]:
     """One problem for each name, or key, that objects to be written rest on and that is nowhere.
 
@@ -35,14 +36,14 @@ def missing_references(
         if is_needed(reference) and reference.target not in ours and str(reference.target) not in excepted
     ]
     targets = sorted({reference.target for _, reference in named})
-    live = dict(zip(targets, in_parallel(session, lambda ref: _read(session, ref), targets), strict=True))
+    live = dict(zip(targets, in_parallel(session, lambda ref: _read(asked, ref), targets), strict=True))
     names = [ref for ref in (*ours, *(ref for ref, obj in live.items() if obj)) if ref is not None]
     return [p for one in named if (p := _problem(one, live, names))]
 
 
-def _read(session: Session, ref: ObjectRef) -> Object | None:
+def _read(asked: Asked, ref: ObjectRef) -> Object | None:
     try:
-        return session.cluster.get(ref, API_VERSIONS[ref.group_kind])
+        return asked.get(ref, API_VERSIONS[ref.group_kind])
     except ApiError as error:
         if error.status == 403:
             return _UNKNOWN

@@ -17,6 +17,7 @@ from pipeline.core.predict.selection import unmatched
 from pipeline.core.references import POD_SPECS
 from pipeline.model.errors import ApiError, Problem
 from pipeline.model.objects import Object, ObjectRef, ResourceType, get_path
+from pipeline.run.asked import Asked
 from pipeline.run.parallel import in_parallel
 from pipeline.run.session import Session
 
@@ -36,18 +37,35 @@ def predictions(
     desired: Sequence[Desired],
     written: Sequence[Desired],
     live: Mapping[ObjectRef, Object],
+    asked: Asked,
 ) -> tuple[Problem, ...]:
     """Errors must fail, warnings may. Without writes that something is to be said of, no request is sent.
 
     What we may not read is taken to be absent.
     """
-    manifests = [replace(d.manifest, body=d.body) for d in desired]
-    refs = {d.manifest.ref for d in written}
-    writes = [m for m in manifests if m.ref in refs]
-    if not writes:
+    outlook = _outlook(desired, written, live)
+    if not outlook.written:
         return ()
-    facts = _facts(session, Outlook(writes, manifests, Facts(live=live)))
-    return tuple(predict(Outlook(writes, manifests, facts)))
+    return tuple(predict(outlook.knowing(_facts(session, outlook, asked))))
+
+
+def ask_ahead(
+    session: Session,
+    desired: Sequence[Desired],
+    written: Sequence[Desired],
+    live: Mapping[ObjectRef, Object],
+    asked: Asked,
+) -> None:
+    """Read what predictions will rest on, of what is probably going to be written."""
+    _facts(session, _outlook(desired, written, live), asked)
+
+
+def _outlook(
+    desired: Sequence[Desired], written: Sequence[Desired], live: Mapping[ObjectRef, Object]
+) -> Outlook:
+    manifests = [d.manifest.with_body(d.body) for d in desired]
+    refs = {d.manifest.ref for d in written}
+    return Outlook([m for m in manifests if m.ref in refs], manifests, Facts(live=live))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +79,10 @@ class _Query:
     instead: tuple[str, ...] = ()
 
 
-def _facts(session: Session, outlook: Outlook) -> Facts:
+def _facts(session: Session, outlook: Outlook, asked: Asked) -> Facts:
     """All that the predictions rest on, read at once."""
     queries = [*_constraints(session, outlook), *_objects(outlook), *_pods(session, outlook)]
-    answers = in_parallel(session, lambda query: _ask(session, query), queries)
+    answers = in_parallel(session, lambda query: _ask(session, query, asked), queries)
     known = [(query, items) for query, items in zip(queries, answers, strict=True) if items is not None]
 
     def of_kind(kind: str) -> list[Object]:
@@ -151,18 +169,18 @@ def _new_namespaces(outlook: Outlook) -> set[str]:
     return {m.ref.name for m in namespaces if m.ref not in outlook.facts.live}
 
 
-def _ask(session: Session, query: _Query) -> list[Object] | None:
+def _ask(session: Session, query: _Query, asked: Asked) -> list[Object] | None:
     """The objects; None where we may not know."""
     session.stay()
     try:
-        return session.cluster.list(query.resource, query.namespace, query.selector)[0]
+        return asked.list(query.resource, query.namespace, query.selector)
     except ApiError as error:
         if error.status not in (403, 404):
             raise
     if not query.instead:
         return None
     parts = [replace(query, namespace=name, instead=()) for name in query.instead]
-    answers = in_parallel(session, lambda part: _ask(session, part), parts)
+    answers = in_parallel(session, lambda part: _ask(session, part, asked), parts)
     return [item for items in answers if items is not None for item in items]
 
 

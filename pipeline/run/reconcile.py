@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.core import reconcile
+from pipeline.core.lifecycle import last_known
 from pipeline.core.reconcile import Decision, Memory, Move, Sight
 from pipeline.model.environment import Environment
 from pipeline.model.errors import InvalidError, PipelineError
@@ -18,7 +19,6 @@ from pipeline.model.release import Outcome, Release
 from pipeline.model.views import ObjectDrift
 from pipeline.ports import Bell
 from pipeline.run import job, reads
-from pipeline.run.deploy import last_known
 from pipeline.run.herald import Herald
 from pipeline.run.put_back import put_back
 from pipeline.run.session import Session

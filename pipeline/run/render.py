@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.core import generated
+from pipeline.core.lifecycle import last_known
 from pipeline.model.environment import Environment
 from pipeline.model.events import Note
 from pipeline.model.objects import Manifest, Object, ObjectRef
 from pipeline.model.release import Phase, Release
-from pipeline.run.deploy import last_known
 from pipeline.run.session import Session
 from pipeline.run.workspace import Scope, Workspace
 

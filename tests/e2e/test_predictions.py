@@ -12,6 +12,7 @@ import pytest
 from pipeline.adapters.yaml import load_manifests
 from pipeline.core.planner import Desired
 from pipeline.model.errors import Problem
+from pipeline.run.asked import Asked
 from pipeline.run.predict import predictions
 from pipeline.run.session import Session
 from pipeline.wiring import App
@@ -122,7 +123,8 @@ def _foresee(repo: Workspace, *texts: str) -> tuple[Problem, ...]:
     manifests = load_manifests("f.yaml", text.encode())
     desired = [Desired(manifest=m, body=m.body, content="") for m in manifests]
     live = {m.ref: session.cluster.get(m.ref, m.api_version) for m in manifests}
-    return predictions(session, desired, desired, {ref: obj for ref, obj in live.items() if obj})
+    found = {ref: obj for ref, obj in live.items() if obj}
+    return predictions(session, desired, desired, found, Asked(session.cluster))
 
 
 def _apply(repo: Workspace, *texts: str) -> None:

@@ -14,6 +14,7 @@ from pipeline.core.planner import Desired
 from pipeline.model.environment import Environment
 from pipeline.model.errors import ApiError, Problem, UnreachableError
 from pipeline.model.objects import Manifest, Object, ResourceType
+from pipeline.run.asked import Asked
 from pipeline.run.predict import predictions
 from pipeline.run.session import Session
 from tests.unit.predicting import DEPLOYMENT, read
@@ -87,7 +88,7 @@ def _foresee(
     desired = _desired(read(*texts))
     chosen = [d for d in desired if written is None or d.manifest.ref.name in written]
     standing: Mapping[Any, Object] = {m.ref: m.body for m in read(*live)} if live else {}
-    return predictions(_session(cluster), desired, chosen, standing)
+    return predictions(_session(cluster), desired, chosen, standing, Asked(cluster))
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_numbers_are_those_that_are_sent_and_lines_those_that_were_written() -> 
     body = {**manifest.body, "spec": {**manifest.body["spec"], "replicas": 1}}
     desired = [replace(_desired([manifest])[0], body=body)]
     cluster = Cluster(QUOTA.replace("pods: 2}}\n", "pods: 1}}\n"))
-    (problem,) = predictions(_session(cluster), desired, desired, {})
+    (problem,) = predictions(_session(cluster), desired, desired, {}, Asked(cluster))
     assert problem.origin is not None
     assert (problem.code, problem.origin.line) == ("quota-exceeded", 13)
 

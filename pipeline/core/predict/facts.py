@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 from pipeline.core.predict.labels import Labels, Selector, labels_of
@@ -65,7 +66,6 @@ class Outlook:
     """The set as predictions look at it, indexed once: looking up costs what is found."""
 
     def __init__(self, written: Iterable[Manifest], manifests: Sequence[Manifest], facts: Facts) -> None:
-        self.facts = facts
         self.manifests = manifests
         self.written = tuple(written)
         self.refs = frozenset(m.ref for m in self.written)
@@ -73,14 +73,24 @@ class Outlook:
         self._of_namespace: dict[str, list[Workload]] = {}
         self._of_label: dict[tuple[str, str, str], list[Workload]] = {}
         self._scaled = dict(_scaled(manifests))
-        self._quotas = _standing(facts.quotas, self.of_kind("", "ResourceQuota"))
-        self._ranges = _standing(facts.limit_ranges, self.of_kind("", "LimitRange"))
-        self._defaults: dict[str, Resources] = {}
         for workload in self.workloads:
             namespace = workload.ref.namespace
             self._of_namespace.setdefault(namespace, []).append(workload)
             for key, value in workload.labels.items():
                 self._of_label.setdefault((namespace, key, value), []).append(workload)
+        self._know(facts)
+
+    def knowing(self, facts: Facts) -> Outlook:
+        """The same set, with what the cluster has said since."""
+        other = copy(self)
+        other._know(facts)
+        return other
+
+    def _know(self, facts: Facts) -> None:
+        self.facts = facts
+        self._quotas = _standing(facts.quotas, self.of_kind("", "ResourceQuota"))
+        self._ranges = _standing(facts.limit_ranges, self.of_kind("", "LimitRange"))
+        self._defaults: dict[str, Resources] = {}
 
     def changed_workloads(self) -> Iterator[Workload]:
         return (w for w in self.workloads if w.ref in self.refs)
