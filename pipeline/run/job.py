@@ -36,8 +36,9 @@ from pipeline.run.workspace import Workspace
 if TYPE_CHECKING:
     from pipeline.run.deploy import Request
 
-_NEAR_S = 0.03
-"""A cluster that has not answered by then is far away, or slow: that time is there to be used."""
+_NEAR_S = 0.01
+"""A cluster that has not answered by then, after 40 ms in which the rest was loaded, is far away, or slow:
+that time is there to be used."""
 
 OpenSession = Callable[[Environment], Session]
 
