@@ -53,7 +53,8 @@ class Desired:
 class World:
     """What is known before planning. ``dry_runs`` covers every desired object that is not unchanged.
 
-    ``event`` says which hooks run, ``before`` the state before a release that did not succeed.
+    ``event`` says which hooks run, ``before`` the state before a release that did not succeed. ``needs`` is
+    the order of ``desired`` at that event, where it was found already.
     """
 
     environment: Environment
@@ -65,6 +66,7 @@ class World:
     before: Mapping[ObjectRef, Object | None] = field(default_factory=dict)
     event: HookEvent = HookEvent.UPGRADE
     offline: bool = False
+    needs: graph.Needs | None = None
 
 
 def unchanged(desired: Desired, entry: InventoryEntry | None, live: Object | None) -> bool:
@@ -126,7 +128,7 @@ def _needs(world: World) -> graph.Needs:
     wanted = {d.manifest.ref for d in world.desired}
     if not world.offline and not world.dry_runs and wanted.issuperset(world.inventory):
         return graph.Needs((), ())
-    return graph.needs(
+    return world.needs or graph.needs(
         [d.manifest for d in world.desired],
         default_namespace=world.environment.namespace,
         event=world.event,

@@ -11,6 +11,7 @@ from typing import Any
 from pipeline import failpoint
 from pipeline.core import lifecycle, planner
 from pipeline.core.desired import body_of
+from pipeline.core.graph import Needs
 from pipeline.core.hooks import HookEvent
 from pipeline.core.planner import Desired
 from pipeline.core.readiness import assess
@@ -47,6 +48,7 @@ class Attempt:
     latest: Release | None = None
     verified: Release | None = None
     owned: tuple[InventoryEntry, ...] = ()
+    order: Needs | None = None  # of ``wanted``, at an installation
     planned: Planned | None = None
     release: Release | None = None
     timed_out: bool = False

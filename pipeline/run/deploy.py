@@ -93,11 +93,11 @@ def _settle(attempt: Attempt, request: Request) -> None:
     """Whatever it takes to bring the environment to what is wanted."""
     session, outcome = attempt.session, attempt.outcome
     session.learn_secrets(secret_values(m.body for m in attempt.wanted))
-    created = namespace.ensure(
-        session,
-        dry_run=request.dry_run,
-        first=lambda: check_order(session.environment, attempt.wanted, HookEvent.INSTALL),
-    )
+
+    def check() -> None:
+        attempt.order = check_order(session.environment, attempt.wanted, HookEvent.INSTALL)
+
+    created = namespace.ensure(session, dry_run=request.dry_run, first=check)
     attempt.namespace_is_new = created
     if created:
         failpoint.passing(Point.NAMESPACE_POST)
@@ -276,6 +276,7 @@ def _plan(
             event=attempt.event,
             before=attempt.carried,
             glimpse=glimpse,
+            needs=attempt.order if attempt.event is HookEvent.INSTALL else None,
         )
     failpoint.passing(Point.PLAN_POST)
     plan = attempt.planned.plan

@@ -23,22 +23,16 @@ from pipeline.model.errors import (
 )
 from pipeline.model.events import Note, Started
 from pipeline.model.exit_codes import ExitCode
-from pipeline.model.objects import Manifest
 from pipeline.model.release import Outcome, Phase, Release
 from pipeline.model.views import EnvironmentChanges
 from pipeline.ports import Reporter, Repository
-from pipeline.run.live import Glimpse
 from pipeline.run.recorded import recorded_manifests
-from pipeline.run.render import facing, rendered
 from pipeline.run.session import Session
+from pipeline.run.source import NEAR_S, Source
 from pipeline.run.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipeline.run.deploy import Request
-
-_NEAR_S = 0.01
-"""A cluster that has not answered by then, after 40 ms in which the rest was loaded, is far away, or slow:
-that time is there to be used."""
 
 OpenSession = Callable[[Environment], Session]
 
@@ -75,8 +69,8 @@ def deploy_one(
         # Late, here and below: what plans and follows is loaded while the first answers are on their way.
         from pipeline.run.deploy import deploy
 
-        source = _Source(workspace, session, environment, revision)
-        if not session.is_answered(_NEAR_S):
+        source = Source(workspace, session, environment, revision)
+        if not session.is_answered(NEAR_S):
             source.read_ahead()
         selection = changes_of(workspace, session, environment, revision, order.base, order.pushed_from)
         failpoint.passing(Point.DIFF_POST)
@@ -152,7 +146,7 @@ def promote(
         session.tell(Started("promote", target.name, revision, selection.base, (reason,)))
         # The environment as that revision has it: what was verified is what is promoted.
         promoted = workspace.environment(target.name, revision)
-        source_of_all = _Source(workspace, session, promoted, revision)
+        source_of_all = Source(workspace, session, promoted, revision)
         request = _request("promote", source_of_all, selection.base, replace(order, allow_older=True))
         deploy(session, request, outcome)
     return outcome
@@ -274,55 +268,7 @@ def _hint(workspace: Workspace, environment: Environment, revision: str, pushed_
     return (f"in the last push alone, since {pushed_from[:12]}: {of_push}",)
 
 
-@dataclass(slots=True)
-class _Source:
-    """An environment at a commit, rendered only where that is needed."""
-
-    workspace: Workspace
-    session: Session
-    environment: Environment
-    revision: str
-    _ahead: Sequence[Manifest] | PipelineError | None = None
-    glimpse: Glimpse | None = None
-
-    def read_ahead(self) -> None:
-        """Render while there is nothing to do but to wait for the cluster; what is wrong is told when it is
-        its turn. Only what needs no program and no question to the cluster may turn out not to be needed."""
-        if all(source.kind == "manifests" for source in self.environment.sources):
-            try:
-                self._ahead = self._rendered()
-            except PipelineError as error:
-                self._ahead = error
-
-    def look_ahead(self) -> None:
-        """Where the manifests were read ahead, begin to read what is live of them. Not before the records: a
-        plan may rest on a look that is newer than they are, not on an older one."""
-        if self._ahead is not None and not isinstance(self._ahead, PipelineError):
-            wanted = {manifest.ref: manifest.api_version for manifest in self._ahead}
-            self.glimpse = Glimpse(self.session, wanted)
-
-    def render(self) -> Sequence[Manifest]:
-        for remark in self.workspace.remarks(self.environment, self.revision):
-            self.session.tell(Note(str(remark), warning=True))
-        if isinstance(self._ahead, PipelineError):
-            raise self._ahead
-        return self._rendered() if self._ahead is None else self._ahead
-
-    def _rendered(self) -> Sequence[Manifest]:
-        return rendered(self.workspace, self.session, self.environment, self.revision)
-
-    def inputs(self) -> str:
-        """Empty where the files cannot even be listed: rendering will say why."""
-        try:
-            return self.workspace.inputs(facing(self.session, self.environment), self.revision)
-        except InvalidError:
-            return ""
-
-    def is_older(self, running: str) -> bool | None:
-        return self.workspace.repository.is_ancestor(self.revision, running)
-
-
-def _request(command: str, source: _Source, base: str, order: Order) -> Request:
+def _request(command: str, source: Source, base: str, order: Order) -> Request:
     from pipeline.run.deploy import Request
 
     return Request(

@@ -53,9 +53,12 @@ def offline_plan(
     return plan
 
 
-def check_order(environment: Environment, manifests: Sequence[Manifest], event: HookEvent) -> None:
-    """Whether the set can be ordered at all. Raises InvalidError with every cycle and malformed order."""
-    graph.waves(graph.needs(manifests, default_namespace=environment.namespace, event=event))
+def check_order(environment: Environment, manifests: Sequence[Manifest], event: HookEvent) -> graph.Needs:
+    """The order of the set, if it can be ordered at all. Raises InvalidError with every cycle and malformed
+    order."""
+    needs = graph.needs(manifests, default_namespace=environment.namespace, event=event)
+    graph.waves(needs)
+    return needs
 
 
 def make_plan(
@@ -69,6 +72,7 @@ def make_plan(
     only_compare: bool = False,
     before: Mapping[ObjectRef, Object | None] | None = None,
     glimpse: Glimpse | None = None,
+    needs: graph.Needs | None = None,
 ) -> Planned:
     """Everything that the cluster would refuse is found here, before the first write.
 
@@ -77,7 +81,7 @@ def make_plan(
     Where the run had to create the environment's namespace for its lock (``namespace_is_new``), the plan
     is as if it had not: it must be the one that `pipeline plan` showed before. ``before`` is the state before
     a release that left something else: of that nothing is deleted which was not ours. ``glimpse``: what is
-    live as of after ``inventory`` was recorded.
+    live as of after ``inventory`` was recorded; ``needs``: the order, where it was found already.
 
     Raises:
         PreflightError: with every problem at once.
@@ -97,7 +101,7 @@ def make_plan(
         if error.status != 403:
             raise
         raise _unreadable(session, manifests, error) from error
-    world = replace(world, before=before or {})
+    world = replace(world, before=before or {}, needs=needs)
     plan, problems = planner.build(world)
     if plan is not None and (only_compare or not (world.dry_runs or plan.writes)):
         return Planned(plan=plan, live=_live(world), desired=tuple(world.desired))
