@@ -1,4 +1,4 @@
-"""What is deployed: an environment at a commit, read when that is needed, or while a far cluster is awaited."""
+"""What is deployed: an environment at a commit, read when it is needed or while a far cluster is awaited."""
 
 from __future__ import annotations
 
