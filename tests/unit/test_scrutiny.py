@@ -119,7 +119,7 @@ def test_a_right_that_is_missing_is_told_when_the_plan_is_examined(manifests: li
 
 def test_what_went_wrong_ahead_is_told_then(manifests: list[Manifest]) -> None:
     with pytest.raises(ApiError, match="the list broke off"):
-        make_plan(session(Server(broken=True)), manifests, "commit", ())
+        make_plan(session(Server(broken=True, patient_s=0)), manifests, "commit", ())
 
 
 def test_who_only_compares_asks_for_nothing_of_it(manifests: list[Manifest]) -> None:
