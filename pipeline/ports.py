@@ -255,7 +255,13 @@ class Bell(Protocol):
 
 
 class Lock(Protocol):
-    """The environment's lease."""
+    """The environment's lease.
+
+    ``is_as_seen``, once it is acquired: nobody had it since ``holder`` last looked.
+    """
+
+    @property
+    def is_as_seen(self) -> bool: ...
 
     def acquire(self, wait_s: float) -> bool:
         """Whether the holder before died with it. LockedError with who, where and since when."""

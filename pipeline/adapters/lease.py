@@ -54,13 +54,15 @@ class LeaseLock:
         self._refused: ApiError | None = None
         self._lost = ""
         self._holder_died = False
+        self._is_as_seen = False
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     def acquire(self, wait_s: float) -> bool:
         # What ``holder`` saw is as good as a new look where it is free: its version is a precondition.
         seen, self._seen = self._seen, None
-        if seen is None or not (self._free(seen) and self._take(seen)):
+        self._is_as_seen = seen is not None and self._free(seen) and self._take(seen)
+        if not self._is_as_seen:
             self._await(wait_s)
         self._ended.clear()
         self._thread = threading.Thread(target=self._renew_loop, name="lease", daemon=True)
@@ -82,6 +84,10 @@ class LeaseLock:
             if self._free(lease) and waited >= max(wait_s, DURATION_S) and self._refused is not None:
                 raise self._refused  # nobody has it, and it is not to be had: nothing that ends by waiting
             self._clock.sleep(_POLL_S)
+
+    @property
+    def is_as_seen(self) -> bool:
+        return self._is_as_seen
 
     def check(self) -> None:
         if self._lost:

@@ -25,6 +25,7 @@ from pipeline.model.plan import Action, Change, Plan
 from pipeline.model.release import LEFT, InventoryEntry, Outcome, Phase, Release
 from pipeline.model.status import Cause, CauseCode, ObjectStatus, Status
 from pipeline.run import inventory, predecessors
+from pipeline.run.overtaken import SecondLook
 from pipeline.run.planning import Planned
 from pipeline.run.session import Session
 from pipeline.run.targets import Target
@@ -53,11 +54,15 @@ class Attempt:
     release: Release | None = None
     timed_out: bool = False
     unsaved: PipelineError | None = None  # why the newest state of ``release`` is in no record
+    second_look: SecondLook = field(init=False)
     _live: dict[ObjectRef, Object] = field(default_factory=dict)
     _ready_first: frozenset[ObjectRef] | None = None
     _by_ref: dict[ObjectRef, Manifest] = field(default_factory=dict)
     _started: float = 0.0
     _writing_since: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.second_look = SecondLook(self.session)
 
     def look_back(self) -> None:
         """Read the records. What a run that died left open is taken over: its state before is ours."""
@@ -81,9 +86,7 @@ class Attempt:
 
     def is_overtaken(self) -> bool:
         """Whether another run recorded something since we looked back."""
-        heads = self.session.releases.history()
-        newest = heads[0] if heads else None
-        return _moment(newest) != _moment(self.latest)
+        return self.second_look.differs(self.latest)
 
     @property
     def event(self) -> HookEvent:
@@ -381,10 +384,6 @@ class Attempt:
 def _has_run(change: Change) -> bool:
     """A hook that is made anew: its last run is not to be repeated by a rollback."""
     return bool(change.hook) and change.action is Action.RECREATE
-
-
-def _moment(release: Release | None) -> tuple[object, ...]:
-    return (release.number, release.phase, release.started, release.finished) if release else ()
 
 
 def _change_record(change: Change) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
 from pipeline import failpoint
@@ -32,7 +32,7 @@ from pipeline.run import namespace
 from pipeline.run.attempt import Attempt
 from pipeline.run.gate import Gate
 from pipeline.run.live import Glimpse
-from pipeline.run.planning import check_order, make_plan
+from pipeline.run.planning import Beforehand, check_order, make_plan
 from pipeline.run.recorded import recorded_manifests
 from pipeline.run.session import Session
 
@@ -153,7 +153,7 @@ def _is_settled(attempt: Attempt, request: Request, *, quietly: bool = False) ->
         return False
     _refuse_older(attempt, request)
     try:
-        _plan(attempt, request, quietly=quietly, glimpse=request.glimpse)
+        _plan(attempt, request, quietly=quietly, before_lock=True)
     except PreflightError:
         if not attempt.is_overtaken():
             raise
@@ -260,12 +260,13 @@ def _refuse_overtaken(attempt: Attempt, request: Request) -> None:
         raise LockedError(f"another run recorded release {newest} meanwhile", hint="look again")
 
 
-def _plan(
-    attempt: Attempt, request: Request, *, quietly: bool = False, glimpse: Glimpse | None = None
-) -> None:
+def _plan(attempt: Attempt, request: Request, *, quietly: bool = False, before_lock: bool = False) -> None:
     session = attempt.session
     if request.expected:
         request.expected.check_environment(session.environment.name)
+    known = Beforehand(needs=attempt.order if attempt.event is HookEvent.INSTALL else None)
+    if before_lock:
+        known = replace(known, glimpse=request.glimpse, meanwhile=attempt.second_look.begin)
     with attempt.timed("plan"):
         attempt.planned = make_plan(
             session,
@@ -275,8 +276,7 @@ def _plan(
             namespace_is_new=attempt.namespace_is_new,
             event=attempt.event,
             before=attempt.carried,
-            glimpse=glimpse,
-            needs=attempt.order if attempt.event is HookEvent.INSTALL else None,
+            beforehand=known,
         )
     failpoint.passing(Point.PLAN_POST)
     plan = attempt.planned.plan

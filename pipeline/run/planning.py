@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,16 @@ class Planned:
     plan: Plan
     live: Mapping[ObjectRef, Object]
     desired: tuple[Desired, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beforehand:
+    """What spares a plan time. ``glimpse``: what is live, as of after the inventory was recorded; ``needs``:
+    the order at the event; ``meanwhile`` is called where something has to be tried, and does not wait."""
+
+    glimpse: Glimpse | None = None
+    needs: graph.Needs | None = None
+    meanwhile: Callable[[], None] = lambda: None
 
 
 def offline_plan(
@@ -71,8 +81,7 @@ def make_plan(
     event: HookEvent = HookEvent.UPGRADE,
     only_compare: bool = False,
     before: Mapping[ObjectRef, Object | None] | None = None,
-    glimpse: Glimpse | None = None,
-    needs: graph.Needs | None = None,
+    beforehand: Beforehand | None = None,
 ) -> Planned:
     """Everything that the cluster would refuse is found here, before the first write.
 
@@ -80,28 +89,21 @@ def make_plan(
 
     Where the run had to create the environment's namespace for its lock (``namespace_is_new``), the plan
     is as if it had not: it must be the one that `pipeline plan` showed before. ``before`` is the state before
-    a release that left something else: of that nothing is deleted which was not ours. ``glimpse``: what is
-    live as of after ``inventory`` was recorded; ``needs``: the order, where it was found already.
+    a release that left something else: of that nothing is deleted which was not ours.
 
     Raises:
         PreflightError: with every problem at once.
     """
+    known, patient = beforehand or Beforehand(), not only_compare
     try:
         world, asked = _look(
-            session,
-            manifests,
-            revision,
-            inventory,
-            namespace_is_new,
-            event,
-            glimpse,
-            patient=not only_compare,
+            session, manifests, revision, inventory, namespace_is_new, event, known, patient=patient
         )
     except ApiError as error:
         if error.status != 403:
             raise
         raise _unreadable(session, manifests, error) from error
-    world = replace(world, before=before or {}, needs=needs)
+    world = replace(world, before=before or {}, needs=known.needs)
     plan, problems = planner.build(world)
     if plan is not None and (only_compare or not (world.dry_runs or plan.writes)):
         return Planned(plan=plan, live=_live(world), desired=tuple(world.desired))
@@ -141,7 +143,7 @@ def _look(
     inventory: Iterable[InventoryEntry],
     namespace_is_new: bool,
     event: HookEvent,
-    glimpse: Glimpse | None,
+    known: Beforehand,
     *,
     patient: bool,
 ) -> tuple[World, Asked]:
@@ -151,7 +153,7 @@ def _look(
     owned = _owned(session, desired, inventory)
     api_versions = {ref: e.api_version for ref, e in owned.items()}
     api_versions |= _readable(session, desired, owned)
-    seen = glimpse.look(session, api_versions) if glimpse else look(session, api_versions)
+    seen = known.glimpse.look(session, api_versions) if known.glimpse else look(session, api_versions)
     live = seen.objects
     # Of what is owned and not seen the labels may have been taken off: it must be looked at by itself.
     live |= read_each(session, {ref: api_versions[ref] for ref in seen.unsure if ref in owned})
@@ -167,6 +169,7 @@ def _look(
 
         runner = DryRunner(session, desired, live, seen.unsure, absent)
         if patient:
+            known.meanwhile()
             ahead = (session, desired, unsure, live, asked)
             Thread(target=_ask_ahead, args=ahead, name="ahead").start()
         dry_runs |= runner.run(unsure)

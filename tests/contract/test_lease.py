@@ -457,6 +457,37 @@ def test_what_was_seen_free_is_taken_without_another_look(memory: MemoryCluster)
 
 
 @pytest.mark.usefixtures("still")
+@pytest.mark.parametrize(
+    "meanwhile", ["nothing", "taken and given back", "deleted and made anew", "not looked"]
+)
+def test_whether_nobody_had_it_since_it_was_seen(memory: MemoryCluster, meanwhile: str) -> None:
+    memory.put(lease_of(""))
+    lock = lock_on(memory)
+    if meanwhile != "not looked":
+        lock.holder()
+    if meanwhile == "taken and given back":
+        other = lock_on(memory, "other")
+        other.acquire(0)
+        other.release()
+        memory.time.passed += 5
+    elif meanwhile == "deleted and made anew":
+        memory.delete(ref(), lease._API)
+        memory.put(lease_of(""))
+
+    lock.acquire(60)
+
+    assert lock.is_as_seen is (meanwhile == "nothing")
+
+
+@pytest.mark.usefixtures("still")
+def test_a_lock_that_was_not_there_was_not_seen(memory: MemoryCluster) -> None:
+    lock = lock_on(memory)
+    lock.holder()
+    lock.acquire(0)
+    assert not lock.is_as_seen
+
+
+@pytest.mark.usefixtures("still")
 def test_what_was_seen_free_and_taken_since_is_not_taken_from_its_holder(memory: MemoryCluster) -> None:
     memory.put(lease_of(""))
     late, quick = lock_on(memory, "late"), lock_on(memory, "quick")
