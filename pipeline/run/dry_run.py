@@ -83,15 +83,19 @@ class DryRunner:
         if self._session.has_own_namespace():
             names.discard(own)
             self._new_namespaces.discard(own.name)
-        for ref in sorted(names):
-            try:
-                exists = self._session.cluster.get(ref, "v1") is not None
-            except ApiError:
-                continue
+        refs = sorted(names)
+        for ref, exists in zip(refs, in_parallel(self._session, self._exists, refs), strict=True):
             if exists:
                 self._new_namespaces.discard(ref.name)
-            elif ref == own and self._session.environment.create_namespace:
+            elif exists is False and ref == own and self._session.environment.create_namespace:
                 self._new_namespaces.add(ref.name)
+
+    def _exists(self, ref: ObjectRef) -> bool | None:
+        """None where we may not know."""
+        try:
+            return self._session.cluster.get(ref, "v1") is not None
+        except ApiError:
+            return None
 
     def _one(self, desired: Desired) -> DryRun:
         self._session.stay()

@@ -41,8 +41,11 @@ class Source:
 
     def look_ahead(self) -> None:
         """Where the manifests were read ahead, begin to read what is live of them. Not before the records: a
-        plan may rest on a look that is newer than they are, not on an older one."""
-        if self._ahead is not None and not isinstance(self._ahead, PipelineError):
+        plan may rest on a look that is newer than they are, not on an older one. Nor where there are none: a
+        first deploy is planned under its lock."""
+        if self._ahead is None or isinstance(self._ahead, PipelineError):
+            return
+        if self.session.releases.history():
             wanted = {manifest.ref: manifest.api_version for manifest in self._ahead}
             self.glimpse = Glimpse(self.session, wanted)
 
