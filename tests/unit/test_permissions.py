@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from pipeline.model.errors import ApiError, InterruptedRunError
 from pipeline.model.objects import ObjectRef, Origin
 from pipeline.model.plan import Action, Change
 from pipeline.run.permissions import Missing, missing_permissions
-from pipeline.run.session import Session
+from tests.unit.sessions import session_on
 
 ENV = Environment(name="dev", application="web", namespace="demo", path="e.yaml")
 
@@ -48,17 +47,7 @@ class Server:
 
 
 def ask(server: Server, *changes: Change, stopped: bool = False) -> Missing:
-    session = Session(
-        environment=ENV,
-        cluster=server,  # type: ignore[arg-type]
-        releases=None,  # type: ignore[arg-type]
-        lock=SimpleNamespace(),  # type: ignore[arg-type]
-        prober=None,  # type: ignore[arg-type]
-        clock=None,  # type: ignore[arg-type]
-        tell=lambda event: None,
-        stopped=lambda: stopped,
-    )
-    return missing_permissions(session, changes, builtin)
+    return missing_permissions(session_on(server, lambda: stopped), changes, builtin)
 
 
 def write(namespace: str, name: str = "n", action: Action = Action.UPDATE, **more: Any) -> Change:

@@ -11,13 +11,12 @@ import pytest
 
 from pipeline.core.kinds import builtin
 from pipeline.core.planner import Desired
-from pipeline.model.environment import Environment
 from pipeline.model.errors import ApiError, Problem, UnreachableError
 from pipeline.model.objects import Manifest, Object, ResourceType
 from pipeline.run.asked import Asked
 from pipeline.run.predict import predictions
-from pipeline.run.session import Session
 from tests.unit.predicting import DEPLOYMENT, read
+from tests.unit.sessions import session_on
 from tests.unit.test_predict_crd import CRD, LIVE
 from tests.unit.test_predict_selection import SERVICE
 from tests.unit.test_removed import CLAIM
@@ -64,20 +63,6 @@ class Cluster:
         return found, "1"
 
 
-def _session(cluster: Any) -> Session:
-    nothing: Any = None
-    return Session(
-        environment=Environment(name="dev", application="app", namespace="demo", path="e.yaml", sources=()),
-        cluster=cluster,
-        releases=nothing,
-        lock=nothing,
-        prober=nothing,
-        clock=nothing,
-        tell=lambda _: None,
-        stopped=lambda: False,
-    )
-
-
 def _desired(manifests: Sequence[Manifest]) -> list[Desired]:
     return [Desired(manifest=m, body=m.body, content="") for m in manifests]
 
@@ -88,7 +73,7 @@ def _foresee(
     desired = _desired(read(*texts))
     chosen = [d for d in desired if written is None or d.manifest.ref.name in written]
     standing: Mapping[Any, Object] = {m.ref: m.body for m in read(*live)} if live else {}
-    return predictions(_session(cluster), desired, chosen, standing, Asked(cluster))
+    return predictions(session_on(cluster), desired, chosen, standing, Asked(cluster))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +180,7 @@ def test_numbers_are_those_that_are_sent_and_lines_those_that_were_written() -> 
     body = {**manifest.body, "spec": {**manifest.body["spec"], "replicas": 1}}
     desired = [replace(_desired([manifest])[0], body=body)]
     cluster = Cluster(QUOTA.replace("pods: 2}}\n", "pods: 1}}\n"))
-    (problem,) = predictions(_session(cluster), desired, desired, {}, Asked(cluster))
+    (problem,) = predictions(session_on(cluster), desired, desired, {}, Asked(cluster))
     assert problem.origin is not None
     assert (problem.code, problem.origin.line) == ("quota-exceeded", 13)
 

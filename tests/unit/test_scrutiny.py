@@ -10,15 +10,13 @@ import pytest
 
 from pipeline.core.access import Access
 from pipeline.core.kinds import builtin
-from pipeline.model.environment import Environment
 from pipeline.model.errors import ApiError, PreflightError
 from pipeline.model.objects import Manifest, Object, ObjectRef, ResourceType
 from pipeline.ports import Tried
 from pipeline.run.planning import make_plan
-from pipeline.run.session import Session
 from tests.unit.predicting import read
+from tests.unit.sessions import session_on
 
-ENVIRONMENT = Environment(name="dev", application="web", namespace="demo", path="e.yaml")
 DEPLOYMENT = """
 apiVersion: apps/v1
 kind: Deployment
@@ -82,20 +80,6 @@ class Server:
         return "1.36.0"
 
 
-def session(server: Any) -> Session:
-    nothing: Any = None
-    return Session(
-        environment=ENVIRONMENT,
-        cluster=server,
-        releases=nothing,
-        lock=nothing,
-        prober=nothing,
-        clock=nothing,
-        tell=lambda _: None,
-        stopped=lambda: False,
-    )
-
-
 @pytest.fixture
 def manifests() -> list[Manifest]:
     return list(read(DEPLOYMENT))
@@ -103,7 +87,7 @@ def manifests() -> list[Manifest]:
 
 def test_it_is_asked_beside_the_dry_runs_and_once(manifests: list[Manifest]) -> None:
     server = Server()
-    planned = make_plan(session(server), manifests, "commit", ())
+    planned = make_plan(session_on(server), manifests, "commit", ())
     assert [str(change.action) for change in planned.plan.changes] == ["create"]
     assert len(server.early) == 5
     assert {question: n for question, n in server.asked.items() if question in server.early and n > 1} == {}
@@ -111,7 +95,7 @@ def test_it_is_asked_beside_the_dry_runs_and_once(manifests: list[Manifest]) -> 
 
 def test_a_right_that_is_missing_is_told_when_the_plan_is_examined(manifests: list[Manifest]) -> None:
     with pytest.raises(PreflightError) as refused:
-        make_plan(session(Server(denied="create")), manifests, "commit", ())
+        make_plan(session_on(Server(denied="create")), manifests, "commit", ())
     assert [(p.code, p.message) for p in refused.value.problems] == [
         ("permission-missing", "ana may not create deployments.apps in namespace demo")
     ]
@@ -119,11 +103,11 @@ def test_a_right_that_is_missing_is_told_when_the_plan_is_examined(manifests: li
 
 def test_what_went_wrong_ahead_is_told_then(manifests: list[Manifest]) -> None:
     with pytest.raises(ApiError, match="the list broke off"):
-        make_plan(session(Server(broken=True, patient_s=0)), manifests, "commit", ())
+        make_plan(session_on(Server(broken=True, patient_s=0)), manifests, "commit", ())
 
 
 def test_who_only_compares_asks_for_nothing_of_it(manifests: list[Manifest]) -> None:
     server = Server(patient_s=0)
-    make_plan(session(server), manifests, "commit", (), only_compare=True)
+    make_plan(session_on(server), manifests, "commit", (), only_compare=True)
     assert server.early == set()
     assert not any(question.startswith("create") for question in server.asked)
