@@ -9,14 +9,11 @@ import pytest
 
 from pipeline.core.access import Access
 from pipeline.core.kinds import builtin
-from pipeline.model.environment import Environment
 from pipeline.model.errors import ApiError, InterruptedRunError
 from pipeline.model.objects import ObjectRef, Origin
 from pipeline.model.plan import Action, Change
 from pipeline.run.permissions import Missing, missing_permissions
 from tests.unit.sessions import session_on
-
-ENV = Environment(name="dev", application="web", namespace="demo", path="e.yaml")
 
 
 class Server:
