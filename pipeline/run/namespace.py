@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 from pipeline.core.desired import APPLICATION_LABEL, ENVIRONMENT_LABEL
 from pipeline.core.occupants import is_of_every_namespace
+from pipeline.core.readiness.deleting import held_by, terminating
 from pipeline.model.errors import ApiError, PipelineError, PreflightError
 from pipeline.model.events import Note
-from pipeline.model.objects import ObjectRef, get_path
+from pipeline.model.objects import Object, ObjectRef, get_path
 from pipeline.run.session import Session
 
-_GOES_WITHIN_S = 30.0  # an empty one takes about five
+_GOES_WITHIN_S = 30.0
+"""An empty one takes about five; what holds it for longer is told. Where nobody has found anything that holds
+it, a control plane has much to do: that is waited for as long as a deploy may take."""
 _POLL_S = 0.2
 
 _LOOKED_AT = (
@@ -48,10 +51,12 @@ def ensure(session: Session, *, dry_run: bool, first: Callable[[], None] = lambd
     if live is not None:
         if not get_path(live, "metadata", "deletionTimestamp"):
             return False
-        may_return = environment.create_namespace and not dry_run
-        if not may_return or session.releases.history() or not _goes(session, ref):
+        may_return = environment.create_namespace and not dry_run and not session.releases.history()
+        left = _left(session, ref) if may_return else live
+        if left is not None:
             raise PreflightError(
-                f"namespace {ref.name} is being deleted", hint="wait until it is gone, then deploy again"
+                f"namespace {ref.name} {terminating(left).message}",
+                hint="wait until it is gone, then deploy again",
             )
     if dry_run:
         return False
@@ -68,15 +73,17 @@ def ensure(session: Session, *, dry_run: bool, first: Callable[[], None] = lambd
     return True
 
 
-def _goes(session: Session, ref: ObjectRef) -> bool:
-    """Whether it is soon gone. Without a release in it, it is most likely what an earlier run made and,
-    refused or stopped, took away again: whoever follows at once must not have to come a second time."""
-    until = session.clock.monotonic() + _GOES_WITHIN_S
-    while session.cluster.get(ref, "v1") is not None:
-        if session.clock.monotonic() > until:
-            return False
+def _left(session: Session, ref: ObjectRef) -> Object | None:
+    """What is left of it after a while, if anything. Without a release in it, it is most likely what an
+    earlier run made and, refused or stopped, took away again: whoever follows at once must not have to come
+    a second time."""
+    session.tell(Note(f"waiting until namespace {ref.name} is gone"))
+    started, longest_s = session.clock.monotonic(), session.environment.deploy.timeout_s
+    while (live := session.cluster.get(ref, "v1")) is not None:
+        if session.clock.monotonic() - started > (_GOES_WITHIN_S if held_by(live) else longest_s):
+            break
         session.clock.sleep(_POLL_S)
-    return True
+    return live
 
 
 def remove_if_empty(session: Session) -> None:

@@ -35,18 +35,23 @@ def terminating(obj: Object) -> ObjectStatus:
     """Terminating, with its finalizers and what its conditions say about the deletion."""
     names = _names(get_path(obj, "metadata", "finalizers"))
     known = [_WHEN[name] for name in names if name in _WHEN]
-    told = {
-        text(found, "type"): text(found, "message")
-        for found in items(obj, "status", "conditions")
-        if found.get("status") == "True"
-    }
-    said = next((told[kind] for kind in _HELD_BY if told.get(kind)), "")
+    said = held_by(obj)
     parts = [
         f", waits for its finalizers {', '.join(names)}" if names else "",
         f" ({', '.join(known)})" if known else "",
         f": {said}" if said else "",
     ]
     return ObjectStatus(Status.TERMINATING, "Terminating", "is being deleted" + "".join(parts))
+
+
+def held_by(obj: Object) -> str:
+    """What its conditions say that a deletion waits for; empty while nobody has found anything."""
+    told = {
+        text(found, "type"): text(found, "message")
+        for found in items(obj, "status", "conditions")
+        if found.get("status") == "True"
+    }
+    return next((told[kind] for kind in _HELD_BY if told.get(kind)), "")
 
 
 def as_it_ended(obj: Object) -> Object:
