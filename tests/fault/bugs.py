@@ -164,6 +164,13 @@ BUGS: Mapping[str, Bug] = {
         "change/lock-pre:stop:1/s2",
         "I6 first ended with",
     ),
+    "what was read beside a plan is trusted whoever had the lock since": _bug(
+        "run/overtaken.py",
+        " and self._session.lock.is_as_seen:\n",
+        ":\n",
+        "change/lock-pre:stop:1/s2",
+        "I6 first ended with",
+    ),
     "a takeover forgets the state before": _bug(
         "run/attempt.py",
         "        return dict(self.latest.before) if self.latest and self.latest.is_unresolved else {}\n",
