@@ -1,5 +1,6 @@
 """Fixtures for every test that needs a cluster: ``cluster``, its ``audit`` and ``namespace``."""
 
+import compileall
 import os
 import secrets
 import sys
@@ -13,6 +14,7 @@ from tests import tools
 from tests.cluster.build import cluster_binary
 from tests.cluster.local import LocalCluster
 from tests.e2e.audit import Audit
+from tests.e2e.workspace import ROOT
 from tests.encryption import Encryption
 
 # A machine that does something else besides makes an example slow, and nothing wrong.
@@ -27,6 +29,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what tests ask for before the first one, whose time limit knows nothing of it."""
     if session.config.option.collectonly:
         return
+    # As an installation has it. A process that starts only reads this; where the environment says that none
+    # is to be written, each of the thousands would compile all modules itself.
+    compileall.compile_dir(ROOT / "pipeline", quiet=1)
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     if "cluster" in wanted:
         cluster_binary()
