@@ -49,6 +49,11 @@ def repo(make_repo: MakeRepo) -> Workspace:
 @pytest.fixture
 def app(make_repo: MakeRepo) -> Workspace:
     """A repository with a Deployment and a ConfigMap in ``dev``, committed, and dev's namespace."""
+    return make_app(make_repo)
+
+
+def make_app(make_repo: MakeRepo) -> Workspace:
+    """What ``app`` is, for stories that are told side by side."""
     repo = make_repo(create=True)
     write_app(repo)
     return repo

@@ -5,17 +5,23 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from tests.contract.fake_server import Reply, serving
+from tests.e2e.conftest import MakeRepo, make_app
 from tests.e2e.live import until
 from tests.e2e.manifests import config_map
+from tests.e2e.stories import Stories
 from tests.e2e.workspace import Workspace
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
+
+story = Stories()
+AT_ONCE = 5  # they wait for locks to expire
 
 RUN = {
     "GITHUB_ACTIONS": "true",
@@ -57,28 +63,8 @@ def at_work(repo: Workspace, **env: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_without_a_lock_there_is_nothing_to_release(app: Workspace) -> None:
-    app.deployed()
-    before = lease(app)
-
-    code, document = app.json("unlock", "-e", "dev")
-
-    assert code == 0
-    assert document == {
-        "schema": "pipeline/unlock/v1",
-        "environment": "dev",
-        "result": "ok",
-        "exit_code": 0,
-        "lock": None,
-        "released": False,
-        "why": None,
-        "next": None,
-    }
-    assert lease(app) == before
-    assert "dev: nobody holds the lock" in app.run("unlock", "-e", "dev").stdout
-
-
-def test_a_live_lock_is_explained_and_left_and_a_dead_one_released(app: Workspace) -> None:
+@story()
+def a_live_lock_is_explained_and_left_and_a_dead_one_released(app: Workspace) -> None:
     with at_work(app, PIPELINE_ACTOR="ana") as process:
         code, document = app.json("unlock", "-e", "dev")
         assert (code, document["result"], document["released"]) == (30, "locked", False), document
@@ -104,12 +90,37 @@ def test_a_live_lock_is_explained_and_left_and_a_dead_one_released(app: Workspac
     )
     assert status["environments"][0]["next"] == explained
     assert explained in told.stdout
+    app.environment(deploy="{onMerge: true, branch: main, timeout: 15s}")  # its pods never are ready
+    app.commit()
     result = app.run("-o", "json", "deploy", "-e", "dev")
     assert result.code == 10, str(result)
     assert app.get("configmaps", "settings")["data"] == {"greeting": "hello"}
 
 
-def test_a_dead_lock_is_released_though_the_record_is_damaged(app: Workspace) -> None:
+@story()
+def without_a_lock_there_is_nothing_to_release(app: Workspace) -> None:
+    app.deployed()
+    before = lease(app)
+
+    code, document = app.json("unlock", "-e", "dev")
+
+    assert code == 0
+    assert document == {
+        "schema": "pipeline/unlock/v1",
+        "environment": "dev",
+        "result": "ok",
+        "exit_code": 0,
+        "lock": None,
+        "released": False,
+        "why": None,
+        "next": None,
+    }
+    assert lease(app) == before
+    assert "dev: nobody holds the lock" in app.run("unlock", "-e", "dev").stdout
+
+
+@story()
+def a_dead_lock_is_released_though_the_record_is_damaged(app: Workspace) -> None:
     app.deployed()
     parts = [secret["metadata"]["name"] for secret in app.get("secrets")["items"]]
     (inventory,) = [name for name in parts if ".1.inventory." in name]
@@ -124,10 +135,9 @@ def test_a_dead_lock_is_released_though_the_record_is_damaged(app: Workspace) ->
     assert lease(app)["spec"].get("holderIdentity", "") == ""
 
 
-@pytest.mark.parametrize(("state", "why"), [("completed", "says GitHub"), ("in_progress", "it expired")])
-def test_github_is_asked_whether_the_run_that_holds_the_lock_is_over(
-    app: Workspace, state: str, why: str
-) -> None:
+@story("completed", "in_progress")
+def github_is_asked_whether_the_run_that_holds_the_lock_is_over(app: Workspace, state: str) -> None:
+    why = {"completed": "says GitHub", "in_progress": "it expired"}[state]
     with serving() as github, at_work(app, **RUN) as process:
         github.says(Reply(body={"status": state, "conclusion": "cancelled"}))
         # Of a run that goes on to renew its lock GitHub is not believed.
@@ -145,3 +155,14 @@ def test_github_is_asked_whether_the_run_that_holds_the_lock_is_over(
     assert why in result.document["why"]
     assert {r.path for r in github.requests} == {"/repos/shop/web/actions/runs/4711/attempts/1"}
     assert "CANARY" not in result.output
+
+
+@pytest.fixture(scope="module")
+def told(make_repo: MakeRepo) -> Iterator[dict[str, Future[None]]]:
+    with story.begun(lambda: make_app(make_repo), AT_ONCE) as told:
+        yield told
+
+
+@pytest.mark.parametrize("name", story)
+def test_of_a_lock(told: dict[str, Future[None]], name: str) -> None:
+    told[name].result()
