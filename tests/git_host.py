@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import subprocess
 import threading
@@ -37,6 +38,7 @@ class GitHost:
         self.asked = 0
         self._port = 0
         self._server: ThreadingHTTPServer | None = None
+        self._kept: socket.socket | None = None
         certificate, key = self_signed([ADDRESS])
         self.authority = folder / "authority.pem"
         self.authority.write_bytes(certificate)
@@ -59,6 +61,7 @@ class GitHost:
     def up(self) -> None:
         server = ThreadingHTTPServer((ADDRESS, self._port), _handler(self))
         server.daemon_threads = True
+        self._leave()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.folder / "server.pem")
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
@@ -72,6 +75,15 @@ class GitHost:
         if server is not None:
             server.shutdown()
             server.server_close()
+            # Bound without listening: who connects is refused, and nobody else gets the port meanwhile.
+            self._kept = socket.socket()
+            self._kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._kept.bind((ADDRESS, self._port))
+
+    def _leave(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     def __enter__(self) -> Self:
         self.up()
@@ -81,6 +93,7 @@ class GitHost:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.down()
+        self._leave()
 
 
 def _handler(host: GitHost) -> type[BaseHTTPRequestHandler]:

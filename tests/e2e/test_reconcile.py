@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from tests.e2e.conftest import MakeRepo
 from tests.e2e.following import following
 from tests.e2e.live import until
 from tests.e2e.manifests import WEB, config_map
+from tests.e2e.stories import Stories
 from tests.e2e.workspace import Workspace
 from tests.git_host import GitHost
 
@@ -25,8 +28,16 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 PLAIN = "environments/dev/manifests/plain.yaml"
 
 
+story = Stories()
+AT_ONCE = 4  # mostly they wait for the next look
+
+
 @pytest.fixture
 def small(make_repo: MakeRepo) -> Workspace:
+    return made(make_repo)
+
+
+def made(make_repo: MakeRepo) -> Workspace:
     """An environment of one ConfigMap, committed; ``commit_state`` changes it."""
     repo = make_repo(create=True)
     repo.environment()
@@ -69,7 +80,8 @@ def bad_image(repo: Workspace) -> str:
 # --- commits
 
 
-def test_new_commits_are_deployed_and_those_that_change_nothing_here_are_not(small: Workspace) -> None:
+@story()
+def new_commits_are_deployed_and_those_that_change_nothing_here_are_not(small: Workspace) -> None:
     with following(small) as process:
         first = process.deployed(head(small))
         assert (first["command"], first["release"]["number"]) == ("reconcile", 1)
@@ -83,7 +95,8 @@ def test_new_commits_are_deployed_and_those_that_change_nothing_here_are_not(sma
     assert [number for number, _, _ in releases(small)] == [1, 2]
 
 
-def test_a_commit_that_fails_is_held_until_there_is_a_newer_one(small: Workspace) -> None:
+@story()
+def a_commit_that_fails_is_held_until_there_is_a_newer_one(small: Workspace) -> None:
     with following(small) as process:
         process.deployed(head(small))
         bad = bad_image(small)
@@ -100,7 +113,8 @@ def test_a_commit_that_fails_is_held_until_there_is_a_newer_one(small: Workspace
         until(lambda: process.health()[1]["held"] is None)
 
 
-def test_a_commit_that_failed_is_held_by_a_process_that_begins_later(small: Workspace) -> None:
+@story()
+def a_commit_that_failed_is_held_by_a_process_that_begins_later(small: Workspace) -> None:
     small.deployed()
     bad = bad_image(small)
     assert small.run("deploy", "-e", "dev").code == 10
@@ -110,7 +124,8 @@ def test_a_commit_that_failed_is_held_by_a_process_that_begins_later(small: Work
     assert len(releases(small)) == 2
 
 
-def test_a_commit_that_cannot_be_read_is_held_and_the_environment_kept(small: Workspace) -> None:
+@story()
+def a_commit_that_cannot_be_read_is_held_and_the_environment_kept(small: Workspace) -> None:
     with following(small) as process:
         process.deployed(head(small))
         small.write(PLAIN, "kind: [")
@@ -130,7 +145,8 @@ def test_a_commit_that_cannot_be_read_is_held_and_the_environment_kept(small: Wo
 # --- drift
 
 
-def test_drift_is_put_back_and_told_with_field_and_manager(small: Workspace) -> None:
+@story()
+def drift_is_put_back_and_told_with_field_and_manager(small: Workspace) -> None:
     with following(small) as process:
         process.deployed(head(small))
         patch(small, "by hand")
@@ -149,8 +165,8 @@ def test_drift_is_put_back_and_told_with_field_and_manager(small: Workspace) -> 
     assert {phase for _, phase, _ in releases(small)} == {"SUCCEEDED"}
 
 
-@pytest.mark.parametrize("what", ["namespace", "secret"])
-def test_what_somebody_deleted_with_all_its_records_is_deployed_again(small: Workspace, what: str) -> None:
+@story("namespace", "secret")
+def what_somebody_deleted_with_all_its_records_is_deployed_again(small: Workspace, what: str) -> None:
     """The branch has nothing new; but what it was done with is gone."""
     which = [small.namespace] if what == "namespace" else ["--selector=pipeline/record"]
     with following(small) as process:
@@ -163,7 +179,8 @@ def test_what_somebody_deleted_with_all_its_records_is_deployed_again(small: Wor
     assert [(number, phase) for number, phase, _ in releases(small)] == [(1, "SUCCEEDED")]
 
 
-def test_a_field_that_somebody_writes_again_and_again_is_called_a_fight(small: Workspace) -> None:
+@story()
+def a_field_that_somebody_writes_again_and_again_is_called_a_fight(small: Workspace) -> None:
     with following(small) as process:
         process.deployed(head(small))
         for turn in range(3):
@@ -177,7 +194,8 @@ def test_a_field_that_somebody_writes_again_and_again_is_called_a_fight(small: W
 # --- people
 
 
-def test_what_a_person_rolled_back_stays_until_the_branch_moves_on(small: Workspace) -> None:
+@story()
+def what_a_person_rolled_back_stays_until_the_branch_moves_on(small: Workspace) -> None:
     with following(small) as process:
         process.deployed(head(small))
         process.deployed(commit_state(small, "two"))
@@ -198,7 +216,8 @@ def test_what_a_person_rolled_back_stays_until_the_branch_moves_on(small: Worksp
         assert state(small) == "three"
 
 
-def test_it_gives_way_to_a_person_s_deploy_and_follows_what_that_deployed(small: Workspace) -> None:
+@story()
+def it_gives_way_to_a_person_s_deploy_and_follows_what_that_deployed(small: Workspace) -> None:
     slow = WEB.partition("          envFrom")[0].replace("nginx:1.21", "nginx:slow")
     labels = "labels: {app: web}\n    spec:"
     slow = slow.replace(
@@ -228,34 +247,15 @@ def test_it_gives_way_to_a_person_s_deploy_and_follows_what_that_deployed(small:
         assert state(small) == "three"
 
 
-@pytest.mark.parametrize("what", ["the branch's commit", "the last release"])
-def test_what_another_run_recorded_since_the_look_is_not_undone(small: Workspace, what: str) -> None:
-    small.deployed()
-    commit_state(small, "two")
-    small.deployed()
-    before = small.state()
-    app = App(repo=str(small.folder), kubeconfig=str(small.cluster.kubeconfig))
-    workspace, old = app.workspace(), small.git("rev-parse", "HEAD~1")
-    environment = workspace.environment("dev", old)
-    order = job.Order(newest=1, allow_older=True)
-    if what == "the last release":
-        first = app.session(environment).releases.get(1)
-        assert first
-        outcome = put_back(app.session, environment, first, "drift", order)
-    else:
-        outcome = job.deploy_one(workspace, app.session, environment, old, order, "reconcile")
-    assert outcome.exit_code == 30
-    assert "release 2" in outcome.message
-    assert small.state() == before
-
-
 # --- what goes away and comes back
 
 
-@pytest.fixture
-def host(small: Workspace, tmp_path: Path) -> Iterator[GitHost]:
+@contextmanager
+def hosting(small: Workspace) -> Iterator[GitHost]:
     """Where ``small`` is pushed to."""
-    with GitHost(tmp_path) as running:
+    folder = small.folder.parent / "host"
+    folder.mkdir()
+    with GitHost(folder) as running:
         running.trusted_by(small.folder.parent)
         small.git("remote", "add", "origin", str(running.repository()))
         small.git("push", "-q", "origin", "main")
@@ -269,8 +269,9 @@ def cloned(small: Workspace, host: GitHost) -> Path:
     return clone
 
 
-def test_a_git_host_that_goes_away_is_missed_only_for_what_is_new(small: Workspace, host: GitHost) -> None:
-    with following(small, cwd=cloned(small, host)) as process:
+@story()
+def a_git_host_that_goes_away_is_missed_only_for_what_is_new(small: Workspace) -> None:
+    with hosting(small) as host, following(small, cwd=cloned(small, host)) as process:
         process.deployed(head(small))
         host.down()
         assert "git" in process.told("trouble")["message"]
@@ -287,29 +288,21 @@ def test_a_git_host_that_goes_away_is_missed_only_for_what_is_new(small: Workspa
         until(lambda: process.health()[0] == 200)
 
 
-def test_a_git_host_that_is_not_there_at_the_start_is_waited_for(small: Workspace, host: GitHost) -> None:
-    clone = cloned(small, host)
-    host.down()
-    with following(small, cwd=clone) as process:
-        process.told("trouble")
-        host.up()
-        process.deployed(head(small))
+@story()
+def a_git_host_that_is_not_there_at_the_start_is_waited_for(small: Workspace) -> None:
+    with hosting(small) as host:
+        clone = cloned(small, host)
+        host.down()
+        with following(small, cwd=clone) as process:
+            process.told("trouble")
+            host.up()
+            process.deployed(head(small))
 
 
-def test_an_api_server_that_restarts_is_survived(small: Workspace) -> None:
-    with following(small) as process:
-        process.deployed(head(small))
-        small.cluster.stop_apiserver()
-        second = commit_state(small, "two")
-        small.cluster.start_apiserver()
-        process.deployed(second)
-        process.looks()
-
-
-@pytest.mark.parametrize("wrong", ["token", "address"])
-def test_a_login_that_ends_or_moves_is_told_and_renewed(small: Workspace, tmp_path: Path, wrong: str) -> None:
+@story("token", "address")
+def a_login_that_ends_or_moves_is_told_and_renewed(small: Workspace, wrong: str) -> None:
     cluster = small.cluster
-    file = tmp_path / "kubeconfig"
+    file = small.folder.parent / "kubeconfig"
 
     def login(server: str, token: str) -> None:
         text = kubeconfig(server, cluster.ca_file.read_bytes(), token, "admin")
@@ -332,8 +325,8 @@ def test_a_login_that_ends_or_moves_is_told_and_renewed(small: Workspace, tmp_pa
 # --- signals, hook, health
 
 
-@pytest.mark.parametrize("how", ["SIGHUP", "hook"])
-def test_who_asks_for_it_need_not_wait_for_the_interval(small: Workspace, how: str) -> None:
+@story("SIGHUP", "hook")
+def who_asks_for_it_need_not_wait_for_the_interval(small: Workspace, how: str) -> None:
     with following(small, interval="1h") as process:
         process.deployed(head(small))
         until(lambda: process.health()[1]["last_success"])
@@ -345,19 +338,18 @@ def test_who_asks_for_it_need_not_wait_for_the_interval(small: Workspace, how: s
         process.deployed(second)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_0_where_nothing_is_being_deployed(
-    small: Workspace, signum: signal.Signals
-) -> None:
+@story("SIGTERM", "SIGINT")
+def a_signal_ends_it_with_0_where_nothing_is_being_deployed(small: Workspace, name: str) -> None:
     with following(small, interval="1h") as process:
         process.deployed(head(small))
         until(lambda: process.health()[1]["last_success"])
-        assert process.ended(signum) == 0
+        assert process.ended(signal.Signals[name]) == 0
         assert process.lines[-1]["kind"] == "ended"
         assert process.errors == ""
 
 
-def test_a_signal_during_a_deploy_ends_it_with_50_and_the_next_one_takes_over(small: Workspace) -> None:
+@story()
+def a_signal_during_a_deploy_ends_it_with_50_and_the_next_one_takes_over(small: Workspace) -> None:
     with following(small) as process:
         process.deployed(head(small))
         slow = WEB.partition("          envFrom")[0].replace("nginx:1.21", "nginx:slow")
@@ -370,7 +362,8 @@ def test_a_signal_during_a_deploy_ends_it_with_50_and_the_next_one_takes_over(sm
         process.deployed(second)
 
 
-def test_one_line_a_change_for_people(small: Workspace) -> None:
+@story()
+def one_line_a_change_for_people(small: Workspace) -> None:
     process = small.start("reconcile", "-e", "dev", "--interval", "1s")
     try:
         until(lambda: small.get("configmaps", "plain"))
@@ -392,6 +385,60 @@ def test_one_line_a_change_for_people(small: Workspace) -> None:
     assert "ok: release 2" in lines[3]
 
 
+@story()
+def an_address_that_is_taken_is_told_at_once(small: Workspace) -> None:
+    with following(small, interval="1h") as process:
+        process.health()
+        result = small.run("reconcile", "-e", "dev", "--listen", f"127.0.0.1:{process.port}")
+    assert result.code == 40
+    assert "listen" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def told(make_repo: MakeRepo) -> Iterator[dict[str, Future[None]]]:
+    with story.begun(lambda: made(make_repo), AT_ONCE) as told:
+        yield told
+
+
+@pytest.mark.parametrize("name", story)
+def test_who_follows_a_branch_sees_that(told: dict[str, Future[None]], name: str) -> None:
+    told[name].result()
+
+
+# --- what no other story may be told beside, and what takes no time
+
+
+def test_an_api_server_that_restarts_is_survived(small: Workspace) -> None:
+    with following(small) as process:
+        process.deployed(head(small))
+        small.cluster.stop_apiserver()
+        second = commit_state(small, "two")
+        small.cluster.start_apiserver()
+        process.deployed(second)
+        process.looks()
+
+
+@pytest.mark.parametrize("what", ["the branch's commit", "the last release"])
+def test_what_another_run_recorded_since_the_look_is_not_undone(small: Workspace, what: str) -> None:
+    small.deployed()
+    commit_state(small, "two")
+    small.deployed()
+    before = small.state()
+    app = App(repo=str(small.folder), kubeconfig=str(small.cluster.kubeconfig))
+    workspace, old = app.workspace(), small.git("rev-parse", "HEAD~1")
+    environment = workspace.environment("dev", old)
+    order = job.Order(newest=1, allow_older=True)
+    if what == "the last release":
+        first = app.session(environment).releases.get(1)
+        assert first
+        outcome = put_back(app.session, environment, first, "drift", order)
+    else:
+        outcome = job.deploy_one(workspace, app.session, environment, old, order, "reconcile")
+    assert outcome.exit_code == 30
+    assert "release 2" in outcome.message
+    assert small.state() == before
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
@@ -410,11 +457,3 @@ def test_a_wrong_command_line_is_told_at_once(small: Workspace, args: tuple[str,
 
 def test_an_environment_that_is_not_there_is_told_at_once(small: Workspace) -> None:
     assert small.run("reconcile", "-e", "nowhere").code == 20
-
-
-def test_an_address_that_is_taken_is_told_at_once(small: Workspace) -> None:
-    with following(small, interval="1h") as process:
-        process.health()
-        result = small.run("reconcile", "-e", "dev", "--listen", f"127.0.0.1:{process.port}")
-    assert result.code == 40
-    assert "listen" in result.stderr
