@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,9 +127,11 @@ class Running:
 @contextmanager
 def shops(kinds: Iterable[Sample], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
     """Makes repositories with a resource of each of some kinds, on a cluster with their definitions."""
-    tmp_path_factory.getbasetemp()
+    folder = tmp_path_factory.mktemp("discovery")
     with LocalCluster(nodes=1) as cluster:
         each(kinds, lambda sample: cluster.api.call("POST", CRDS, sample.definition()))
+        wanted = {f"{sample.plural}.{sample.group}" for sample in kinds}
+        until(lambda: wanted <= served(cluster, folder), "for all kinds to be served")
 
         def make(kinds: Iterable[Sample], timeout: str = "120s") -> Workspace:
             word = secrets.token_hex(3)
@@ -150,6 +153,21 @@ def shops(kinds: Iterable[Sample], tmp_path_factory: pytest.TempPathFactory) -> 
             return repo
 
         yield make
+
+
+def served(cluster: LocalCluster, folder: Path) -> set[str]:
+    """``plural.group`` of all kinds that discovery tells of: hundreds of new ones take the server seconds,
+    and until then a deploy is told that there is no such kind."""
+    command = [
+        "kubectl",
+        "--kubeconfig",
+        str(cluster.kubeconfig),
+        "--cache-dir",
+        str(folder),
+        "api-resources",
+    ]
+    done = subprocess.run([*command, "-o", "name"], capture_output=True, text=True, check=False)
+    return set(done.stdout.split())
 
 
 def file_of(sample: Sample) -> str:

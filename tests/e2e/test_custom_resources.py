@@ -7,12 +7,15 @@ the controllers say is in ``tests/custom_resources``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from tests.custom_resources import GATEWAY_API, Bad, Sample, missing, samples
 from tests.e2e.controllers import Controllers, Make, Story, deploying, going_bad, is_told, shops
+from tests.e2e.lasting import LASTING, MINUTE_S, OLD, STORIES
+from tests.e2e.lasting import lasting as lasting_trouble
 from tests.e2e.live import until
 from tests.e2e.stories import tell
 from tests.e2e.workspace import Workspace
@@ -88,7 +91,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Make]:
 
 
 @pytest.fixture(scope="module")
-def told(shop: Make) -> dict[object, Story]:
+def lasting(shop: Make) -> Iterator[dict[str, Future[Story]]]:
+    """They mostly wait, and are told while all else is."""
+    with lasting_trouble(shop) as begun:
+        yield begun
+
+
+@pytest.fixture(scope="module")
+def told(shop: Make, lasting: object) -> dict[object, Story]:
     """Every story, by name or by the kind that fails."""
     stories: dict[Any, Callable[[], Story]] = {"ready": lambda: becoming_ready(shop)}
     for sample in DEPLOYED:
@@ -163,3 +173,31 @@ def test_a_failure_ends_the_deploy_with_the_kinds_own_words_and_its_line(
 ) -> None:
     assert sample.failing is not None
     is_told(told[sample.key], sample, sample.failing.says)
+
+
+# --- trouble that lasts
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_trouble_that_lasts_is_a_failure_and_is_waited_for_until_then(
+    name: str, lasting: dict[str, Future[Story]]
+) -> None:
+    story, sample = lasting[name].result(), STORIES[name][0]
+    assert sample.troubled is not None
+    assert story.waited_for["bad"] == {story.controllers.name(sample)}
+    is_told(story, sample, sample.troubled.says)
+    assert story.result.document["timings"]["rollout"] > MINUTE_S
+
+
+def test_trouble_that_was_there_before_the_deploy_is_told_as_such(lasting: dict[str, Future[Story]]) -> None:
+    cause = lasting["from before"].result().cause(OLD)
+    assert any("before this deploy already" in line for line in (cause["message"], *cause["evidence"]))
+
+
+@pytest.mark.parametrize("name", [name for name in STORIES if name not in LASTING])
+def test_what_mends_in_time_is_no_failure(name: str, lasting: dict[str, Future[Story]]) -> None:
+    story, sample = lasting[name].result(), STORIES[name][0]
+    assert story.waited_for["bad"] == {story.controllers.name(sample)}
+    assert story.result.code == 0, story.why
+    assert story.result.document["causes"] == []
+    assert story.entry(sample)["status"] == "Current"

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
-
-import pytest
 
 from pipeline.core.readiness.verdicts import SETTLE_S
 from tests.custom_resources import Sample, samples
-from tests.e2e.controllers import Controllers, Make, Story, deploying, file_of, going_bad, is_told, shops
+from tests.e2e.controllers import Controllers, Make, Story, deploying, file_of, going_bad
 from tests.e2e.live import until
-from tests.e2e.stories import tell
-
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
+from tests.e2e.stories import begun
 
 BY_CONDITION = samples()["source.toolkit.fluxcd.io", "GitRepository"]  # its status as a whole stays behind
 BY_FIELD = samples()["postgresql.cnpg.io", "Cluster"]  # nothing tells since when
 OLD = samples()["external-secrets.io", "ExternalSecret"]  # nothing tells which spec it is about
 FAILED = samples()["flagger.app", "Canary"]  # likewise, and its failure is one at once
-USED = (BY_CONDITION, BY_FIELD, OLD, FAILED)
 
 
 def changed(make: Make, sample: Sample, before: Any, after: Any = None) -> Story:
@@ -64,32 +62,7 @@ MINUTE_S = 58.0  # at least, with the server's whole seconds
 LASTING = ("by a condition", "by a field", "from before")
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Story]]:
-    with shops(USED, tmp_path_factory) as make:
-        yield tell({name: lambda s=sample, a=act: a(make, s) for name, (sample, act) in STORIES.items()})
-
-
-@pytest.mark.parametrize("name", LASTING)
-def test_trouble_that_lasts_is_a_failure_and_is_waited_for_until_then(
-    name: str, told: dict[str, Story]
-) -> None:
-    story, sample = told[name], STORIES[name][0]
-    assert sample.troubled is not None
-    assert story.waited_for["bad"] == {story.controllers.name(sample)}
-    is_told(story, sample, sample.troubled.says)
-    assert story.result.document["timings"]["rollout"] > MINUTE_S
-
-
-def test_trouble_that_was_there_before_the_deploy_is_told_as_such(told: dict[str, Story]) -> None:
-    cause = told["from before"].cause(OLD)
-    assert any("before this deploy already" in line for line in (cause["message"], *cause["evidence"]))
-
-
-@pytest.mark.parametrize("name", [name for name in STORIES if name not in LASTING])
-def test_what_mends_in_time_is_no_failure(name: str, told: dict[str, Story]) -> None:
-    story, sample = told[name], STORIES[name][0]
-    assert story.waited_for["bad"] == {story.controllers.name(sample)}
-    assert story.result.code == 0, story.why
-    assert story.result.document["causes"] == []
-    assert story.entry(sample)["status"] == "Current"
+def lasting(make: Make) -> AbstractContextManager[dict[str, Future[Story]]]:
+    """The stories, begun all at once: the longest wait a minute, and do nothing."""
+    stories = {name: partial(act, make, sample) for name, (sample, act) in STORIES.items()}
+    return begun(stories, at_once=len(stories))
