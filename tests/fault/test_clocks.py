@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import MakeRepo, write_app
+from tests.e2e.conftest import MakeRepo, make_app
 from tests.e2e.conftest import make_repo as make_repo
 from tests.e2e.live import snapshot
 from tests.e2e.manifests import config_map
@@ -114,8 +114,7 @@ def told(make_repo: MakeRepo, tmp_path_factory: pytest.TempPathFactory) -> dict[
     """What each story ended with."""
 
     def play(story: Story, folder: Path) -> AssertionError | None:
-        app = make_repo(create=True)
-        write_app(app)
+        app = make_app(make_repo)
         try:
             story(app, folder)
         except AssertionError as error:

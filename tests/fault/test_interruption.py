@@ -6,19 +6,19 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import MakeRepo, write_app
+from tests.e2e.conftest import MakeRepo, make_app
 from tests.e2e.conftest import app as app
 from tests.e2e.conftest import make_repo as make_repo
-from tests.e2e.conftest import repo as repo
 from tests.e2e.live import changed, ready_images, snapshot, until
 from tests.e2e.manifests import config_map
+from tests.e2e.stories import Stories
 from tests.e2e.workspace import Result, Workspace
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -78,6 +78,17 @@ def reach(repo: Workspace, number: int, *phases: str) -> None:
     until(lambda: phase(repo, number) in phases, f"for release {number} to be {phases}")
 
 
+story = Stories()
+AT_ONCE = 5  # mostly they wait, for a dead run's lock to expire or for a rollout
+
+
+def begun(make_repo: MakeRepo) -> Workspace:
+    """The smallest application, deployed."""
+    app = make_app(make_repo)
+    app.deployed()
+    return app
+
+
 # --- signals
 
 
@@ -104,8 +115,9 @@ def test_a_signal_ends_a_run_in_good_order(app: Workspace, signum: signal.Signal
     assert "Traceback" not in result.output
 
 
-def test_a_second_signal_ends_a_run_at_once(app: Workspace) -> None:
-    app.deployed()
+@story()
+def a_second_signal_ends_a_run_at_once(make_repo: MakeRepo) -> None:
+    app = begun(make_repo)
     slowly(app)
     app.commit()
 
@@ -122,8 +134,9 @@ def test_a_second_signal_ends_a_run_at_once(app: Workspace) -> None:
     assert phase(app, 2) == "VERIFYING"
 
 
-def test_who_waits_for_the_lock_can_be_interrupted(app: Workspace) -> None:
-    app.deployed()
+@story()
+def who_waits_for_the_lock_can_be_interrupted(make_repo: MakeRepo) -> None:
+    app = begun(make_repo)
     slowly(app)
     app.commit()
 
@@ -139,17 +152,6 @@ def test_who_waits_for_the_lock_can_be_interrupted(app: Workspace) -> None:
 
 
 # --- killed
-
-
-Story = Callable[[MakeRepo], None]
-STORIES: list[Story] = []
-AT_ONCE = 4  # mostly they wait for a dead run's lock
-
-
-def story(told: Story) -> Story:
-    """One of those that end with a takeover: told side by side, since each waits for a lock to expire."""
-    STORIES.append(told)
-    return told
 
 
 BAD = "nginx:missing"
@@ -170,8 +172,7 @@ def next_run(repo: Workspace, *args: str) -> tuple[int, Any, float]:
 
 
 def prepared(make_repo: MakeRepo) -> Workspace:
-    repo = make_repo(create=True)
-    write_app(repo)
+    repo = make_app(make_repo)
     repo.manifest("plain.yaml", config_map("plain", state="good"))
     repo.manifest("gone.yaml", config_map("gone", state="good"))
     repo.commit()
@@ -204,22 +205,22 @@ def good_after_a_kill(make_repo: MakeRepo, image: str, *phases: str) -> None:
     assert ready_images(repo) == ["nginx:1.21"]
 
 
-@story
+@story()
 def killed_while_applying_the_good_revision_brings_everything_back(make_repo: MakeRepo) -> None:
     good_after_a_kill(make_repo, "nginx:unready", "APPLYING", "VERIFYING")
 
 
-@story
+@story()
 def killed_while_verifying_the_good_revision_brings_everything_back(make_repo: MakeRepo) -> None:
     good_after_a_kill(make_repo, "nginx:unready", "VERIFYING")
 
 
-@story
+@story()
 def killed_while_rolling_back_the_good_revision_brings_everything_back(make_repo: MakeRepo) -> None:
     good_after_a_kill(make_repo, BAD, "FAILED", "ROLLING_BACK", "ROLLED_BACK")
 
 
-@story
+@story()
 def after_a_kill_a_run_that_fails_leads_back_to_before_the_killed_one(make_repo: MakeRepo) -> None:
     repo = prepared(make_repo)
     before = snapshot(repo)
@@ -238,7 +239,7 @@ def after_a_kill_a_run_that_fails_leads_back_to_before_the_killed_one(make_repo:
     assert {c["action"] for c in repo.deployed("--revision", "HEAD~2")["plan"]["changes"]} == {"keep"}
 
 
-@story
+@story()
 def the_same_bad_command_rolls_back_what_a_killed_run_wrote(make_repo: MakeRepo) -> None:
     repo = prepared(make_repo)
     before = snapshot(repo)
@@ -254,10 +255,9 @@ def the_same_bad_command_rolls_back_what_a_killed_run_wrote(make_repo: MakeRepo)
     assert [phase(repo, number) for number in (1, 2, 3)] == ["SUCCEEDED", "INTERRUPTED", "ROLLED_BACK"]
 
 
-@story
+@story()
 def a_first_deploy_that_was_killed_is_removed_when_the_next_fails(make_repo: MakeRepo) -> None:
-    repo = make_repo(create=True)
-    write_app(repo)
+    repo = make_app(make_repo)
     slowly(repo)
     repo.commit()
     killed_at(repo, "VERIFYING", number=1)
@@ -270,7 +270,7 @@ def a_first_deploy_that_was_killed_is_removed_when_the_next_fails(make_repo: Mak
     assert snapshot(repo) == {}
 
 
-@story
+@story()
 def the_same_command_finishes_what_a_killed_run_began(make_repo: MakeRepo) -> None:
     repo = prepared(make_repo)
     worsen(repo, "nginx:1.22")
@@ -291,8 +291,9 @@ def the_same_command_finishes_what_a_killed_run_began(make_repo: MakeRepo) -> No
 # --- two at once
 
 
-def test_of_two_runs_one_wins_and_the_other_is_told_who(app: Workspace) -> None:
-    app.deployed()
+@story()
+def of_two_runs_one_wins_and_the_other_is_told_who(make_repo: MakeRepo) -> None:
+    app = begun(make_repo)
     slowly(app, "12s")
     app.commit()
 
@@ -304,8 +305,9 @@ def test_of_two_runs_one_wins_and_the_other_is_told_who(app: Workspace) -> None:
     assert holder(app) == ""
 
 
-def test_who_may_wait_deploys_after_the_other(app: Workspace) -> None:
-    app.deployed()
+@story()
+def who_may_wait_deploys_after_the_other(make_repo: MakeRepo) -> None:
+    app = begun(make_repo)
     slowly(app, "8s")
     app.commit()
 
@@ -316,20 +318,21 @@ def test_who_may_wait_deploys_after_the_other(app: Workspace) -> None:
         assert ended(first).code == 0
 
 
-def test_who_waited_and_fails_goes_back_to_what_the_other_deployed(app: Workspace) -> None:
+@story()
+def who_waited_and_fails_goes_back_to_what_the_other_deployed(make_repo: MakeRepo) -> None:
     """Not to what was there when it began to wait: that the other one has replaced, and verified."""
-    app.deployed()
+    app = begun(make_repo)
     slowly(app, "8s")
     app.commit()
 
     with running(app) as first:
-        reach(app, 2, "APPLYING", "VERIFYING")
+        reach(app, 2, "VERIFYING")
+        before = snapshot(app)  # from here on it only waits; once it has ended the other one writes
         app.edit(WEB_FILE, "nginx:slow", BAD)
         app.manifest("created.yaml", config_map("created"))
         app.commit()
         with running(app, "--wait-lock", "2m") as second:
             assert ended(first).code == 0
-            before = snapshot(app)
             result = ended(second)
 
     assert result.code == 10, str(result)
@@ -339,8 +342,9 @@ def test_who_waited_and_fails_goes_back_to_what_the_other_deployed(app: Workspac
     assert [phase(app, number) for number in (2, 3)] == ["SUCCEEDED", "ROLLED_BACK"]
 
 
-def test_who_lost_the_lock_to_a_careless_hand_writes_nothing_more(app: Workspace) -> None:
-    app.deployed()
+@story()
+def who_lost_the_lock_to_a_careless_hand_writes_nothing_more(make_repo: MakeRepo) -> None:
+    app = begun(make_repo)
     slowly(app, "12s")
     app.commit()
     with running(app) as process:
@@ -357,7 +361,7 @@ def test_who_lost_the_lock_to_a_careless_hand_writes_nothing_more(app: Workspace
     assert [phase(app, number) for number in (2, 3)] == ["INTERRUPTED", "SUCCEEDED"]
 
 
-@story
+@story()
 def a_run_that_slept_through_its_lock_writes_nothing_more(make_repo: MakeRepo) -> None:
     repo = prepared(make_repo)
     worsen(repo, "nginx:unready")
@@ -381,37 +385,12 @@ def a_run_that_slept_through_its_lock_writes_nothing_more(make_repo: MakeRepo) -
     assert holder(repo) == ""
 
 
-@pytest.fixture(scope="module")
-def told(make_repo: MakeRepo) -> Iterator[dict[Story, Future[None]]]:
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {one: pool.submit(one, make_repo) for one in STORIES}
-
-
-@pytest.mark.parametrize("one", STORIES, ids=lambda one: one.__name__)
-def test_who_follows_a_dead_run_takes_over(told: dict[Story, Future[None]], one: Story) -> None:
-    told[one].result()
-
-
 # --- the world around
 
 
-def test_an_api_server_that_restarts_does_not_fail_a_rollout(app: Workspace) -> None:
-    app.deployed()
-    slowly(app, "4s")
-    app.commit()
-
-    with running(app) as process:
-        reach(app, 2, "VERIFYING")
-        app.cluster.restart_apiserver()
-        result = ended(process)
-
-    assert result.code == 0, str(result)
-    assert phase(app, 2) == "SUCCEEDED"
-
-
-@pytest.mark.parametrize("closed", ["stdout", "stderr", "both"])
-def test_nobody_listening_does_not_stop_a_deploy(app: Workspace, closed: str) -> None:
-    app.deployed()
+@story("stdout", "stderr", "both")
+def nobody_listening_does_not_stop_a_deploy(make_repo: MakeRepo, closed: str) -> None:
+    app = begun(make_repo)
     app.edit(WEB_FILE, "nginx:1.21", BAD)
     app.commit()
     before = snapshot(app)
@@ -439,3 +418,31 @@ def deploy_into_closed_pipes(repo: Workspace, closed: str) -> int:
     finally:
         os.close(writing)
     return process.wait(ENOUGH_S)
+
+
+@pytest.fixture(scope="module")
+def told(make_repo: MakeRepo) -> Iterator[dict[str, Future[None]]]:
+    with story.begun(lambda: make_repo, AT_ONCE) as told:
+        yield told
+
+
+@pytest.mark.parametrize("name", story)
+def test_whatever_interrupts_it(told: dict[str, Future[None]], name: str) -> None:
+    told[name].result()
+
+
+# --- what no story may be told beside
+
+
+def test_an_api_server_that_restarts_does_not_fail_a_rollout(app: Workspace) -> None:
+    app.deployed()
+    slowly(app, "4s")
+    app.commit()
+
+    with running(app) as process:
+        reach(app, 2, "VERIFYING")
+        app.cluster.restart_apiserver()
+        result = ended(process)
+
+    assert result.code == 0, str(result)
+    assert phase(app, 2) == "SUCCEEDED"
