@@ -6,20 +6,21 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import MakeRepo
+from tests.e2e.conftest import MakeRepo, make_app
 from tests.e2e.live import answering, changed, line_of, ready_images, snapshot, until
 from tests.e2e.manifests import config_map
+from tests.e2e.stories import AT_ONCE, Stories
 from tests.e2e.workspace import Result, Workspace
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
 
-AT_ONCE = 3  # runs side by side: more would only wait for the processor
+story = Stories()
 WEB_FILE = "environments/dev/manifests/web.yaml"
 
 
@@ -223,8 +224,8 @@ def test_the_good_revision_has_nothing_to_write_after_a_rollback(
 # --- the first deploy
 
 
-@pytest.mark.parametrize(("policy", "code"), [("remove", 10), ("keep", 11)])
-def test_a_first_deploy_that_fails_is_removed_or_kept(make_repo: MakeRepo, policy: str, code: int) -> None:
+@story("remove", "keep")
+def a_first_deploy_that_fails_is_removed_or_kept(make_repo: MakeRepo, policy: str) -> None:
     repo = make_repo(create=True)
     repo.environment(f"rollback: {{onFirstDeploy: {policy}}}")
     repo.manifest("web.yaml", deployment("nginx:missing"))
@@ -233,7 +234,7 @@ def test_a_first_deploy_that_fails_is_removed_or_kept(make_repo: MakeRepo, polic
 
     result = repo.run("-o", "json", "deploy", "-e", "dev")
 
-    assert result.code == code, str(result)
+    assert result.code == (10 if policy == "remove" else 11), str(result)
     there = set(snapshot(repo))
     assert there == (set() if policy == "remove" else {"configmaps/settings", "apps/v1/deployments/web"})
     assert result.document["release"]["phase"] == ("ROLLED_BACK" if policy == "remove" else "FAILED")
@@ -244,7 +245,9 @@ def test_a_first_deploy_that_fails_is_removed_or_kept(make_repo: MakeRepo, polic
 # --- without rollback
 
 
-def test_without_automatic_rollback_the_failed_state_stays(app: Workspace) -> None:
+@story()
+def without_automatic_rollback_the_failed_state_stays(make_repo: MakeRepo) -> None:
+    app = make_app(make_repo)
     app.environment("rollback: {auto: false}")
     app.commit()
     app.deployed()
@@ -265,7 +268,9 @@ def test_without_automatic_rollback_the_failed_state_stays(app: Workspace) -> No
     assert set(snapshot(app)) == {"configmaps/settings", "apps/v1/deployments/web"}
 
 
-def test_without_automatic_rollback_a_budget_that_ran_out_is_told_apart(app: Workspace) -> None:
+@story()
+def without_automatic_rollback_a_budget_that_ran_out_is_told_apart(make_repo: MakeRepo) -> None:
+    app = make_app(make_repo)
     app.environment("rollback: {auto: false}", deploy="{timeout: 3s}")
     app.manifest("web.yaml", deployment(mode="unready"))
     app.commit()
@@ -279,7 +284,9 @@ def test_without_automatic_rollback_a_budget_that_ran_out_is_told_apart(app: Wor
     )
 
 
-def test_what_was_not_applied_when_a_deploy_failed_is_applied_by_the_next(app: Workspace) -> None:
+@story()
+def what_was_not_applied_when_a_deploy_failed_is_applied_by_the_next(make_repo: MakeRepo) -> None:
+    app = make_app(make_repo)
     app.environment("rollback: {auto: false}")
     app.commit()
     app.deployed()
@@ -306,7 +313,9 @@ def test_what_was_not_applied_when_a_deploy_failed_is_applied_by_the_next(app: W
     until(lambda: ready_images(app) == ["nginx:1.22"])
 
 
-def test_a_write_that_is_refused_midway_leads_back(app: Workspace) -> None:
+@story()
+def a_write_that_is_refused_midway_leads_back(make_repo: MakeRepo) -> None:
+    app = make_app(make_repo)
     app.deployed()
     before = snapshot(app)
     clash(app, 30009)
@@ -471,7 +480,8 @@ BAD = {
 }
 
 
-def test_all_kinds_and_fields_that_one_bad_release_changed_are_restored_with_their_owners(
+@story()
+def all_kinds_and_fields_that_one_bad_release_changed_are_restored_with_their_owners(
     make_repo: MakeRepo,
 ) -> None:
     repo = make_repo(create=True)
@@ -503,7 +513,9 @@ def checked(url: str, more: str = "") -> str:
     return f"checks: [{{name: home, http: {{url: '{url}'}}, samples: 2, interval: 200ms{more}}}]"
 
 
-def test_what_was_pruned_comes_back_when_the_checks_fail(app: Workspace) -> None:
+@story()
+def what_was_pruned_comes_back_when_the_checks_fail(make_repo: MakeRepo) -> None:
+    app = make_app(make_repo)
     app.manifest("extra.yaml", config_map("extra", keep="me"))
     app.manifest(
         "service.yaml",
@@ -548,7 +560,9 @@ def test_what_was_pruned_comes_back_when_the_checks_fail(app: Workspace) -> None
     assert app.objects() == versions
 
 
-def test_a_check_that_passes_lets_the_release_through(app: Workspace) -> None:
+@story()
+def a_check_that_passes_lets_the_release_through(make_repo: MakeRepo) -> None:
+    app = make_app(make_repo)
     with answering(200) as url:
         app.environment(checked(url))
         app.commit()
@@ -558,7 +572,9 @@ def test_a_check_that_passes_lets_the_release_through(app: Workspace) -> None:
     assert report["release"]["phase"] == "SUCCEEDED"
 
 
-def test_a_check_of_a_service_without_endpoints_fails(app: Workspace) -> None:
+@story()
+def a_check_of_a_service_without_endpoints_fails(make_repo: MakeRepo) -> None:
+    app = make_app(make_repo)
     app.deployed()
     before = snapshot(app)
     app.environment(
@@ -575,7 +591,9 @@ def test_a_check_of_a_service_without_endpoints_fails(app: Workspace) -> None:
     assert changed(before, app) == []
 
 
-def test_a_check_that_gets_no_answer_in_time_fails(app: Workspace) -> None:
+@story()
+def a_check_that_gets_no_answer_in_time_fails(make_repo: MakeRepo) -> None:
+    app = make_app(make_repo)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # listens, and never answers
         port = silent.getsockname()[1]
         app.environment(checked(f"http://127.0.0.1:{port}/", ", timeout: 300ms, deadline: 1s"))
@@ -587,7 +605,9 @@ def test_a_check_that_gets_no_answer_in_time_fails(app: Workspace) -> None:
     assert all(s["verdict"] != "pass" for s in report["checks"][0]["samples"])
 
 
-def test_checks_are_skipped_and_say_so_when_the_rollout_failed(app: Workspace) -> None:
+@story()
+def checks_are_skipped_and_say_so_when_the_rollout_failed(make_repo: MakeRepo) -> None:
+    app = make_app(make_repo)
     app.environment(checked("http://127.0.0.1:9/"))
     app.edit(WEB_FILE, "nginx:1.21", "nginx:missing")
     app.commit()
@@ -600,7 +620,9 @@ def test_checks_are_skipped_and_say_so_when_the_rollout_failed(app: Workspace) -
 # --- what was broken before
 
 
-def test_what_was_broken_before_is_not_held_against_a_release(app: Workspace) -> None:
+@story()
+def what_was_broken_before_is_not_held_against_a_release(make_repo: MakeRepo) -> None:
+    app = make_app(make_repo)
     app.manifest("sick.yaml", deployment(name="sick"))
     app.commit()
     app.deployed()
@@ -614,7 +636,9 @@ def test_what_was_broken_before_is_not_held_against_a_release(app: Workspace) ->
     assert "sick" in " ".join(result.document["warnings"])
 
 
-def test_nothing_to_do_is_no_success_where_something_is_broken(app: Workspace) -> None:
+@story()
+def nothing_to_do_is_no_success_where_something_is_broken(make_repo: MakeRepo) -> None:
+    app = make_app(make_repo)
     app.environment(deploy="{timeout: 4s}")
     app.manifest("sick.yaml", deployment(name="sick"))
     app.commit()
@@ -645,7 +669,8 @@ def sicken(repo: Workspace, name: str) -> None:
 # --- what others own
 
 
-def test_the_number_that_an_autoscaler_chose_survives_a_rollback(make_repo: MakeRepo) -> None:
+@story()
+def the_number_that_an_autoscaler_chose_survives_a_rollback(make_repo: MakeRepo) -> None:
     repo = make_repo(create=True)
     repo.environment()
     for name in ("autoscaler.yaml", "web.yaml"):
@@ -663,7 +688,9 @@ def test_the_number_that_an_autoscaler_chose_survives_a_rollback(make_repo: Make
     assert repo.get("apps/v1/deployments", "web")["spec"]["replicas"] == 4
 
 
-def test_a_field_of_somebody_else_survives_a_rollback(app: Workspace) -> None:
+@story()
+def a_field_of_somebody_else_survives_a_rollback(make_repo: MakeRepo) -> None:
+    app = make_app(make_repo)
     app.deployed()
     patch = {
         "apiVersion": "apps/v1",
@@ -713,8 +740,8 @@ SETS = {
 }
 
 
-@pytest.mark.parametrize("kind", SETS)
-def test_sets_are_rolled_back_too(make_repo: MakeRepo, kind: str) -> None:
+@story(*SETS)
+def sets_are_rolled_back_too(make_repo: MakeRepo, kind: str) -> None:
     repo = make_repo(create=True)
     repo.environment()
     repo.manifest("db.yaml", SETS[kind])
@@ -732,7 +759,9 @@ def test_sets_are_rolled_back_too(make_repo: MakeRepo, kind: str) -> None:
     until(lambda: ready_images(repo) == ["postgres:16"])
 
 
-def test_a_job_that_was_replaced_comes_back_as_it_was(app: Workspace) -> None:
+@story()
+def a_job_that_was_replaced_comes_back_as_it_was(make_repo: MakeRepo) -> None:
+    app = make_app(make_repo)
     app.manifest("job.yaml", job("migrate:1"))
     app.commit()
     app.deployed()
@@ -750,7 +779,9 @@ def test_a_job_that_was_replaced_comes_back_as_it_was(app: Workspace) -> None:
     app.deployed("--revision", "HEAD~1")
 
 
-def test_a_job_that_was_pruned_comes_back(app: Workspace) -> None:
+@story()
+def a_job_that_was_pruned_comes_back(make_repo: MakeRepo) -> None:
+    app = make_app(make_repo)
     app.manifest("job.yaml", job("migrate:1"))
     app.commit()
     app.deployed()
@@ -782,7 +813,9 @@ def without_uid(state: dict[str, Any]) -> dict[str, Any]:
 # --- when there is no way back
 
 
-def test_a_rollback_that_is_refused_says_what_differs_and_makes_nothing_worse(app: Workspace) -> None:
+@story()
+def a_rollback_that_is_refused_says_what_differs_and_makes_nothing_worse(make_repo: MakeRepo) -> None:
+    app = make_app(make_repo)
     app.deployed()
     app.manifest("settings.yaml", config_map("settings", greeting="bye"))
     app.manifest("other.yaml", config_map("other"))
@@ -813,8 +846,10 @@ def test_a_rollback_that_is_refused_says_what_differs_and_makes_nothing_worse(ap
     assert app.get("configmaps", "settings")["data"] == {"greeting": "hello"}
 
 
-def test_after_a_rollback_that_failed_the_next_failure_goes_back_to_what_was_verified(app: Workspace) -> None:
+@story()
+def after_a_rollback_that_failed_the_next_failure_goes_back_to_what_was_verified(make_repo: MakeRepo) -> None:
     """Not to the mixture which the first rollback left: that was never verified."""
+    app = make_app(make_repo)
     app.deployed()
     before = snapshot(app)
     app.manifest("settings.yaml", config_map("settings", greeting="bye"))
@@ -897,3 +932,14 @@ def _may_annotate(repo: Workspace, name: str) -> bool:
     except AssertionError:
         return False
     return True
+
+
+@pytest.fixture(scope="module")
+def told(make_repo: MakeRepo) -> Iterator[dict[str, Future[None]]]:
+    with story.begun(lambda: make_repo) as told:
+        yield told
+
+
+@pytest.mark.parametrize("name", story)
+def test_of_what_is_put_back(told: dict[str, Future[None]], name: str) -> None:
+    told[name].result()
