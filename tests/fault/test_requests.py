@@ -21,6 +21,8 @@ from tests.fault.proxy import FaultyServer, Rule
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for all stories
 
+AT_ONCE = 5  # who is refused mostly waits
+
 FAULTS: dict[str, Fault] = {
     "429 with Retry-After": Refuse(429, "TooManyRequests", headers={"Retry-After": "1"}),
     "429 without": Refuse(429, "TooManyRequests"),
@@ -100,7 +102,7 @@ def told(make_repo: MakeRepo, audit: Audit, tmp_path_factory: pytest.TempPathFac
         return lambda: deploys(make_repo, audit, tmp_path_factory.mktemp("proxy"), fault, *places)
 
     anywhere = {name: story(fault, FIRST, SECOND) for name, fault in FAULTS.items()}
-    return tell(anywhere | {name: story(fault, {}, WRITE) for name, fault in PASSING.items()})
+    return tell(anywhere | {name: story(fault, {}, WRITE) for name, fault in PASSING.items()}, AT_ONCE)
 
 
 def deploys(
