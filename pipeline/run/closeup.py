@@ -37,6 +37,7 @@ class Closeup:
         self._since: dict[ObjectRef, float] = {}
         self._took: deque[float] = deque(maxlen=99)
         self._began: float | None = None
+        self._speak_for_themselves = False
         self._progressed = float("-inf")
 
     def alarm(self) -> bool:
@@ -51,6 +52,7 @@ class Closeup:
     def follow(self, active: Iterable[ObjectRef]) -> None:
         """Look closely at those that wait, if it is time."""
         waiting = [ref for ref in active if ref.group_kind in WORKLOADS or ref.namespace]
+        self._speak_for_themselves = not waiting  # of the cluster's own objects nothing else tells
         if not waiting:
             self._waits_since = None
             return
@@ -83,9 +85,9 @@ class Closeup:
 
     @property
     def sees(self) -> bool:
-        """Whether what explains was listed, or takes too long."""
+        """Whether what explains was listed, or takes too long; or there is nothing to list."""
         if self._began is None:
-            return False
+            return self._speak_for_themselves
         return not self._sight.unseen or self._session.clock.monotonic() - self._began > _PATIENCE_S
 
     def is_too_soon(self, decision: RolloutDecision) -> bool:

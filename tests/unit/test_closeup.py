@@ -82,3 +82,12 @@ def test_many_that_stand_still_are_looked_into_after_two_seconds() -> None:
     watched.now += 2
     watched.closeup.follow([deployment("stuck")])
     assert "Event" in watched.followed
+
+
+def test_what_is_of_the_cluster_speaks_for_itself() -> None:
+    """No pod and no event of a namespace tells of it: what it says is all there is to explain it by."""
+    watched = Watched()
+    watched.closeup.follow([ObjectRef("apiregistration.k8s.io", "APIService", "", "v1.example.com")])
+    assert watched.closeup.sees
+    watched.closeup.follow([deployment("web")])
+    assert not watched.closeup.sees
