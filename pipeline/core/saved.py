@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from pipeline.core.evidence import EvidenceLog, evidence
 from pipeline.core.evidence.events import EventIndex
+from pipeline.core.evidence.pending import explain_failure
 from pipeline.core.hints import HINTS
 from pipeline.core.readiness import assess
 from pipeline.core.readiness.nodes import excused
@@ -71,11 +72,11 @@ class _Look:
         ref = ref_of(obj)
         status = self._status(ref, obj)
         is_settled = status.status in (Status.CURRENT, Status.TERMINATING)
-        if is_settled or ref.group_kind not in WORKLOADS:
-            return SavedObject(ref=ref, status=status)
-        shown = self._evidence(obj)
+        shown = [] if is_settled or ref.group_kind not in WORKLOADS else self._evidence(obj)
         if status.status is not Status.FAILED:
             status = self._failed_by(ref, shown, status)
+        elif not shown:  # its own words say why, and its reason what to do
+            shown = [replace(explain_failure(ref, status, ()), details=())]
         told = tuple(replace(one, hint=one.hint or HINTS[one.code]) for one in shown)
         return SavedObject(ref=ref, status=status, evidence=told)
 

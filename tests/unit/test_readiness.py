@@ -143,6 +143,19 @@ def test_a_custom_resource_without_status_is_judged_by_whether_its_kind_has_one(
     assert assess(simple("example.com/v1", "Thing"), has_status_subresource=has_status).status is status
 
 
+@pytest.mark.parametrize(("phase", "said"), [("Failed", " (status.phase is Failed)"), ("long " * 20, "")])
+def test_one_whose_status_says_nothing_usual_is_told_with_its_phase(phase: str, said: str) -> None:
+    found = assess(custom(condition("Moody"), phase=phase))
+
+    assert found.status is Status.UNKNOWN
+    assert found.message.startswith(f"has none of the usual conditions{said}, so")
+
+
+@pytest.mark.parametrize(("phase", "says"), [("", "has not started"), ("Unknown", "is Unknown, and not")])
+def test_a_pod_of_which_nothing_else_is_known_is_told_by_its_phase(phase: str, says: str) -> None:
+    assert assess(simple("v1", "Pod", status={"phase": phase})).message.startswith(says)
+
+
 class TestRulesOfTheUser:
     def test_the_annotation_wins_over_what_is_built_in(self) -> None:
         obj = having(

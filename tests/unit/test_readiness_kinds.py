@@ -330,7 +330,7 @@ ROWS = {
             status={"conditions": [condition("Available", "False", "MissingEndpoints")]},
         ),
         P,
-        "Unavailable",
+        "APIUnavailable",
     ),
     # Gateway API
     "an accepted GatewayClass is Current": (gateway_class(ACCEPTED), C, "Accepted"),

@@ -130,6 +130,14 @@ CRD = simple(
 )
 
 
+def test_an_object_that_has_failed_by_its_own_words_says_what_to_do() -> None:
+    found = first(simple("v1", "PersistentVolumeClaim", status={"phase": "Lost"}))
+
+    (told,) = found.evidence
+    assert (told.code, told.details) == (CauseCode.CLAIM_PENDING, ())
+    assert "restore the data" in told.hint
+
+
 class TestAnObjectWhoseKindIsSavedToo:
     @pytest.mark.parametrize(
         ("version", "reason"), [("v1", "NoStatus"), ("v2", "Exists"), ("v3", "CustomResourceUnknown")]

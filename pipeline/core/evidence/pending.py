@@ -36,6 +36,7 @@ _PENDING: dict[str, tuple[CauseCode, FieldPath]] = {
     "CustomResourceUnknown": (CauseCode.CUSTOM_RESOURCE_UNKNOWN, ()),
     "RuleInvalid": (CauseCode.CUSTOM_RESOURCE_UNKNOWN, ("metadata", "annotations")),
     "Paused": (CauseCode.TIMED_OUT, ("spec", "paused")),
+    "APIUnavailable": (CauseCode.TIMED_OUT, ("spec", "service")),
 }
 
 _UNWATCHED = "see whether the controller of its kind runs, and what its log says"
@@ -43,6 +44,8 @@ _HINTS = {
     "ClaimLost": "delete the claim and deploy again for an empty volume, or restore the data into a new one",
     "ResizeInfeasible": "ask for a size that the volume can take: more than it has, less than was asked for",
     "ModifyInfeasible": "put back the class that the volume has, or choose one that its CSI driver can apply",
+    "VolumeFailed": "delete it and what it stands for by hand, or set persistentVolumeReclaimPolicy: Retain",
+    "APIUnavailable": "see whether the pods behind its Service are ready, and whether caBundle verifies them",
     "ModifyingVolume": "see whether the VolumeAttributesClass exists, and what its CSI driver's resizer logs",
     "Paused": "take spec.paused away: until then no change of its pods rolls out",
     "CABundlePending": "see whether cert-manager's CA injector runs, and has the Certificate that is named",
@@ -65,6 +68,7 @@ _FIELDS_OF_REASONS: dict[str, FieldPath] = {
     "ResizeInfeasible": _SIZE,
     "ModifyInfeasible": _ATTRIBUTES,
     "NamesNotAccepted": ("spec", "names"),
+    "VolumeFailed": ("spec", "persistentVolumeReclaimPolicy"),
 }
 
 _OF_PODS = frozenset({CauseCode.JOB_FAILED, CauseCode.POD_FAILED})

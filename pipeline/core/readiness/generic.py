@@ -17,6 +17,8 @@ _FAILED = ("Stalled", "Failed", "Failure")  # True means: will not mend by itsel
 _BUSY = ("Reconciling", "Degraded", "Pending", "Terminating")  # True means: not yet
 _READY = ("Ready", "Available", "Healthy", "Succeeded", "Complete", "Completed", "Established", "Programmed")
 
+_PHASES = (("status", "phase"), ("status", "state"), ("status", "health"), ("status", "status"))
+_LONGEST = 50  # characters of what may be one word
 _UNTOLD = ", so nothing tells whether it is ready; the annotation pipeline/ready can"
 
 
@@ -36,10 +38,10 @@ def custom(obj: Object, facts: Facts) -> ObjectStatus:
     for name in _BUSY:
         if text(conditions.get(name), "status") == "True":
             return waiting(name, _say(conditions[name]))
-    return _by_ready(conditions, facts)
+    return _by_ready(conditions, facts) or unknown("CustomResourceUnknown", _untold(obj))
 
 
-def _by_ready(conditions: dict[str, Object], facts: Facts) -> ObjectStatus:
+def _by_ready(conditions: dict[str, Object], facts: Facts) -> ObjectStatus | None:
     names = [name for name in _READY if name in conditions]
     for name in names:
         if text(conditions[name], "status") != "True":
@@ -53,7 +55,14 @@ def _by_ready(conditions: dict[str, Object], facts: Facts) -> ObjectStatus:
         return current(names[0], text(conditions[names[0]], "message"))
     if facts.has_status_subresource is False:
         return current("Exists", "its kind reports no status")
-    return unknown("CustomResourceUnknown", f"has none of the usual conditions{_UNTOLD}")
+    return None
+
+
+def _untold(obj: Object) -> str:
+    """With what is the next best: what a rule can be written about."""
+    path = next((path for path in _PHASES if 0 < len(text(obj, *path)) < _LONGEST), None)
+    said = f" ({'.'.join(path)} is {text(obj, *path)})" if path else ""
+    return f"has none of the usual conditions{said}{_UNTOLD}"
 
 
 def _without_status(facts: Facts) -> ObjectStatus:
@@ -106,7 +115,7 @@ def api_service(obj: Object, facts: Facts) -> ObjectStatus:
     found = condition(obj, "Available")
     if found.get("status") == "True":
         return current("Available", text(found, "message") or "is served")
-    return waiting("Unavailable", text(found, "message") or "its server has not been reached yet")
+    return waiting("APIUnavailable", text(found, "message") or "its server has not been reached yet")
 
 
 def by_ready(obj: Object, facts: Facts) -> ObjectStatus:

@@ -37,7 +37,9 @@ def pod(obj: Object, facts: Facts) -> ObjectStatus:
         return current("Ready", "all its containers are ready", progress=progress)
     why = _waits(every) or _runs_on(obj, statuses)
     why = why or text(condition(obj, "PodScheduled"), "message") or text(ready, "message")
-    return waiting(phase or "Pending", why or "has not started yet", progress=progress)
+    is_new = phase in ("", "Pending")
+    silence = "has not started yet" if is_new else f"is {phase}, and not reported as ready"
+    return waiting(phase or "Pending", why or silence, progress=progress)
 
 
 def _is_finite(obj: Object) -> bool:
