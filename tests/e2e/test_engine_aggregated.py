@@ -197,6 +197,11 @@ def test_the_object_is_written_once_when_its_api_is_served(told: Told) -> None:
     assert [path.rpartition("/")[2] for path in told.stored] == ["one"]
 
 
+def test_an_api_is_current_once_its_server_answers(told: Told) -> None:
+    (entry,) = (one for one in told.first.document["rollout"] if "/APIService/" in one["object"])
+    assert (entry["status"], entry["reason"]) == ("Current", "Available")
+
+
 def test_afterwards_there_is_nothing_to_do(told: Told) -> None:
     result, writes = told.again
     assert (result.code, writes) == (0, []), str(result)
