@@ -10,6 +10,7 @@ from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 from tests.bench.requests import DRY_RUN, REVIEWS, WRITES
 from tests.cluster.local import ONE_FILE
@@ -50,7 +51,8 @@ POLICY = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request as it came in. ``resource`` includes the subresource; ``at`` is in seconds."""
+    """One request as it came in. ``resource`` includes the subresource; ``at`` is in seconds; ``asks`` is
+    what its address says after the question mark."""
 
     at: float
     user: str
@@ -60,6 +62,7 @@ class Request:
     namespace: str
     name: str
     is_dry_run: bool
+    asks: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def is_write(self) -> bool:
@@ -88,6 +91,7 @@ class Request:
             resource=resource,
             namespace=target.get("namespace", ""),
             name=target.get("name", ""),
+            asks=parse_qs(urlsplit(event["requestURI"]).query),
             is_dry_run=DRY_RUN in event["requestURI"] or bool(event.get("requestObject", {}).get("dryRun")),
         )
 

@@ -72,6 +72,8 @@ def is_told(failure: Failure, repo: Workspace, result: Result) -> None:
     causes: dict[str, Any] = {cause["code"]: cause for cause in result.document["causes"]}
     assert failure.code in causes, str(result)
     cause = causes[failure.code]
+    told = [one["object"] for one in result.document["causes"] if one["code"] == failure.code]
+    assert len(told) == len(set(told)), "what shows in many pods is one cause"
 
     lines = (repo.folder / "environments/dev/manifests/web.yaml").read_text().splitlines()
     path, _, line = cause["origin"].rpartition(":")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.e2e.failures import workload
 from tests.e2e.live import until
 from tests.e2e.manifests import WEB, config_map
 from tests.e2e.workspace import Workspace
@@ -73,3 +74,38 @@ def test_what_a_failed_release_has_left_must_become_ready_though_nothing_changes
 
     assert result.code == 11, str(result)
     assert [cause["code"] for cause in result.document["causes"]] == ["ImageNotFound"]
+
+
+def test_old_pods_that_crash_are_not_held_against_the_revision_that_replaces_them(repo: Workspace) -> None:
+    crashing = workload("nginx:crash-late", delay="300ms")
+    repo.environment(f"{NOT_ROLLED_BACK}\nrollout: {{grace: {{restarts: 2}}, steady: 0s}}")
+    repo.manifest("web.yaml", crashing)
+    repo.commit()
+    repo.run("deploy", "-e", "dev")  # whether it is seen as whole for a moment is not the point
+    until(lambda: min(restarts(repo), default=0) > 2, "for its pods to crash")
+    repo.manifest("web.yaml", workload("nginx:slow", delay="2s"))
+    repo.commit()
+
+    result = repo.run("-o", "json", "deploy", "-e", "dev")
+
+    assert result.code == 0, str(result)
+    assert result.document["causes"] == []
+
+
+def restarts(repo: Workspace) -> list[int]:
+    """Of each pod's container."""
+    statuses = (pod["status"].get("containerStatuses", ()) for pod in repo.get("pods")["items"])
+    return [one["restartCount"] for found in statuses for one in found]
+
+
+def test_a_deadline_that_another_revision_exceeded_is_not_held_against_its_revert(repo: Workspace) -> None:
+    """The condition stays until progress is recorded, though the controller has seen the new spec."""
+    good = workload().replace("  replicas: 2\n", "  replicas: 2\n  progressDeadlineSeconds: 2\n")
+    repo.environment(NOT_ROLLED_BACK)
+    for manifest, code in ((good, 0), (good.replace("nginx:1.21", "nginx:unready"), 11), (good, 0)):
+        repo.manifest("web.yaml", manifest)
+        repo.commit()
+        result = repo.run("-o", "json", "deploy", "-e", "dev")
+        assert result.code == code, str(result)
+        codes = {cause["code"] for cause in result.document["causes"]}
+        assert ("ProgressDeadlineExceeded" in codes) if code else not codes

@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.audit import Audit, Request, Witness
 from tests.e2e.conftest import MakeRepo
+from tests.e2e.failures import workload
 from tests.e2e.live import until
 from tests.e2e.manifests import config_map
 from tests.e2e.stories import tell
@@ -163,3 +164,34 @@ def test_where_only_a_status_moved_nothing_is_asked_of_the_object(make_repo: Mak
     back = run.deploy()
     assert (back.code, run.written) == (0, ["resourcequotas/bounds"]), str(back)
     assert repo.get("resourcequotas", "bounds")["spec"]["hard"] == {"configmaps": "50"}
+
+
+def test_a_rollout_is_followed_by_kinds_and_namespaces_and_not_by_objects(
+    make_repo: MakeRepo, audit: Audit
+) -> None:
+    def watches(size: int) -> list[Request]:
+        run = audit.watch(make_repo(create=True))
+        run.repo.environment("allow: {clusterScoped: [Namespace], namespaces: [$NS, $NS-1]}")
+        parts = ["apiVersion: v1\nkind: Namespace\nmetadata: {name: $NS-1}\n"]
+        for namespace in ("$NS", "$NS-1"):
+            for number in range(size):
+                named = f"metadata: {{name: web-{number}, namespace: {namespace}}}"
+                parts.append(workload().replace("metadata: {name: web}", named, 1))
+        run.repo.manifest("all.yaml", "---\n".join(parts))
+        run.repo.commit()
+        result = run.deploy()
+        assert result.code == 0, str(result)
+        return [r for r in run.requests if r.verb == "watch"]
+
+    def places(found: list[Request]) -> list[tuple[str, bool]]:
+        """Each kind that is watched, and whether in the environment's own namespace."""
+        return sorted((r.resource, r.namespace.endswith("-1")) for r in found)
+
+    told = tell({size: lambda size=size: watches(size) for size in (1, 6)})
+
+    assert places(told[6]) == places(told[1])
+    assert len(set(places(told[6]))) == len(told[6]), "each once"
+    assert {"deployments", "pods"} <= {r.resource for r in told[6]}
+    for request in told[6]:
+        assert request.asks["allowWatchBookmarks"] == ["true"]
+        assert int(request.asks["resourceVersion"][0]) > 0  # that of the list before it

@@ -89,7 +89,26 @@ spec:
 """
 VOLUME = "volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]"
 
+SIDECAR = "initContainers: [{name: prepare, image: 'setup:crash', restartPolicy: Always}]"
+
 FAILURES = {
+    "a replica set whose pods crash": Failure(
+        workload("nginx:crash", kind="ReplicaSet"), "CrashLoop", "name: main", "panic"
+    ),
+    "a sidecar that crashes": Failure(workload(pod=SIDECAR), "CrashLoop", "initContainers", "panic"),
+    "a program that may not be run": Failure(
+        workload("nginx:crash", exit_code="126", log="sh: 1: serve: Permission denied"),
+        "CommandNotExecutable",
+        "name: main",
+        "sh: 1: serve: Permission denied",
+        "what is not executable",
+    ),
+    "a program that is killed, and not for its memory": Failure(
+        workload("nginx:crash", exit_code="137"), "CrashLoop", "name: main", "exit code 137", "SIGKILL"
+    ),
+    "a program that is told to end": Failure(
+        workload("nginx:crash", exit_code="143"), "CrashLoop", "name: main", "exit code 143", "SIGTERM"
+    ),
     "a pod that fails": Failure(
         run_of("Pod", "migrate:fail"), "PodFailed", "name: main", "migration 0042 failed"
     ),
