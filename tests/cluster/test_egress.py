@@ -7,7 +7,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tests.cluster.test_local import (
     until,
     watch_pod,
 )
+from tests.json_server import JsonHandler
 
 NOWHERE = "10.128.0.9"  # simulated pods have such addresses; nothing here may be sent to one
 REFUSAL = egress.REFUSED.partition(" ")[2]
@@ -165,25 +166,16 @@ def test_service_proxy_to_a_simulated_pod_names_the_refusal(cluster: LocalCluste
     assert REFUSAL in told
 
 
-class Deny(BaseHTTPRequestHandler):
+class Deny(JsonHandler):
     """A validating webhook that allows nothing, and gives its word for it."""
 
-    def do_POST(self) -> None:
-        review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    def answer(self, sent: Any) -> tuple[int, Any]:
         verdict = {
-            "uid": review["request"]["uid"],
+            "uid": sent["request"]["uid"],
             "allowed": False,
             "status": {"message": "so says the hook"},
         }
-        body = json.dumps({**review, "response": verdict}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        pass
+        return 200, {**sent, "response": verdict}
 
 
 @pytest.fixture

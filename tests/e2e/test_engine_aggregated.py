@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +16,7 @@ from tests.e2e.conftest import MakeRepo
 from tests.e2e.manifests import config_map
 from tests.e2e.tls import Address, serving
 from tests.e2e.workspace import Result, Workspace
+from tests.json_server import JsonHandler
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -105,30 +104,10 @@ class Store:
         return (200 if live else 201), obj
 
 
-def handler(store: Store) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer()
-
-        def do_PATCH(self) -> None:
-            self._answer()
-
-        def do_DELETE(self) -> None:
-            self._answer()
-
-        def _answer(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            sent = json.loads(self.rfile.read(length)) if length else None
-            code, answer = store.answer(self.command, self.path, sent)
-            body = b"" if answer is None else json.dumps(answer).encode()
-            self.send_response(code)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
+def handler(store: Store) -> type[JsonHandler]:
+    class Handler(JsonHandler):
+        def answer(self, sent: Any) -> tuple[int, Any]:
+            return store.answer(self.command, self.path, sent)
 
     return Handler
 

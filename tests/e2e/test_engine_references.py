@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.error import HTTPError
 
@@ -32,6 +31,7 @@ from tests.e2e.reference_set import (
 )
 from tests.e2e.tls import Address, serving
 from tests.e2e.workspace import Result, Workspace
+from tests.json_server import JsonHandler
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]  # the first test waits for both deploys
 
@@ -123,23 +123,15 @@ def attending(gate: Gate) -> Iterator[None]:
         thread.join()
 
 
-def answers(asked: list[str]) -> type[BaseHTTPRequestHandler]:
+def answers(asked: list[str]) -> type[JsonHandler]:
     """An aggregated API without any resource."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(JsonHandler):
+        def answer(self, sent: Any) -> tuple[int, Any]:
             asked.append(self.path)
             version = self.path.removeprefix("/apis/")
             found = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": []}
-            body = json.dumps(found).encode()
-            self.send_response(200 if version.startswith("served.") and version.endswith("/v1") else 404)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
+            return (200 if version.startswith("served.") and version.endswith("/v1") else 404), found
 
     return Handler
 

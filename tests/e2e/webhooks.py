@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.tls import serving
+from tests.json_server import JsonHandler
 
 SIDECAR = {"name": "injected-sidecar", "image": "proxy:1.0"}
 
@@ -34,22 +34,12 @@ def answering_webhooks(folder: Path, names: list[str]) -> Iterator[Webhooks]:
     """Allow everything, over TLS for these host names; what is asked at ``/inject`` gets a sidecar."""
     calls: list[tuple[str, str, str, str]] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            request, path = review["request"], self.path.partition("?")[0]
+    class Handler(JsonHandler):
+        def answer(self, sent: Any) -> tuple[int, Any]:
+            request, path = sent["request"], self.path.partition("?")[0]
             name = request.get("name") or (request["object"]["metadata"].get("generateName") or "")
             calls.append((path, request["kind"]["kind"], request.get("namespace", ""), name))
-            review = {k: review[k] for k in ("apiVersion", "kind")} | {"response": _answer(path, request)}
-            body = json.dumps(review).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
+            return 200, {k: sent[k] for k in ("apiVersion", "kind")} | {"response": _answer(path, request)}
 
     with serving(folder, names, Handler) as address:
         yield Webhooks(port=address.port, ca_bundle=address.ca_bundle, calls=calls)
