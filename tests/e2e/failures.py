@@ -54,6 +54,15 @@ def workload(
     return "\n".join(parts) + "\n"
 
 
+def quota(repo: Workspace) -> None:
+    """Room for one pod of two: enough to begin with, so that nothing speaks against the deploy."""
+    repo.kubectl("create", "quota", "small", "--hard=pods=1")
+
+
+def restricted(repo: Workspace) -> None:
+    repo.kubectl("label", "namespace", repo.namespace, "pod-security.kubernetes.io/enforce=restricted")
+
+
 def deploy(repo: Workspace, failure: Failure) -> Result:
     """What becomes of the bad manifest, in a namespace that is there."""
     failure.before(repo)

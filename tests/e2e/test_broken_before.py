@@ -99,8 +99,9 @@ def restarts(repo: Workspace) -> list[int]:
 
 
 def test_a_deadline_that_another_revision_exceeded_is_not_held_against_its_revert(repo: Workspace) -> None:
-    """The condition stays until progress is recorded, though the controller has seen the new spec."""
-    good = workload().replace("  replicas: 2\n", "  replicas: 2\n  progressDeadlineSeconds: 2\n")
+    """The condition stays until progress is recorded, though the controller has seen the new spec. Of one
+    replica none is, before the other revision's pod is gone."""
+    good = workload().replace("  replicas: 2\n", "  replicas: 1\n  progressDeadlineSeconds: 2\n")
     repo.environment(NOT_ROLLED_BACK)
     for manifest, code in ((good, 0), (good.replace("nginx:1.21", "nginx:unready"), 11), (good, 0)):
         repo.manifest("web.yaml", manifest)

@@ -6,7 +6,9 @@ Where the local cluster has no such controller (load balancers, ingresses, certi
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from tests.e2e.conftest import MakeRepo
 from tests.e2e.controllers import deploying
 from tests.e2e.failures import POLICY, workload
 from tests.e2e.live import line_of, until
-from tests.e2e.nodes import MERGE
+from tests.e2e.nodes import MERGE, add_node, at_home, nodes, pods
 from tests.e2e.rollouts import Told, change
 from tests.e2e.stories import tell
 from tests.e2e.workspace import Workspace
@@ -233,6 +235,41 @@ def scaled(make: MakeRepo) -> list[Told]:
     return [*told, changed(repo, "maxReplicas: 4", "maxReplicas: 5")]
 
 
+# --- a node that an autoscaler has ordered
+
+
+def ordered(make: MakeRepo) -> list[Told]:
+    """No node takes the pod, for longer than that is borne; but one is on its way."""
+    repo = made(make, at_home(workload().replace("replicas: 2", "replicas: 1")))
+    with nodes(repo, 0), deploying(repo) as running:
+        pod = until(lambda: pods(repo) and pods(repo)[0])
+        say(repo, pod, "TriggeredScaleUp", "pod triggered scale-up: [{workers 3->4 (max: 9)}]")
+        until(lambda: is_refused(repo, BORNE_S + 2), "for it to be refused for long")
+        assert running.process.poll() is None, running.ended()
+        add_node(repo, "new")
+        return [Told(repo, running.ended())]
+
+
+BORNE_S = 2.0  # the grace of these deploys
+
+
+def is_refused(repo: Workspace, for_s: float) -> bool:
+    (pod,) = pods(repo)
+    found = (c for c in pod["status"].get("conditions", ()) if c["type"] == "PodScheduled")
+    since = [datetime.fromisoformat(c["lastTransitionTime"]) for c in found if c["status"] == "False"]
+    return bool(since) and time.time() - since[0].timestamp() > for_s
+
+
+def say(repo: Workspace, pod: Any, reason: str, message: str) -> None:
+    """An event about a pod, as cluster-autoscaler writes it."""
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    about = {"apiVersion": "v1", "kind": "Pod", "namespace": repo.namespace}
+    about |= {key: pod["metadata"][key] for key in ("name", "uid")}
+    event = {"metadata": {"generateName": "scale-"}, "involvedObject": about, "type": "Normal", "count": 1}
+    event |= {"reason": reason, "message": message, "firstTimestamp": now, "lastTimestamp": now}
+    repo.cluster.api.call("POST", f"/api/v1/namespaces/{repo.namespace}/events", event)
+
+
 # --- what its controller counts
 
 COUNTED = """\
@@ -279,6 +316,7 @@ STORIES: dict[str, Callable[[MakeRepo], list[Told]]] = {
     "answered": answered,
     "scaled": scaled,
     "counted": counted,
+    "ordered": ordered,
 }
 
 
@@ -353,6 +391,11 @@ def test_an_autoscaler_of_pods_that_another_one_scales_is_broken(told: dict[str,
     assert found["code"] == "ScalingBroken"
     assert "controlled by multiple HPAs" in found["message"]
     is_at(story, found, "scaleTargetRef")
+
+
+def test_a_pod_whose_node_is_on_its_way_is_waited_for(told: dict[str, list[Told]]) -> None:
+    (story,) = told["ordered"]
+    story.is_well()
 
 
 def test_what_is_counted_is_current_once_its_controller_counts_with_it(told: dict[str, list[Told]]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.conftest import MakeRepo
-from tests.e2e.failures import POLICY, Failure, deploy, is_told, workload
+from tests.e2e.failures import POLICY, Failure, deploy, is_told, quota, restricted, workload
 from tests.e2e.manifests import config_map
 from tests.e2e.stories import tell
 from tests.e2e.workspace import Result, Workspace
@@ -32,15 +32,6 @@ spec:
 """
 INIT = "initContainers: [{name: prepare, image: 'setup:crash'}]"
 KEY = "env: [{name: GREETING, valueFrom: {configMapKeyRef: {name: settings, key: greting}}}]"
-
-
-def quota(repo: Workspace) -> None:
-    """Room for one pod of two: enough to begin with, so that nothing speaks against the deploy."""
-    repo.kubectl("create", "quota", "small", "--hard=pods=1")
-
-
-def restricted(repo: Workspace) -> None:
-    repo.kubectl("label", "namespace", repo.namespace, "pod-security.kubernetes.io/enforce=restricted")
 
 
 def waits(reason: str, code: str, at: str, *lines: str, hint: str = "") -> Failure:
@@ -299,6 +290,14 @@ def test_each_reason_of_the_kubelet_is_the_evidence_of_one_of_them(
 ) -> None:
     causes = [cause for name in FAILURES for cause in told[name][1].document["causes"]]
     assert any(line.startswith(f"{reason}: ") for cause in causes for line in cause["evidence"])
+
+
+def test_what_many_pods_show_is_told_once_with_their_number(
+    told: dict[str, tuple[Workspace, Result]],
+) -> None:
+    _, result = told["pods that never are ready"]
+    (cause,) = result.document["causes"]
+    assert "the same on 1 more pod" in cause["evidence"]
 
 
 def test_a_pod_that_blocks_the_revert_of_its_revision_is_named_with_the_command_that_helps(

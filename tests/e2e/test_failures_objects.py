@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.conftest import MakeRepo
-from tests.e2e.failures import Failure, deploy, is_told, workload
+from tests.e2e.failures import Failure, deploy, is_told, quota, restricted, workload
 from tests.e2e.stories import tell
 from tests.e2e.workspace import Result, Workspace
 
@@ -89,6 +89,13 @@ spec:
 """
 VOLUME = "volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]"
 
+LOGIN = """\
+apiVersion: v1
+kind: Secret
+metadata: {name: login}
+stringData: {password: hunter2}
+"""
+PASSWORD = "env: [{name: PASSWORD, valueFrom: {secretKeyRef: {name: login, key: pasword}}}]"
 SIDECAR = "initContainers: [{name: prepare, image: 'setup:crash', restartPolicy: Always}]"
 
 FAILURES = {
@@ -108,6 +115,38 @@ FAILURES = {
     ),
     "a program that is told to end": Failure(
         workload("nginx:crash", exit_code="143"), "CrashLoop", "name: main", "exit code 143", "SIGTERM"
+    ),
+    "a misspelt key of a Secret": Failure(
+        workload("nginx:keyerror", PASSWORD),
+        "ContainerConfigMissing",
+        "key: pasword",
+        "couldn't find key pasword in Secret",
+        "did you mean 'password'?",
+        more="allow: {missing: [/Secret/$NS/login]}",
+        beside=LOGIN,
+    ),
+    "variables from what there is not": Failure(
+        workload("nginx:configerror", "envFrom:", "  - configMapRef: {name: absent}"),
+        "ContainerConfigMissing",
+        "name: absent",
+        'configmap "absent" not found',
+        more="allow: {missing: [/ConfigMap/$NS/absent]}",
+    ),
+    "no room for a set of pods": Failure(
+        workload(kind="StatefulSet"),
+        "QuotaExceeded",
+        "spec:",
+        "exceeded quota: small",
+        "raise the ResourceQuota",
+        before=quota,
+    ),
+    "a policy that denies a job's pod": Failure(
+        run_of("Job", "migrate:1"),
+        "AdmissionDenied",
+        "spec:",
+        "violates PodSecurity",
+        "admits it",
+        before=restricted,
     ),
     "a pod that fails": Failure(
         run_of("Pod", "migrate:fail"), "PodFailed", "name: main", "migration 0042 failed"

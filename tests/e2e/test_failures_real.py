@@ -19,7 +19,7 @@ from typing import cast
 import pytest
 
 from tests.cluster.local import LocalCluster
-from tests.e2e.failures import POLICY, Failure, deploy, is_told, workload
+from tests.e2e.failures import POLICY, Failure, deploy, is_told, quota, workload
 from tests.e2e.live import until
 from tests.e2e.manifests import config_map
 from tests.e2e.stories import tell
@@ -67,10 +67,6 @@ def job(script: str, *spec: str, policy: str = "Never") -> str:
         f"          command: [sh, -c, {script!r}]",
     ]
     return "\n".join(lines) + "\n"
-
-
-def quota(repo: Workspace) -> None:
-    repo.kubectl("create", "quota", "small", "--hard=pods=1")
 
 
 RUNS = "trap : TERM INT; sleep 1000 & wait"

@@ -1,10 +1,14 @@
 """In GitHub Actions: outputs, summary and annotations; and readers of stdout that go away."""
 
+import json
 import subprocess
 from pathlib import Path
 
+from tests.e2e.failures import workload
 from tests.e2e.manifests import config_map
 from tests.e2e.workspace import Workspace
+
+LOG = "pipeline.test/log"
 
 
 def _step(tmp_path: Path) -> dict[str, str]:
@@ -80,6 +84,28 @@ def test_hostile_text_of_a_commit_and_of_manifests_is_no_command(app: Workspace,
     assert result.code == 0
     assert "\x1b" not in result.output
     assert not [line for line in result.output.splitlines() if line.lstrip().startswith("::")]
+
+
+def test_hostile_words_of_a_container_are_text_in_the_report_of_its_crash(
+    repo: Workspace, tmp_path: Path
+) -> None:
+    said = "::error::gotcha\x1b[31m <img src=x> [a](http://b) | ```"
+    manifest = workload("nginx:crash").replace("annotations: {", f"annotations: {{{LOG}: {json.dumps(said)}")
+    repo.environment("rollback: {auto: false}\nrollout: {grace: {restarts: 0}}")
+    repo.manifest("web.yaml", manifest)
+    repo.commit()
+
+    result = repo.run("deploy", "-e", "dev", env=_step(tmp_path))
+
+    assert result.code == 11, str(result)
+    summary = (tmp_path / "summary.md").read_text()
+    for text in (result.output, summary):
+        assert "gotcha" in text
+        assert "\x1b" not in text
+    commands = [line.lstrip() for line in result.output.splitlines() if line.lstrip().startswith("::")]
+    assert commands
+    assert all(line.startswith("::error file=environments/dev/manifests/web.yaml") for line in commands)
+    assert "<img" not in summary
 
 
 def test_a_reader_that_goes_away_does_not_stop_a_deploy(app: Workspace) -> None:
