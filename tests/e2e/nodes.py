@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.cluster import programs
@@ -146,3 +146,17 @@ def pod_paths(repo: Workspace, node: str) -> list[str]:
 
 def is_tainted(node: Any) -> bool:
     return any(taint["key"] == "node.kubernetes.io/not-ready" for taint in node["spec"]["taints"])
+
+
+def say(
+    repo: Workspace, pod: Any, reason: str, message: str, *, kind: str = "Warning", container: str = ""
+) -> None:
+    """An event about a pod, as kubelets and autoscalers write it."""
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    about = {"apiVersion": "v1", "kind": "Pod", "namespace": repo.namespace}
+    about |= {key: pod["metadata"][key] for key in ("name", "uid")}
+    if container:
+        about["fieldPath"] = f"spec.containers{{{container}}}"
+    event = {"metadata": {"generateName": "said-"}, "involvedObject": about, "type": kind, "count": 1}
+    event |= {"reason": reason, "message": message, "firstTimestamp": now, "lastTimestamp": now}
+    repo.cluster.api.call("POST", f"/api/v1/namespaces/{repo.namespace}/events", event)

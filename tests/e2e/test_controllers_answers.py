@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from tests.e2e.conftest import MakeRepo
 from tests.e2e.controllers import deploying
 from tests.e2e.failures import POLICY, workload
 from tests.e2e.live import line_of, until
-from tests.e2e.nodes import MERGE, add_node, at_home, nodes, pods
+from tests.e2e.nodes import MERGE, add_node, at_home, nodes, pods, say
 from tests.e2e.rollouts import Told, change
 from tests.e2e.stories import tell
 from tests.e2e.workspace import Workspace
@@ -243,7 +243,7 @@ def ordered(make: MakeRepo) -> list[Told]:
     repo = made(make, at_home(workload().replace("replicas: 2", "replicas: 1")))
     with nodes(repo, 0), deploying(repo) as running:
         pod = until(lambda: pods(repo) and pods(repo)[0])
-        say(repo, pod, "TriggeredScaleUp", "pod triggered scale-up: [{workers 3->4 (max: 9)}]")
+        say(repo, pod, "TriggeredScaleUp", "pod triggered scale-up: [{workers 3->4 (max: 9)}]", kind="Normal")
         until(lambda: is_refused(repo, BORNE_S + 2), "for it to be refused for long")
         assert running.process.poll() is None, running.ended()
         add_node(repo, "new")
@@ -258,16 +258,6 @@ def is_refused(repo: Workspace, for_s: float) -> bool:
     found = (c for c in pod["status"].get("conditions", ()) if c["type"] == "PodScheduled")
     since = [datetime.fromisoformat(c["lastTransitionTime"]) for c in found if c["status"] == "False"]
     return bool(since) and time.time() - since[0].timestamp() > for_s
-
-
-def say(repo: Workspace, pod: Any, reason: str, message: str) -> None:
-    """An event about a pod, as cluster-autoscaler writes it."""
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    about = {"apiVersion": "v1", "kind": "Pod", "namespace": repo.namespace}
-    about |= {key: pod["metadata"][key] for key in ("name", "uid")}
-    event = {"metadata": {"generateName": "scale-"}, "involvedObject": about, "type": "Normal", "count": 1}
-    event |= {"reason": reason, "message": message, "firstTimestamp": now, "lastTimestamp": now}
-    repo.cluster.api.call("POST", f"/api/v1/namespaces/{repo.namespace}/events", event)
 
 
 # --- what its controller counts
