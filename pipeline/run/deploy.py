@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from queue import SimpleQueue
 
 from pipeline import failpoint
 from pipeline.core.hooks import HookEvent
@@ -30,7 +29,7 @@ from pipeline.model.status import CauseCode, Status
 from pipeline.ports import Reporter
 from pipeline.run import namespace
 from pipeline.run.attempt import Attempt
-from pipeline.run.gate import Gate
+from pipeline.run.gate import Gate, Inbox
 from pipeline.run.live import Glimpse
 from pipeline.run.planning import Beforehand, check_order, make_plan
 from pipeline.run.recorded import recorded_manifests
@@ -298,7 +297,7 @@ def _tell_plan(session: Session, plan: Plan) -> None:
 
 def _look_once(attempt: Attempt) -> tuple[RolloutEntry, ...]:
     """How everything is as it was just read."""
-    gate = Gate(attempt.session, attempt.expected(), SimpleQueue(), quiet=True)
+    gate = Gate(attempt.session, attempt.expected(), Inbox(), quiet=True)
     try:
         gate.add(attempt.targets(), follow=False)
         return gate.entries()

@@ -49,7 +49,10 @@ _TOLD_EACH_S = 0.5
 
 _STARTING = ObjectStatus(Status.IN_PROGRESS, "NotObserved", "has not been seen in the cluster yet")
 
-Inbox = queue.SimpleQueue[object]
+Inbox = queue.Queue[object]
+"""Not a SimpleQueue: with a time-out that of CPython 3.11 and 3.12 may wait for ever. It reckons what is left
+of its time anew once it has its own lock, and takes less than none for no limit: so where the process was
+put aside for a moment right then, or a signal was handled."""
 
 
 class Gate:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from queue import SimpleQueue
 
 from pipeline import failpoint
 from pipeline.core.hints import HINTS
@@ -42,7 +41,7 @@ def nothing_to_write(attempt: Attempt) -> None:
 
 def write_and_verify(attempt: Attempt) -> None:
     attempt.begin(Phase.APPLYING)
-    inbox: Inbox = SimpleQueue()
+    inbox = Inbox()
     writes = len(attempt.plan.writes)
     gate = Gate(attempt.session, attempt.expected(), inbox, count=writes, endpoints=True)
     try:

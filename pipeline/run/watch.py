@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from pipeline.core.rollout import RolloutDecision
 from pipeline.model.release import RolloutEntry
 from pipeline.model.status import Cause, ObjectStatus, Status
 from pipeline.run.explain import cause_of_time, causes_of
-from pipeline.run.gate import Gate
+from pipeline.run.gate import Gate, Inbox
 from pipeline.run.session import Session
 from pipeline.run.targets import Target
 
@@ -34,7 +33,7 @@ def watch_rollout(session: Session, targets: Sequence[Target], *, budget_s: floa
     Raises:
         InterruptedRunError: a signal arrived, or the lock is lost.
     """
-    gate = Gate(session, targets, queue.SimpleQueue(), count=len(targets))
+    gate = Gate(session, targets, Inbox(), count=len(targets))
     try:
         gate.add(targets)
         return finish(session, gate, budget_s=budget_s)

@@ -1,6 +1,6 @@
 """The rollout gate: what is settled stays so, whatever the lists of other namespaces say."""
 
-import queue
+import signal
 import threading
 import time
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from pipeline.model.environment import Environment
 from pipeline.model.objects import Manifest, ObjectRef, Origin, ResourceType
 from pipeline.run.follow import Update
-from pipeline.run.gate import Gate
+from pipeline.run.gate import Gate, Inbox
 from pipeline.run.session import Session
 from pipeline.run.targets import Facts, Target
 
@@ -89,14 +89,29 @@ def settle(gate):
 
 def test_what_is_settled_is_not_missed_where_the_kind_is_listed_in_another_namespace():
     one, two = (target(deployment(namespace)) for namespace in ("one", "two"))
-    gate = Gate(
-        session(Server(one.manifest.body, two.manifest.body)), [one, two], queue.SimpleQueue(), count=MANY
-    )
+    gate = Gate(session(Server(one.manifest.body, two.manifest.body)), [one, two], Inbox(), count=MANY)
     for added in (one, two):
         gate.add([added])
         settle(gate)
     gate.stop()
     assert gate.waiting == []
+
+
+def test_a_wait_ends_though_its_time_ran_out_unseen():
+    """The process may be put aside while it waits. With less than no time left a SimpleQueue of CPython 3.11
+    goes on for ever. Here it is a signal whose handling takes longer than the wait."""
+    inbox = Inbox()
+    gate = Gate(session(Server()), [], inbox)
+    rescue = threading.Timer(5, inbox.put, ["rescued"])
+    rescue.start()
+    before = signal.signal(signal.SIGALRM, lambda *_: time.sleep(0.1))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        found = gate.wait(0.05)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        rescue.cancel()
+    assert found == []
 
 
 def seen_for_the_last_time(api_version, kind, **body):
@@ -107,7 +122,7 @@ def seen_for_the_last_time(api_version, kind, **body):
         "metadata": {"name": "web", "namespace": "one", "uid": "u1", "resourceVersion": "7"},
         **body,
     }
-    inbox = queue.SimpleQueue()
+    inbox = Inbox()
     gate = Gate(session(Server()), [target(obj)], inbox, count=1)
     gate.add([target(obj)])
     leaving = {**obj, "metadata": {**obj["metadata"], "deletionTimestamp": "2026-03-02T09:14:05Z"}}

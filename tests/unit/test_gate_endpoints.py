@@ -18,7 +18,7 @@ from pipeline.model.events import Note
 from pipeline.model.objects import Manifest, Object, ObjectRef, Origin, ResourceType
 from pipeline.model.status import Status
 from pipeline.ports import Keep
-from pipeline.run.gate import Gate
+from pipeline.run.gate import Gate, Inbox
 from pipeline.run.session import Session
 from pipeline.run.targets import Target
 from pipeline.run.watch import timed_out
@@ -129,9 +129,7 @@ class Watched:
             stopped=lambda: False,
         )
         targets = [Target(manifest=manifest(obj)) for obj in expected]
-        self.gate = Gate(
-            self.session, targets, queue.SimpleQueue(), count=count or len(targets), endpoints=endpoints
-        )
+        self.gate = Gate(self.session, targets, Inbox(), count=count or len(targets), endpoints=endpoints)
 
     def written(self, *objects: Object) -> None:
         for obj in objects:
