@@ -19,7 +19,8 @@ from pathlib import Path
 
 from tests.e2e.workspace import ROOT
 from tests.fault.matrix import Case, Matrix, Verdict
-from tests.fault.stage import World, end_with_us, opened
+from tests.fault.processes import end_with_us
+from tests.fault.stage import World, opened
 
 AT_ONCE = 8
 

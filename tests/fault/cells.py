@@ -28,9 +28,10 @@ from typing import Any
 from tests.cluster.local import LocalCluster
 from tests.fault.checker import INTERRUPTED, OK, ROLLED_BACK
 from tests.fault.faults import Exchange, Fault, Garbage, Hang, Refuse, ResetBefore
+from tests.fault.processes import end_with_us
 from tests.fault.proxy import FaultyServer
 from tests.fault.scenarios import SCENARIOS
-from tests.fault.stage import Stage, World, end_with_us, opened
+from tests.fault.stage import Stage, World, opened
 from tests.fault.test_requests import FIRST, SECOND
 from tests.fault.witness import USER
 

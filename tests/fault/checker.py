@@ -10,6 +10,7 @@ import base64
 import gzip
 import json
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,11 +32,13 @@ NOTHING_WRITTEN = (20, 21, 22, 23, LOCKED, 40)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One process. ``code`` is negative where a signal ended it; ``live`` is what was there at its end."""
+    """One process. ``code`` is negative where a signal ended it; ``live`` is what was there at its end,
+    ``stacks`` where its threads stood when it was last seen to be late."""
 
     role: str
     code: int
     output: str = field(repr=False)
+    stacks: str = field(default="", repr=False)
     started: float
     ended: float
     live: Sequence[Object] | None = field(default=None, repr=False)
@@ -152,7 +155,7 @@ def _codes(evidence: Evidence) -> Iterator[str]:
         if allowed is not None and run.code not in allowed:
             yield f"I6 {run.role} ended with {run.code}, not {sorted(allowed)}: {_last_words(run.output)}"
         if run.ended - run.started > ENOUGH_S + RECOVERY_S:
-            yield f"I5 {run.role} took {run.ended - run.started:.0f} s"
+            yield f"I5 {run.role} took {run.ended - run.started:.0f} s{_stood(run.stacks)}"
         if "Traceback (most recent call last)" in run.output:
             yield f"I6 {run.role} showed a traceback"
 
@@ -318,6 +321,10 @@ def _is_up(item: Object) -> bool:
     is_seen = status.get("observedGeneration") == item["metadata"]["generation"]
     counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "readyReplicas")]
     return is_seen and counts == [replicas] * 3
+
+
+def _stood(stacks: str) -> str:
+    return "; it stood at\n" + textwrap.indent(stacks, "        ") if stacks else ""
 
 
 def _last_words(output: str) -> str:

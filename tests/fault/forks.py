@@ -27,6 +27,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.fault.stacks import write_when_late
+
 ROOT = Path(__file__).parents[2]
 REQUEST_BYTES = 200_000
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2): whose parent ends becomes our child
@@ -88,9 +90,18 @@ class Forks:
         self._ours.close()
         self._loaded.wait()
 
-    def start(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: int) -> Forked:
-        """``output`` is the descriptor for both of its outputs."""
-        request = json.dumps({"arguments": [*arguments], "cwd": str(cwd), "env": dict(env)}).encode()
+    def start(
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        output: int,
+        stacks: Path | None = None,
+    ) -> Forked:
+        """``output`` is the descriptor for both outputs, ``stacks`` a file for ``tests.fault.stacks``."""
+        asked = {"arguments": [*arguments], "cwd": str(cwd), "env": dict(env), "stacks": str(stacks or "")}
+        request = json.dumps(asked).encode()
         with self._lock:
             socket.send_fds(self._ours, [request], [output])
             answer = self._ours.recv(64)
@@ -150,6 +161,8 @@ def _become(request: Mapping[str, object], output: int) -> None:
     os.environ.clear()
     os.environ.update(env)
     sys.argv = ["pipeline", *arguments]
+    if request["stacks"]:
+        write_when_late(Path(str(request["stacks"])))
 
 
 def main() -> None:

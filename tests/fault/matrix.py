@@ -30,9 +30,10 @@ from pathlib import Path
 from tests.fault.checker import KEPT
 from tests.fault.faults import ResetAfter
 from tests.fault.forks import Forks
+from tests.fault.processes import end_with_us
 from tests.fault.proxy import FaultyServer, Sometimes
 from tests.fault.scenarios import SCENARIOS
-from tests.fault.stage import Stage, Told, World, end_with_us, opened
+from tests.fault.stage import Stage, Told, World, opened
 from tests.fault.witness import USER
 
 TRIM = "trim-mid"  # passed only where there are more releases than are kept

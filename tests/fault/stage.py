@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import re
 import secrets
 import signal
-import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -21,14 +19,14 @@ from urllib.error import HTTPError
 from tests.cluster.local import LocalCluster
 from tests.e2e.live import answering
 from tests.e2e.workspace import Workspace
-from tests.fault import checker
+from tests.fault import checker, processes
 from tests.fault.checker import INTERRUPTED, OK, ROLLED_BACK, Evidence, Object, Run
-from tests.fault.forks import Forked, Forks
+from tests.fault.forks import Forks
+from tests.fault.processes import STUCK_S, Process
 from tests.fault.scenarios import CANARY, Manifest, Scenario, text
 from tests.fault.witness import USERS, AuditLog
 
 FILE = "environments/dev/manifests/all.yaml"
-STUCK_S = 120.0  # after that a run is killed; the checker says that it took too long
 BEFORE_LOCK = ("lock-pre",)  # a takeover is planned within it
 WITHIN_LOCK = ("lock-post", "intent-pre", "intent-post", "apply-pre", "rollback-start")
 GOES_BACK = 0.3  # how often the next run deploys the commit before, where there is a choice
@@ -96,65 +94,6 @@ def _is_met(failpoint: str, output: str) -> bool:
     """Whether the run came by its point so often: how many objects are left to be written to a run that
     takes over is for chance to say. It tells so itself, right before the signal."""
     return bool(failpoint) and f"failpoint {failpoint.partition(':')[0]}" in output.splitlines()
-
-
-_RUNNING: set[subprocess.Popen[bytes] | Forked] = set()
-
-
-def end_with_us() -> None:
-    """A plain kill of this process ends its runs, too: one that stopped itself would stand still for ever."""
-
-    def end(signum: int, frame: object) -> None:
-        for process in list(_RUNNING):
-            process.kill()
-        os._exit(128 + signum)
-
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, end)
-
-
-@dataclass(slots=True)
-class _Process:
-    """A run under way, whose output goes into files: nobody has to read it meanwhile."""
-
-    role: str
-    process: subprocess.Popen[bytes] | Forked
-    file: Path
-    started: float
-
-    def wait(self) -> bool:
-        """Until it has ended, or stopped itself: then True."""
-        limit = time.monotonic() + STUCK_S
-        flags = os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT
-        while True:
-            seen = os.waitid(os.P_PID, self.process.pid, flags)
-            if seen is not None:
-                return seen.si_code == os.CLD_STOPPED
-            if time.monotonic() > limit:
-                self.process.kill()
-            time.sleep(0.02)
-
-    def goes_on(self) -> None:
-        """Continue it, and wait for its end. How long it stood still is not its own doing."""
-        self.started = time.time()
-        self.process.send_signal(signal.SIGCONT)
-        limit = time.monotonic() + STUCK_S
-        while self.process.poll() is None:
-            if time.monotonic() > limit:
-                self.process.kill()
-            time.sleep(0.02)
-
-    def ended(self, live: Sequence[Object] | None = None) -> Run:
-        code = self.process.wait()
-        _RUNNING.discard(self.process)
-        return Run(
-            role=self.role,
-            code=code,
-            output=self.file.read_text(errors="replace"),
-            started=self.started,
-            ended=time.time(),
-            live=live,
-        )
 
 
 @dataclass(slots=True)
@@ -305,32 +244,16 @@ class Stage:
 
     def _start(
         self, role: str, failpoint: str = "", revision: str = "HEAD", through: Path | None = None
-    ) -> _Process:
+    ) -> Process:
         arguments = ("deploy", "-e", "dev", "--revision", revision, "--allow-older", "-v")
         file = self.repo.folder.parent / f"{role}-{self.version}.out"
         more = {
             "KUBECONFIG": str(through or self.world.cluster.folder / f"kubeconfig-fault-{role}"),
             "PIPELINE_FAILPOINT": failpoint,
         }
-        started = time.time()
-        with file.open("wb") as output:
-            process = self._process(arguments, self.repo.variables(more), output.fileno())
-        _RUNNING.add(process)
-        return _Process(role, process, file, started)
-
-    def _process(
-        self, arguments: Sequence[str], env: Mapping[str, str], output: int
-    ) -> subprocess.Popen[bytes] | Forked:
-        folder = self.repo.folder
-        if self.world.forks:
-            return self.world.forks.start(arguments, cwd=folder, env=env, output=output)
-        return subprocess.Popen(
-            self.repo.command(*arguments),
-            cwd=folder,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+        variables = self.repo.variables(more)
+        return processes.start(
+            role, arguments, cwd=self.repo.folder, env=variables, file=file, forks=self.world.forks
         )
 
     def _run(self, role: str, revision: str) -> Run:

@@ -135,6 +135,10 @@ BROKEN: Mapping[str, tuple[dict[str, Any], str]] = {
     ),
     "a traceback": ({"runs": [run(output="Traceback (most recent call last):")]}, "traceback"),
     "a run that took for ever": ({"runs": [run(ended=99.0)]}, "I5"),
+    "where it stood": (
+        {"runs": [run(ended=99.0, stacks="Thread 1:\n  File a")]},
+        "99 s; it stood at\n        Thread",
+    ),
     "an object of others that was touched": ({"others_after": {"ConfigMap/theirs": "u 2"}}, "I2"),
     "a secret": ({"runs": [run(output="it is canary")]}, "I7"),
     "a secret as a Secret holds it": (

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.live import until
+from tests.fault import processes, stacks
 from tests.fault.forks import ROOT, Forked, Forks
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "PYTHONPATH": str(ROOT)}
@@ -63,6 +65,37 @@ def test_that_it_stopped_itself_is_told_and_it_goes_on(forks: Forks, tmp_path: P
     run.send_signal(signal.SIGCONT)
     assert run.wait() != 0
     assert "repository" in (tmp_path / "out").read_text()
+
+
+SLEEPER = (
+    "import pathlib, sys, time\n"
+    "from tests.fault import stacks\n"
+    "stacks.write_when_late(pathlib.Path(sys.argv[1]), 0.05)\n"
+    "def stand_still(): time.sleep(60)\n"
+    "stand_still()\n"
+)
+
+
+def test_who_is_late_says_again_and_again_where_it_stands(tmp_path: Path) -> None:
+    file = tmp_path / "stacks"
+    late = subprocess.Popen([sys.executable, "-c", SLEEPER, str(file)], cwd=ROOT, env=ENV)
+    try:
+        until(lambda: file.exists() and file.read_text().count("in stand_still") > 1)
+    finally:
+        late.kill()
+        late.wait()
+    assert stacks.last_in(file).count("in stand_still") == 1
+
+
+@pytest.mark.parametrize("are_forked", [True, False], ids=["forked", "started"])
+def test_a_run_of_a_case_has_a_file_for_its_stacks(forks: Forks, tmp_path: Path, are_forked: bool) -> None:
+    file = tmp_path / "next.out"
+    run = processes.start(
+        "next", ["--version"], cwd=tmp_path, env=ENV, file=file, forks=forks if are_forked else None
+    )
+    ended = run.ended()
+    assert (ended.code, ended.output.split()[0], ended.stacks) == (0, "pipeline", "")
+    assert file.with_suffix(".stacks").exists()
 
 
 def test_each_has_a_state_of_its_own(forks: Forks, tmp_path: Path) -> None:
