@@ -53,10 +53,11 @@ that must be gone before is."""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """What became of sending one change: ``applied``, ``unchanged``, ``deleted``, ``left`` (to be deleted,
-    and still there), ``skipped``, ``failed``."""
+    and still there), ``skipped``, ``failed``. ``unanswered``: it failed as no answer came."""
 
     ref: ObjectRef
     result: str
+    unanswered: bool = False
     seconds: float = 0.0
     message: str = ""
     live: Object | None = field(default=None, repr=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pipeline import failpoint
 from pipeline.core.rollout import RolloutDecision, is_available
 from pipeline.failpoint import Point
-from pipeline.model.errors import InterruptedRunError, PipelineError
+from pipeline.model.errors import InterruptedRunError, PipelineError, UnreachableError
 from pipeline.model.events import ObjectApplied
 from pipeline.model.objects import Object, ObjectRef
 from pipeline.model.plan import Action, Change, Plan, Strength
@@ -155,7 +155,8 @@ class Applier:
             self._interrupted, self._stopped = applied, True
             applied = Applied(ref=ref, result="skipped", message=applied.message)
         elif isinstance(applied, PipelineError):
-            applied = Applied(ref=ref, result="failed", message=applied.message)
+            lost = isinstance(applied, UnreachableError)
+            applied = Applied(ref=ref, result="failed", message=applied.message, unanswered=lost)
             self._fail(ref, "failed")
         elif isinstance(applied, BaseException):
             raise applied

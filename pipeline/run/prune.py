@@ -10,7 +10,7 @@ from itertools import groupby
 from pipeline import failpoint
 from pipeline.core.delete_order import Targets, still_there
 from pipeline.failpoint import Point
-from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError
+from pipeline.model.errors import ApiError, InterruptedRunError, PipelineError, UnreachableError
 from pipeline.model.events import Note, ObjectApplied
 from pipeline.model.objects import ObjectRef, get_path
 from pipeline.model.plan import Change
@@ -96,7 +96,8 @@ def _delete(session: Session, longest_s: float, change: Change) -> tuple[Applied
     except ApiError as error:
         applied = _not_deleted(session, change, applied, error)
     except PipelineError as error:
-        applied = replace(applied, result="failed", message=error.message)
+        lost = isinstance(error, UnreachableError)
+        applied = replace(applied, result="failed", message=error.message, unanswered=lost)
     applied = replace(applied, seconds=session.clock.monotonic() - started)
     session.tell(
         ObjectApplied(

@@ -11,10 +11,11 @@ import pytest
 
 from pipeline.core.edges import milestone
 from pipeline.model.environment import Deploy, Environment
-from pipeline.model.errors import ApiError, InterruptedRunError
+from pipeline.model.errors import ApiError, InterruptedRunError, UnreachableError
 from pipeline.model.objects import ObjectRef
 from pipeline.model.plan import Action, Change, Plan, Strength
-from pipeline.model.status import ObjectStatus, Status
+from pipeline.model.status import CauseCode, ObjectStatus, Status
+from pipeline.run import failure
 from pipeline.run.apply import Applier, ApplyFailedError
 from pipeline.run.session import Session
 
@@ -88,9 +89,11 @@ class Gate:
 
 
 class Server:
-    """Remembers who was applied after whom; ``refuse`` names objects that it does not take."""
+    """Remembers who was applied after whom; ``refuse`` names objects that it does not take, ``silent`` those
+    about which it says nothing."""
 
-    def __init__(self, refuse=(), hold=None):
+    def __init__(self, refuse=(), hold=None, silent=()):
+        self._silent = silent
         self.applied, self.together, self._busy = [], 0, 0
         self._refuse, self._hold, self._lock = set(refuse), hold, threading.Lock()
 
@@ -108,6 +111,8 @@ class Server:
             self._busy -= 1
             if name in self._refuse:
                 raise ApiError(f"{name} is refused", status=422)
+            if name in self._silent:
+                raise UnreachableError(f"apply {name}: the server did not answer in time")
             self.applied.append(name)
         return body
 
@@ -165,6 +170,14 @@ def test_what_needs_a_failed_object_is_skipped_and_says_so():
     error, _ = run(plan({"b": "a", "a": ""}), Server(refuse="a"))
     assert results(error.applied) == {"a": "failed", "b": "skipped"}
     assert "needs /ConfigMap/demo/a, which failed" in error.applied[0].message
+
+
+def test_a_write_without_an_answer_is_told_from_one_that_was_refused():
+    both = plan({"a": "", "b": ""})
+    error, _ = run(both, Server(refuse="a", silent="b", hold=threading.Barrier(2)))
+    refused, unanswered = failure.apply_causes(SimpleNamespace(plan=both), error.applied)
+    assert (refused.code, unanswered.code) == (CauseCode.APPLY_REJECTED, CauseCode.UNREACHABLE)
+    assert unanswered.hint.startswith("see why the API server did not answer")
 
 
 def test_nothing_is_started_after_the_first_failure():

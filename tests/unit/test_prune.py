@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.core.edges import milestone
 from pipeline.model.environment import Environment
-from pipeline.model.errors import ApiError
+from pipeline.model.errors import ApiError, UnreachableError
 from pipeline.model.events import Note, ObjectApplied
 from pipeline.model.objects import ObjectRef, ResourceType
 from pipeline.model.plan import Action, Change
@@ -30,7 +30,8 @@ def ref(name: str) -> ObjectRef:
 
 class Server:
     """Remembers what it was to delete; ``held`` stays there. Deleting x meets a conflict, and x is there then
-    with the uid ``conflict``. It serves the kind from the ``served_at``-th discovery on."""
+    with the uid ``conflict``; about s it says nothing. It serves the kind from the ``served_at``-th discovery
+    on."""
 
     def __init__(self, held: Sequence[str], conflict: str = "", served_at: float = 0) -> None:
         self.asked: list[str] = []
@@ -55,6 +56,8 @@ class Server:
         self.asked.append(of.name)
         if of.name == "x":
             raise ApiError("delete x", status=409, reason="Conflict")
+        if of.name == "s":
+            raise UnreachableError("delete s: the server did not answer in time")
 
     def get(self, of: ObjectRef, api_version: str) -> dict[str, Any] | None:
         if of.name == "x":
@@ -134,6 +137,14 @@ def test_what_somebody_made_anew_is_left_to_them() -> None:
 def test_a_conflict_about_the_very_object_is_no_reason_to_forget_it() -> None:
     with pytest.raises(ApplyFailedError, match="delete x"):
         pruned("x", {}, conflict="x")
+
+
+def test_a_deletion_without_an_answer_is_told_from_one_that_was_refused() -> None:
+    with pytest.raises(ApplyFailedError, match="delete s") as silent:
+        pruned("s", {})
+    with pytest.raises(ApplyFailedError) as refused:
+        pruned("x", {}, conflict="x")
+    assert [e.value.applied[0].unanswered for e in (silent, refused)] == [True, False]
 
 
 def test_a_version_that_came_with_this_deploy_is_waited_for() -> None:
