@@ -53,6 +53,7 @@ class LeaseLock:
         self._seen: Object | None = None
         self._refused: ApiError | None = None
         self._lost = ""
+        self._mistake: Exception | None = None  # ours, by which renewing ended
         self._holder_died = False
         self._is_as_seen = False
         self._ended = threading.Event()
@@ -90,6 +91,8 @@ class LeaseLock:
         return self._is_as_seen
 
     def check(self) -> None:
+        if self._mistake is not None:
+            raise self._mistake
         if self._lost:
             raise LockLostError(self._lost, hint="another run may be at work: see `pipeline status`")
         age = self._clock.monotonic() - self._renewed
@@ -242,11 +245,14 @@ class LeaseLock:
         return True
 
     def _renew_loop(self) -> None:
-        while not self._ended.wait(RENEW_S):
-            while not self._ended.is_set() and not self._lost:
-                if self._renew():
-                    break
-                self._ended.wait(_POLL_S)
+        try:
+            while not self._ended.wait(RENEW_S):
+                while not self._ended.is_set() and not self._lost:
+                    if self._renew():
+                        break
+                    self._ended.wait(_POLL_S)
+        except Exception as mistake:  # noqa: BLE001 - raised again by whoever asks for the lock
+            self._mistake = mistake
 
     def _renew(self) -> bool:
         assert self._lease is not None  # noqa: S101 - acquire() came first

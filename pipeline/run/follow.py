@@ -48,13 +48,15 @@ class Followed:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What a follower saw: a whole list (``replace``), one event, or that it may not look."""
+    """What a follower saw: a whole list (``replace``), one event, or that it may not look. ``mistake``: ours,
+    by which it ended."""
 
     key: Key
     objects: tuple[Object, ...] = ()
     deleted: bool = False
     replace: bool = False
     forbidden: str = ""
+    mistake: Exception | None = None
 
 
 class Follower:
@@ -102,6 +104,13 @@ class Follower:
             self._stream.close()
 
     def _run(self) -> None:
+        try:
+            self._follow()
+        except Exception as mistake:  # noqa: BLE001 - raised again by the loop, which would wait for ever
+            if not self._ended.is_set():
+                self._updates(Update(self._key, mistake=mistake))
+
+    def _follow(self) -> None:
         backoff, in_a_row = _BACKOFF_S, 0
         while not self._ended.is_set():
             try:

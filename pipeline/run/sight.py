@@ -60,6 +60,8 @@ class Sight:
     def take_in(self, update: Update, refs: Iterable[ObjectRef]) -> Followed:
         """What a follower saw, and what is seen by it now. Where it may not look into all namespaces, those
         of ``refs`` are tried."""
+        if update.mistake is not None:
+            raise update.mistake
         followed = self._followed[update.key]
         take_in(followed, update)
         if update.key[:2] == (SLICES.group, SLICES.kind):

@@ -346,6 +346,21 @@ def test_renewing_goes_on_by_itself(memory: MemoryCluster) -> None:
 
 
 @pytest.mark.usefixtures("brisk")
+def test_a_mistake_of_ours_in_renewing_is_told_by_whoever_asks_and_the_lock_is_given_up(
+    memory: MemoryCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = lock_on(memory)
+    holder.acquire(0)
+    with monkeypatch.context() as mistaken:
+        mistaken.setattr(holder, "_renew", lambda: 1 // 0)
+        until(lambda: not holder._thread.is_alive())  # type: ignore[union-attr]
+    with pytest.raises(ZeroDivisionError):
+        holder.check()
+    holder.release()
+    assert spec_of(memory)["holderIdentity"] == ""
+
+
+@pytest.mark.usefixtures("brisk")
 @pytest.mark.parametrize("theft", ["deleted", "taken"])
 def test_a_lock_that_was_taken_away_is_noticed(memory: MemoryCluster, theft: str) -> None:
     holder = lock_on(memory)

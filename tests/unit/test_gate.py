@@ -5,6 +5,8 @@ import threading
 import time
 from types import SimpleNamespace
 
+import pytest
+
 from pipeline.model.environment import Environment
 from pipeline.model.objects import Manifest, ObjectRef, Origin, ResourceType
 from pipeline.run.follow import Update
@@ -112,6 +114,25 @@ def test_a_wait_ends_though_its_time_ran_out_unseen():
         signal.signal(signal.SIGALRM, before)
         rescue.cancel()
     assert found == []
+
+
+class Mistaken(Server):
+    """Its reader has a mistake of ours."""
+
+    def list(self, *_, **__):
+        raise ZeroDivisionError("a mistake")
+
+
+@pytest.mark.parametrize("count", [1, MANY], ids=["few", "many"])
+def test_a_mistake_of_ours_on_a_followers_thread_ends_the_wait(count):
+    one = target(deployment("one"))
+    gate = Gate(session(Mistaken()), [one], Inbox(), count=count)
+    gate.add([one])
+    try:
+        with pytest.raises(ZeroDivisionError):
+            settle(gate)
+    finally:
+        gate.stop()
 
 
 def seen_for_the_last_time(api_version, kind, **body):
