@@ -26,7 +26,7 @@ RECOVERY_S = LEASE_S + 5.0
 ENOUGH_S = 60.0  # for any run beside the waiting for a lock: longer is stuck
 KEPT = 11  # the newest ten, and the last one that was verified
 OPEN = ("PENDING", "PLANNED", "APPLYING", "VERIFYING", "FAILED", "ROLLING_BACK")
-OK, ROLLED_BACK, INTERRUPTED, LOCKED = 0, 10, 50, 30
+OK, ROLLED_BACK, INTERRUPTED, LOCKED, BUG = 0, 10, 50, 30, 70
 NOTHING_WRITTEN = (20, 21, 22, 23, LOCKED, 40)
 
 
@@ -236,14 +236,16 @@ def _newest(heads: Iterable[str]) -> int:
 
 
 def _lease(evidence: Evidence) -> Iterator[str]:
-    """I9: who ends well gives the lock up; at the end nobody holds it but a dead run whose time is over."""
+    """I9: who ends well, or by a mistake of ours, gives the lock up; at the end nobody holds it but a
+    dead run whose time is over."""
     for run in evidence.runs:
         leases = [w for w in evidence.writes if w.is_lease and w.succeeded]
         mine = max((w for w in leases if w.role == run.role), key=_replaced, default=None)
-        if run.code not in (OK, ROLLED_BACK) or mine is None or not _holder(mine):
+        if run.code not in (OK, ROLLED_BACK, BUG) or mine is None or not _holder(mine):
             continue
         # Who was stopped for longer than the Lease lasts has nothing to give up any more.
-        if not any(w.role != run.role and _holder(w) and _replaced(w) > _replaced(mine) for w in leases):
+        was_taken = any(w.role != run.role and _holder(w) and _replaced(w) > _replaced(mine) for w in leases)
+        if run.code == BUG or not was_taken:
             yield f"I9 {run.role} ended with {run.code} and did not give the lock up"
     spec = evidence.lease["spec"] if evidence.lease else {}
     if not spec.get("holderIdentity"):

@@ -20,7 +20,7 @@ from tests.cluster.local import LocalCluster
 from tests.e2e.live import answering
 from tests.e2e.workspace import Workspace
 from tests.fault import checker, processes
-from tests.fault.checker import INTERRUPTED, OK, ROLLED_BACK, Evidence, Object, Run
+from tests.fault.checker import BUG, INTERRUPTED, OK, ROLLED_BACK, Evidence, Object, Run
 from tests.fault.forks import Forks
 from tests.fault.processes import STUCK_S, Process
 from tests.fault.scenarios import CANARY, Manifest, Scenario, text
@@ -80,6 +80,8 @@ def _endings(failpoint: str, normal: int) -> frozenset[int]:
     point, action, _ = failpoint.split(":")
     if action == "kill":
         return frozenset({normal, -signal.SIGKILL})
+    if action == "raise":
+        return frozenset({BUG})
     if action == "stop" and point in BEFORE_LOCK:
         return frozenset({normal})  # it finds what the other one did, and goes on from there
     if action == "stop" and point == "lock-post":
@@ -92,8 +94,9 @@ def _endings(failpoint: str, normal: int) -> frozenset[int]:
 
 def _is_met(failpoint: str, output: str) -> bool:
     """Whether the run came by its point so often: how many objects are left to be written to a run that
-    takes over is for chance to say. It tells so itself, right before the signal."""
-    return bool(failpoint) and f"failpoint {failpoint.partition(':')[0]}" in output.splitlines()
+    takes over is for chance to say. It tells so itself, right before the signal or as its mistake."""
+    point = failpoint.partition(":")[0]
+    return bool(re.search(rf"^(error: a bug of .*: )?failpoint {point}(;|$)", output, re.MULTILINE))
 
 
 @dataclass(slots=True)

@@ -117,6 +117,10 @@ BROKEN: Mapping[str, tuple[dict[str, Any], str]] = {
         "15.0 s after first had renewed it",
     ),
     "a lock that is not given up": ({"writes": GOOD[:-1]}, "did not give the lock up"),
+    "a lock that is kept by a run with a mistake of ours": (
+        {"writes": (*GOOD[:3], lease(19.0, "two", "next")), "runs": [run(code=70)], "must_end": {}},
+        "first ended with 70 and did not give the lock up",
+    ),
     "a deletion of whatever is there": ({"writes": (*GOOD[:3], UNMINDED)}, "I10"),
     "another state than the code says": ({"runs": [run(live=[config("1")])]}, "I1"),
     "an object too many": ({"runs": [run(live=[config(), config("2", "more")])]}, "more is there"),

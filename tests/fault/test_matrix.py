@@ -70,6 +70,16 @@ STOPPED = (
     "recreate/recreate-mid:stop:1/s2",
     "change/result-pre:stop:1/s2",
 )
+MISTAKEN = (  # by a mistake of ours, on the main thread and on others
+    "change/intent-post:raise:1/s1",
+    "change/apply-pre:raise:2/s1",
+    "recreate/recreate-mid:raise:1/s1",
+    "stateful/watch-open:raise:1/s1",
+    "stateful/renew-mid:raise:1/s1",
+    "definition/health-mid:raise:1/s1",
+    "change/result-pre:raise:1/s1",
+    "failing/rollback-object:raise:2/s1",
+)
 LOST = (
     "change/replies:lost:10/s3",
     "failing/replies:lost:10/s3",
@@ -82,7 +92,7 @@ REPLAYED = (  # of defects that longer runs found
     "recreate/write-sent:stop:6/s793",
     "change/record-mid:kill:1/s1",
 )
-CASES = tuple(map(Case.parse, (*KILLED, *TERMINATED, *STOPPED, *LOST, *REPLAYED)))
+CASES = tuple(map(Case.parse, (*KILLED, *TERMINATED, *STOPPED, *MISTAKEN, *LOST, *REPLAYED)))
 
 
 @pytest.fixture(scope="module")
