@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from pipeline import failpoint
+from pipeline.failpoint import Point
 from pipeline.model.environment import Cluster, EksCluster, KubeconfigCluster
 
 from .pace import FARTHEST
@@ -52,7 +54,9 @@ class Connection:
 
     def headers(self) -> dict[str, str]:
         """The login for one request; call it anew for each."""
-        return self.credentials.headers()
+        headers = self.credentials.headers()
+        failpoint.passing(Point.TOKEN_POST)
+        return headers
 
     def renew(self) -> None:
         self.credentials.renew()

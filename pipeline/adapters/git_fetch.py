@@ -14,10 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pipeline import failpoint
 from pipeline.adapters.git_command import OBJECT_ID, Git, Settings, object_id, revision, shown
 from pipeline.adapters.github_event import job_token
 from pipeline.core.holder import GITHUB
 from pipeline.core.redaction import scrub
+from pipeline.failpoint import Point
 from pipeline.model.errors import InvalidError, UnreachableError
 
 _SETTINGS: Settings = (
@@ -99,6 +101,7 @@ def _fetch(
     url = _checked_url(git, remote)
     login = (*_login(git), *_token_of_job(git, url, os.environ))
     talking = git.talking((*_SETTINGS, *settings, *login), stopped)
+    failpoint.passing(Point.FETCH_PRE)
     try:
         talking(
             "fetch",
@@ -120,6 +123,7 @@ def _fetch(
             hint = f"redirects are not followed: git remote set-url {remote} to where it leads"
             raise UnreachableError(error.message, hint=hint) from error
         raise
+    failpoint.passing(Point.FETCH_POST)
 
 
 def fetch_commit(folder: Path, url: str, commit: str, stopped: Callable[[], bool]) -> None:

@@ -81,6 +81,7 @@ def deploy(session: Session, request: Request, outcome: Outcome) -> None:
     )
     try:
         if not _is_settled_as_recorded(attempt, request):
+            failpoint.passing(Point.RENDER_PRE)
             attempt.wanted = request.render()
             failpoint.passing(Point.VALIDATE_POST)
             _settle(attempt, request)
@@ -178,6 +179,7 @@ def _is_settled(attempt: Attempt, request: Request, *, quietly: bool = False) ->
 def _under_lock(attempt: Attempt, request: Request) -> None:
     session = attempt.session
     failpoint.passing(Point.LOCK_PRE)
+    session.stay()  # to take the lock is a write, too
     holder_died = session.lock.acquire(request.wait_lock_s)
     session.locked = True
     session.cluster.fence(session.lock.check)

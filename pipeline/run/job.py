@@ -137,6 +137,7 @@ def promote(
     with Telling(outcome):
         source = _upstream(environments, target, source_name)
         verified = _verified_upstream(open_session(source), source)
+        failpoint.passing(Point.PROMOTE_READ)
         outcome.revision = revision = verified.revision
         session = open_session(target)
         session.bind(environment=target.name, revision=revision)
@@ -148,6 +149,7 @@ def promote(
         promoted = workspace.environment(target.name, revision)
         source_of_all = Source(workspace, session, promoted, revision)
         request = _request("promote", source_of_all, selection.base, replace(order, allow_older=True))
+        failpoint.passing(Point.PROMOTE_WRITE)
         deploy(session, request, outcome)
     return outcome
 

@@ -38,7 +38,7 @@ def ensure(session: Session, *, dry_run: bool, first: Callable[[], None] = lambd
 
     Raises:
         PreflightError: it is missing or being deleted, and that stays so.
-        InterruptedRunError: a signal arrived while it was waited for.
+        InterruptedRunError: a signal arrived before it was created.
     """
     environment = session.environment
     ref = ObjectRef("", "Namespace", "", environment.namespace)
@@ -66,6 +66,7 @@ def ensure(session: Session, *, dry_run: bool, first: Callable[[], None] = lambd
             hint=f"create it, or set createNamespace: true in {environment.path}",
         )
     first()
+    session.stay()
     labels = {APPLICATION_LABEL: environment.application, ENVIRONMENT_LABEL: environment.name}
     meta = {"name": ref.name, "labels": labels}
     session.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})

@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from pipeline import __version__
+from pipeline import __version__, failpoint
 from pipeline.core import config, validate
 from pipeline.core.select import is_below
+from pipeline.failpoint import Point
 from pipeline.model.environment import Environment, Source, Used
 from pipeline.model.errors import InvalidError, Problem
 from pipeline.model.objects import FieldPath, Json, Manifest, Origin, digest
@@ -235,6 +236,7 @@ class Workspace:
             except InvalidError as error:
                 problems += _problems_of(error, source)
                 continue
+            failpoint.passing(Point.RENDER_MID)
             manifests += found
             if empty:
                 problems.append(_empty(source))

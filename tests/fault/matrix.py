@@ -5,8 +5,8 @@
 
 A case is SCENARIO/POINT:ACTION:N/sSEED, and its name is all that it takes to play it again: the seed decides
 what the next run does. Of ``change/replies:lost:10/s7`` 10 % of the answers to the first run are lost on the
-way back (``--lost 10`` plays many of those); ``raise`` is played by name only. Each case is the disturbed run,
-the next one, which must converge without anybody's help, and a last one that must find nothing to do.
+way back (``--lost 10`` plays many of those); ``raise`` is played by name only. Each case is the disturbed
+run, the next one, which must converge without anybody's help, and a last one that must find nothing to do.
 ``checker`` decides.
 """
 
