@@ -98,7 +98,7 @@ class _Arriving:
 
     def __init__(self, answer: http.client.HTTPResponse) -> None:
         self._answer = answer
-        self._queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._queue: queue.Queue[bytes] = queue.Queue()
         self._is_over = False
         threading.Thread(target=self._read, daemon=True).start()
 

@@ -130,7 +130,7 @@ def run(a_plan, server, *, ready=lambda name: True, guard=lambda: None, environm
         stopped=lambda: False,
         locked=True,
     )
-    inbox = queue.SimpleQueue()
+    inbox = queue.Queue()
     gate = Gate(inbox, ready)
     gate.fatal = fatal
     try:

@@ -220,7 +220,7 @@ def test_of_pods_only_a_part_is_kept_and_of_others_nothing(closed: Any) -> None:
     server = Server(*(placed(one, ns) for one in kinds for ns in namespaces), closed=closed)
     expected = [placed(rolling(), ns) for ns in namespaces]
     session = Watched(server, *expected).session
-    inbox: queue.SimpleQueue[PodNews] = queue.SimpleQueue()
+    inbox: queue.Queue[PodNews] = queue.Queue()
     pods = BriefPods(session, [Target(manifest=manifest(obj)) for obj in expected], inbox.put)
     seen: list[Object] = []
     try:
