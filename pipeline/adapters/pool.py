@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import urllib3
 from urllib3 import exceptions as http_errors
-from urllib3.util import wait_for_read
 
 from .connection import Connection
 from .pace import NEAR_S
@@ -20,7 +19,6 @@ from .pace import NEAR_S
 ROUND_TRIPS = 2
 """To open a connection: one for TCP, one for TLS 1.3."""
 OPENING_S = 10.0
-TICKET_S = 1.0
 FAR_S = 2 * NEAR_S * ROUND_TRIPS
 
 
@@ -53,33 +51,38 @@ class Ahead:
             pool, self._pool = self._pool, None
         if pool is None or seconds < FAR_S:
             return
-        for _ in range(self._count - 1):
+        # All are taken before the first one is given back: else who comes late finds that one. urllib3 has no
+        # public way to this.
+        for connection in [pool._get_conn() for _ in range(self._count - 1)]:
             # As daemons: whoever is done does not wait for connections that nobody uses.
-            threading.Thread(target=_open_one, args=(pool,), name="opening", daemon=True).start()
+            of = pool, connection
+            threading.Thread(target=_open_one, args=of, name="opening", daemon=True).start()
 
 
-def _open_one(pool: urllib3.HTTPConnectionPool) -> None:
-    # urllib3 has no public way to this. What fails here fails again, and is told, where it is needed.
+def _open_one(pool: urllib3.HTTPConnectionPool, connection: Any) -> None:
+    # What fails here fails again, and is told, where it is needed.
     with suppress(http_errors.HTTPError, OSError):
-        connection = pool._get_conn()
         connection.timeout = OPENING_S
         try:
             if connection.is_closed:
                 connection.connect()
-                _take_ticket(getattr(connection, "sock", None))
         finally:
             pool._put_conn(connection)
 
 
-def _take_ticket(sock: object) -> None:
-    """With TLS 1.3 a server begins with a ticket for later sessions. Unread, it would look as if the server
-    had closed the connection; where none comes, so it is with whatever comes later."""
+def _has_a_ticket(sock: object) -> bool:
+    """With TLS 1.3 a server begins with tickets for later sessions, when it likes. Unread, they look as if it
+    had closed the connection. Whoever uses it next sets the time-out anew."""
     if not isinstance(sock, ssl.SSLSocket):
-        return
-    wait_for_read(sock, TICKET_S)
+        return False
     sock.setblocking(False)
-    with suppress(ssl.SSLWantReadError):
+    try:
         sock.recv(1)
+    except ssl.SSLWantReadError:
+        return True
+    except OSError:
+        pass
+    return False  # its end, or what nobody asked for
 
 
 def pool_of(
@@ -112,4 +115,8 @@ def _asking(kind: type[Any], sending: Sending, ahead: Ahead) -> type[Any]:
         sending.fence()
         kind.send(self, data)
 
-    return type(f"Asking{kind.__name__}", (kind,), {"connect": connect, "send": send})
+    def is_connected(self: Any) -> bool:
+        return bool(kind.is_connected.fget(self)) or _has_a_ticket(self.sock)
+
+    members = {"connect": connect, "send": send, "is_connected": property(is_connected)}
+    return type(f"Asking{kind.__name__}", (kind,), members)
