@@ -27,6 +27,7 @@ ENOUGH_S = 60.0  # for any run beside the waiting for a lock: longer is stuck
 KEPT = 11  # the newest ten, and the last one that was verified
 OPEN = ("PENDING", "PLANNED", "APPLYING", "VERIFYING", "FAILED", "ROLLING_BACK")
 OK, ROLLED_BACK, INTERRUPTED, LOCKED, BUG = 0, 10, 50, 30, 70
+TRACEBACK = "Traceback (most recent call last)"
 NOTHING_WRITTEN = (20, 21, 22, 23, LOCKED, 40)
 
 
@@ -156,8 +157,18 @@ def _codes(evidence: Evidence) -> Iterator[str]:
             yield f"I6 {run.role} ended with {run.code}, not {sorted(allowed)}: {_last_words(run.output)}"
         if run.ended - run.started > ENOUGH_S + RECOVERY_S:
             yield f"I5 {run.role} took {run.ended - run.started:.0f} s{_stood(run.stacks)}"
-        if "Traceback (most recent call last)" in run.output:
-            yield f"I6 {run.role} showed a traceback"
+        if TRACEBACK in run.output:
+            yield f"I6 {run.role} showed a traceback: {_mistake(run.output)}"
+
+
+def _mistake(output: str) -> str:
+    """The thread's line before a traceback, and its last steps, in one line."""
+    before, _, after = output.partition(TRACEBACK)
+    steps = [line.strip() for line in after.splitlines()]
+    ends = next(
+        (n for n, line in enumerate(steps) if re.match(r"[A-Za-z_.]+(Error|Exception|Exit)\b", line)), 20
+    )
+    return " | ".join([*before.splitlines()[-1:], *steps[max(0, ends - 8) : ends + 1]])
 
 
 def _unwritten(evidence: Evidence) -> Iterator[str]:
