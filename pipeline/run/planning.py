@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from pipeline.core import desired as core_desired
@@ -170,8 +170,10 @@ def _look(
         runner = DryRunner(session, desired, live, seen.unsure, absent)
         if patient:
             known.meanwhile()
-            ahead = (session, desired, unsure, live, asked)
-            Thread(target=_ask_ahead, args=ahead, name="ahead").start()
+            # Of a pool: a run that is told to end ends, and what then goes wrong is nobody's news.
+            pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+            pool.submit(_ask_ahead, session, desired, unsure, live, asked)
+            pool.shutdown(wait=False)
         dry_runs |= runner.run(unsure)
     world = World(
         environment=session.environment,

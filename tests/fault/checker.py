@@ -26,9 +26,9 @@ RECOVERY_S = LEASE_S + 5.0
 ENOUGH_S = 60.0  # for any run beside the waiting for a lock: longer is stuck
 KEPT = 11  # the newest ten, and the last one that was verified
 OPEN = ("PENDING", "PLANNED", "APPLYING", "VERIFYING", "FAILED", "ROLLING_BACK")
-OK, ROLLED_BACK, INTERRUPTED, LOCKED, BUG = 0, 10, 50, 30, 70
+OK, ROLLED_BACK, LOCKED, UNREACHABLE, INTERRUPTED, BUG = 0, 10, 30, 40, 50, 70
 TRACEBACK = "Traceback (most recent call last)"
-NOTHING_WRITTEN = (20, 21, 22, 23, LOCKED, 40)
+NOTHING_WRITTEN = (20, 21, 22, 23, LOCKED, UNREACHABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections import Counter
 from typing import Any
@@ -104,6 +106,33 @@ def test_a_right_that_is_missing_is_told_when_the_plan_is_examined(manifests: li
 def test_what_went_wrong_ahead_is_told_then(manifests: list[Manifest]) -> None:
     with pytest.raises(ApiError, match="the list broke off"):
         make_plan(session_on(Server(broken=True, patient_s=0)), manifests, "commit", ())
+
+
+ENDS = """
+import sys, time
+from concurrent.futures import ThreadPoolExecutor
+from pipeline.model.errors import InterruptedRunError
+from pipeline.run import scrutiny
+from pipeline.run.planning import make_plan
+from tests.unit.sessions import session_on
+from tests.unit.test_scrutiny import DEPLOYMENT, Server, read
+
+def ask_ahead(*_):
+    while True:  # until the interpreter takes no more
+        time.sleep(0.01)
+        ThreadPoolExecutor(1).submit(int)
+
+scrutiny.ask_ahead = ask_ahead
+try:
+    make_plan(session_on(Server(patient_s=0), lambda: True), read(DEPLOYMENT), "commit", ())
+except InterruptedRunError:
+    sys.exit(50)
+"""
+
+
+def test_a_run_that_is_told_to_end_meanwhile_ends_without_a_word() -> None:
+    ended = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (50, "")
 
 
 def test_who_only_compares_asks_for_nothing_of_it(manifests: list[Manifest]) -> None:
