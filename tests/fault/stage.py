@@ -87,8 +87,8 @@ def _endings(failpoint: str, normal: int) -> frozenset[int]:
     if action == "stop" and point == "lock-post":
         # All is planned anew, and the other run may have left nothing to do.
         return frozenset({normal, INTERRUPTED})
-    if action == "stop" and point == "token-post":
-        # Asleep in the middle of a request: its time may be over when it wakes.
+    if action == "stop" and point in ("token-post", "render-mid"):
+        # Asleep in the middle of a request, perhaps one that was begun ahead: its time may be over then.
         return frozenset({normal, INTERRUPTED, UNREACHABLE})
     if action in ("stop", "term") and point in WITHIN_LOCK:
         return frozenset({INTERRUPTED})
