@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -10,9 +11,9 @@ from typing import Any
 class JsonHandler(BaseHTTPRequestHandler):
     """One request, of which nothing is logged; what inherits from it says the answer."""
 
+    @abstractmethod
     def answer(self, sent: Any) -> tuple[int, Any]:
         """The status and the body of the answer; None where a body is missing."""
-        raise NotImplementedError
 
     def do_GET(self) -> None:
         self._reply()

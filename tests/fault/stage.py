@@ -20,7 +20,7 @@ from tests.cluster.local import LocalCluster
 from tests.e2e.live import answering
 from tests.e2e.workspace import Workspace
 from tests.fault import checker, processes
-from tests.fault.checker import BUG, INTERRUPTED, OK, ROLLED_BACK, UNREACHABLE, Evidence, Object, Run
+from tests.fault.checker import BUG, INTERRUPTED, OK, ROLLED_BACK, Evidence, Object, Run
 from tests.fault.forks import Forks
 from tests.fault.processes import STUCK_S, Process
 from tests.fault.scenarios import CANARY, Manifest, Scenario, text
@@ -87,9 +87,6 @@ def _endings(failpoint: str, normal: int) -> frozenset[int]:
     if action == "stop" and point == "lock-post":
         # All is planned anew, and the other run may have left nothing to do.
         return frozenset({normal, INTERRUPTED})
-    if action == "stop" and point in ("token-post", "render-mid"):
-        # Asleep in the middle of a request, perhaps one that was begun ahead: its time may be over then.
-        return frozenset({normal, INTERRUPTED, UNREACHABLE})
     if action in ("stop", "term") and point in WITHIN_LOCK:
         return frozenset({INTERRUPTED})
     return frozenset({normal, INTERRUPTED})
