@@ -14,6 +14,7 @@ import urllib3
 from urllib3 import exceptions as http_errors
 
 from .connection import Connection
+from .heads import Reply
 from .pace import NEAR_S
 
 ROUND_TRIPS = 2
@@ -118,5 +119,10 @@ def _asking(kind: type[Any], sending: Sending, ahead: Ahead) -> type[Any]:
     def is_connected(self: Any) -> bool:
         return bool(kind.is_connected.fget(self)) or _has_a_ticket(self.sock)
 
-    members = {"connect": connect, "send": send, "is_connected": property(is_connected)}
+    members = {
+        "connect": connect,
+        "send": send,
+        "is_connected": property(is_connected),
+        "response_class": Reply,
+    }
     return type(f"Asking{kind.__name__}", (kind,), members)

@@ -241,17 +241,20 @@ class Gate:
 
     def _take_in_pods(self, news: PodNews) -> None:
         """Pods change the verdict of what is whole but for them, and may be in trouble."""
-        for ref in self._pods.take_in(news) & self._active if self._pods else ():
+        for ref, told in self._pods.take_in(news).items() if self._pods else ():
+            if ref not in self._active:
+                continue
             if self.statuses[ref].reason in UNSTEADY:
                 self._changed.add(ref)
                 self._stale = True
-            self._look_closer_if_needed(ref)
+            self._look_closer_if_needed(ref, told)
 
-    def _look_closer_if_needed(self, ref: ObjectRef) -> None:
+    def _look_closer_if_needed(self, ref: ObjectRef, told: Sequence[Object] | None = None) -> None:
+        """``told``: only these of its pods are news."""
         if self._pods is None or self._closeup.has_begun:
             return
         failing = self.statuses[ref].reason == "ReplicaFailure"
-        if failing or self._pods.are_in_trouble(ref, self._targets[ref].since):
+        if failing or self._pods.are_in_trouble(ref, self._targets[ref].since, told):
             self._alarm()
 
     def _alarm(self) -> None:

@@ -39,11 +39,11 @@ class BriefPods:
         if ref in self._names:
             self._sight.follow(PODS, ref.namespace, ours=False, keep=self._brief)
 
-    def take_in(self, news: PodNews) -> set[ObjectRef]:
-        """The workloads that there is news of."""
+    def take_in(self, news: PodNews) -> dict[ObjectRef, list[Object]]:
+        """The workloads that there is news of, with the pods that are told of and still there."""
         followed = self._sight.take_in(news.update, self._names)
-        self._by_workload.take_in(followed, news.update)
-        return {workload_of(pod) for pod in news.update.objects}
+        told = self._by_workload.take_in(followed, news.update)
+        return {ref: [] for ref in told} if news.update.deleted else told
 
     def of(self, ref: ObjectRef) -> list[Object] | None:
         """Those of a workload, as far as they were seen; None where they may not be looked at."""
@@ -54,9 +54,12 @@ class BriefPods:
         seen = {ref: self.of(ref) for ref in refs if ref in self._names}
         return {ref: pods for ref, pods in seen.items() if pods is not None}
 
-    def are_in_trouble(self, ref: ObjectRef, since: float | None) -> bool:
-        """Whether one of a workload's asks for an explanation."""
-        return any(is_in_trouble(pod, since) for pod in self._by_workload.of(ref))
+    def are_in_trouble(
+        self, ref: ObjectRef, since: float | None, told: Iterable[Object] | None = None
+    ) -> bool:
+        """Whether one of a workload's asks for an explanation; ``told``: one of those, the others did not."""
+        pods = self._by_workload.of(ref) if told is None else told
+        return any(is_in_trouble(pod, since) for pod in pods)
 
     def doubt(self) -> None:
         """Look again at what has been silent for long."""

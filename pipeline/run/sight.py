@@ -229,17 +229,22 @@ class Index:
     def of(self, ref: ObjectRef) -> list[Object]:
         return list(self._of.get(ref, {}).values())
 
-    def take_in(self, followed: Followed, update: Update) -> None:
-        """As ``followed`` has them now: news that are stale have changed nothing there."""
+    def take_in(self, followed: Followed, update: Update) -> dict[ObjectRef, list[Object]]:
+        """As ``followed`` has them now: news that are stale have changed nothing there. Returns what
+        was told, by what it is of."""
         if update.replace:
             gone = [p for p in self._placed if p not in followed.objects and followed.namespace in ("", p[0])]
             for place in gone:
                 self._put(place, None)
+        told: dict[ObjectRef, list[Object]] = {}
         for obj in update.objects:
-            place = (text(obj, "metadata", "namespace"), text(obj, "metadata", "name"))
-            if self._whose(obj) in self._done:
+            place, ref = (text(obj, "metadata", "namespace"), text(obj, "metadata", "name")), self._whose(obj)
+            told.setdefault(ref, []).append(obj)
+            if ref in self._done:
                 followed.objects.pop(place, None)
-            self._put(place, followed.objects.get(place))
+            now = followed.objects.get(place)
+            self._put(place, now, ref if now is obj else None)
+        return told
 
     def forget(self, ref: ObjectRef) -> tuple[_Place, ...]:
         """Keep none that is of it any more; where those that there were stood."""
@@ -249,12 +254,13 @@ class Index:
             del self._placed[place]
         return places
 
-    def _put(self, place: _Place, obj: Object | None) -> None:
+    def _put(self, place: _Place, obj: Object | None, ref: ObjectRef | None = None) -> None:
+        """``ref``: what it is of, where that is known."""
         before = self._placed.pop(place, None)
         if before is not None:
             del self._of[before][place]
         if obj is not None:
-            ref = self._placed[place] = self._whose(obj)
+            ref = self._placed[place] = ref or self._whose(obj)
             self._of.setdefault(ref, {})[place] = obj
 
 
