@@ -116,7 +116,10 @@ def _cell(measured: Measured | None) -> str:
     run = measured.run
     if run.stopped:
         return f"over {run.seconds:.0f}, stopped"
-    return f"{run.seconds:.2f}" if run.ok else f"fails after {run.seconds:.0f}"
+    if not run.ok:
+        return f"fails after {run.seconds:.0f}"
+    spread = f" ({min(measured.all_s):.2f} to {max(measured.all_s):.2f})" if measured.all_s else ""
+    return f"{run.seconds:.2f}{spread}"
 
 
 def _goal(results: Results, goal: Goal) -> tuple[str, ...] | None:

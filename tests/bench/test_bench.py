@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.bench import bare, estate, real, scores, timed, verdicts
+from tests.bench import bare, chain, estate, real, scores, timed, verdicts
 from tests.bench.chain import Measured, Step
 from tests.bench.contenders import HOME_NAMESPACE, ROOT, Name
 from tests.bench.delay import DelayProxy
@@ -261,6 +261,16 @@ def test_ours_is_compared_with_the_fastest_peer_that_ended_well() -> None:
     assert "0.33" in row
     assert "no" in row
     assert "fails after 2" in scores.seconds_table(results, 0.05)
+
+
+def test_of_a_step_that_was_taken_several_times_the_middle_one_counts() -> None:
+    taken = [_measured(Step.CHANGED, seconds) for seconds in (3.0, 1.0, 5.0)]
+    assert chain.middle(taken).run.seconds == 3.0
+    assert chain.middle(taken[:1]).all_s == ()
+    table = scores.seconds_table({(Name.KAPP, NEAR): [chain.middle(taken)]}, 0.0)
+    assert "| 3.00 (1.00 to 5.00) |" in table
+    failed = [*taken, _measured(Step.CHANGED, 2.0, code=1)]
+    assert chain.middle(failed) is failed[-1]
 
 
 def test_a_verdict_is_compared_as_whole_commands_and_an_absent_peer_leaves_its_cells_empty() -> None:
