@@ -33,6 +33,7 @@ CONNECT_S = 10.0
 NONSENSE = 3  # times that an answer that is none is asked for again
 OPENS_S = 10.0  # until the head of a stream
 READ_S = 60.0  # the API server itself gives up on a request after 60 s
+OVERSLEPT_S = 1.0  # so much later than its time-out nobody who is awake is told of it
 _NEVER = urllib3.Retry.from_int(False, redirect=False)  # retries are ours
 
 
@@ -101,7 +102,7 @@ class Http:
         parallelism: int = 16,
     ) -> None:
         self.connection = connection
-        self._sending = Sending()
+        self._sending = Sending(monotonic)
         self._pool, self._root = pool_of(connection, self._sending, Ahead(parallelism))
         self.retrier = Retrier(sleep=sleep, monotonic=monotonic, stopped=stopped)
         self._pace = Pace(parallelism, monotonic)
@@ -254,11 +255,19 @@ class Http:
         """What becomes of a call that got no answer."""
         error = self.unreachable(call.what, exc)
         error.__cause__ = exc
-        if is_definite(exc):
+        if isinstance(_root(exc), ssl.SSLCertVerificationError):
             return error
-        if call.idempotent or was_not_sent(exc):
+        if was_not_sent(exc) or (call.idempotent and not self._is_used_up(call, exc)):
             return Again(error)
-        return _in_doubt(error)
+        return error if call.idempotent else _in_doubt(error)
+
+    def _is_used_up(self, call: Call, exc: Exception) -> bool:
+        """Whether all patience was used up on an answer that did not come. Not where its time passed while
+        nobody here could take it, as the process was stopped, or its machine: what the server made of the
+        request may be gone by now, connection and all."""
+        if not isinstance(exc, http_errors.ReadTimeoutError):
+            return False
+        return self._sending.ago_s <= call.read_s + OVERSLEPT_S
 
     def _refusal(self, call: Call, answer: Answer) -> Exception:
         """What becomes of a call that was answered with an error."""
@@ -320,13 +329,6 @@ def explain(error: Exception) -> tuple[str, str]:
         if isinstance(error, kind) or isinstance(cause, kind):
             return reason, hint
     return f"broke off: {clean(str(cause), 160) or type(cause).__name__}", "try again"
-
-
-def is_definite(error: Exception) -> bool:
-    """Whether trying again is pointless: an untrusted certificate, or all patience used up already."""
-    if isinstance(error, http_errors.ReadTimeoutError):
-        return True
-    return isinstance(_root(error), ssl.SSLCertVerificationError)
 
 
 def was_not_sent(error: Exception) -> bool:

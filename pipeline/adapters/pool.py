@@ -28,9 +28,18 @@ def nothing() -> None:
 
 
 class Sending(threading.local):
-    """What this thread has to ask before what it sends next."""
+    """What this thread has to ask before what it sends next, and when it last sent something."""
 
     fence: Callable[[], None] = staticmethod(nothing)
+    sent = float("inf")
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.monotonic = monotonic
+
+    @property
+    def ago_s(self) -> float:
+        """Seconds since then."""
+        return self.monotonic() - self.sent
 
 
 class Ahead:
@@ -103,17 +112,25 @@ def pool_of(
 def _asking(kind: type[Any], sending: Sending, ahead: Ahead) -> type[Any]:
     """Connections that ask right before they hand bytes to the network, of the head and of the body: to wait
     for a free one, to connect and to put a request together takes time in which a lock may be lost, the more
-    so as threads wait for each other. A request that comes without its body the server refuses."""
+    so as threads wait for each other. A request that comes without its body the server refuses.
+
+    A TLS handshake whose time is over is told as what it is, a connection that was not made: urllib3 takes it
+    for a request that was not answered. It is what a process finds that was stopped in the middle of one.
+    """
 
     def connect(self: Any) -> None:
         started = time.monotonic()
-        kind.connect(self)
+        try:
+            kind.connect(self)
+        except TimeoutError as error:
+            raise http_errors.ConnectTimeoutError(self, "the handshake took too long") from error
         ahead.opened(time.monotonic() - started)
 
     def send(self: Any, data: Any) -> None:
         if self.is_closed:
             self.connect()
         sending.fence()
+        sending.sent = sending.monotonic()
         kind.send(self, data)
 
     def is_connected(self: Any) -> bool:

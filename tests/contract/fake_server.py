@@ -20,13 +20,16 @@ from pipeline.adapters.connection import Connection
 
 @dataclass
 class Reply:
-    """One answer. ``reset`` drops the connection instead; ``cut`` does so after the body."""
+    """One answer. ``reset`` drops the connection instead; ``cut`` does so after the body; ``silent`` never
+    sends anything. ``meanwhile`` is what happens before."""
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     reset: bool = False
     cut: bool = False
+    silent: bool = False
+    meanwhile: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Script:
         self.replies: list[Reply] = []
         self.requests: list[Request] = []
         self.server = ""
+        self.ended = threading.Event()
 
     def says(self, *replies: Reply) -> None:
         self.replies = list(replies)
@@ -90,6 +94,7 @@ def serving() -> Iterator[Script]:
     try:
         yield script
     finally:
+        script.ended.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -122,7 +127,10 @@ def _handler(script: Script) -> type[BaseHTTPRequestHandler]:
             body = json.loads(text) if text else None
             script.requests.append(Request(self.command, self.path, dict(self.headers), body))
             reply = script.next()
-            if reply.reset:
+            reply.meanwhile()
+            if reply.silent:
+                script.ended.wait()
+            if reply.reset or reply.silent:
                 self._drop()
             else:
                 self._send(reply)

@@ -8,6 +8,7 @@ import pytest
 import urllib3
 
 from pipeline.adapters.cluster import KubeCluster
+from pipeline.adapters.http import Call
 from pipeline.core.kinds import builtin
 from pipeline.model.errors import ApiError, InterruptedRunError, UnreachableError
 from pipeline.model.objects import Object, ObjectRef
@@ -146,6 +147,63 @@ def test_a_write_is_not_repeated_once_the_lock_is_lost(kube: KubeCluster, script
     assert len(script.requests) == 1
     kube.fence(None)
     kube.apply(POD)
+
+
+ASLEEP_S = 100.0
+ASK = Call(method="GET", path="/version", what="ask", idempotent=True, read_s=0.2)
+
+
+def asleep(clock: FakeClock) -> Reply:
+    """Nothing comes, and when somebody looks again much more time has gone by than it might take."""
+    return Reply(silent=True, meanwhile=lambda: clock.sleep(ASLEEP_S))
+
+
+def test_what_was_overslept_is_asked_again(kube: KubeCluster, script: Script, clock: FakeClock) -> None:
+    for call in (ASK, replace(ASK, method="PATCH", body=POD)):
+        script.requests.clear()
+        script.says(asleep(clock), Reply(body=POD))
+        assert kube.http.json(call) == POD
+        assert len(script.requests) == 2
+
+
+def test_what_is_overslept_again_and_again_comes_to_an_end(
+    kube: KubeCluster, script: Script, clock: FakeClock
+) -> None:
+    script.says(asleep(clock))
+    with pytest.raises(UnreachableError, match="did not answer in time"):
+        kube.http.json(ASK)
+    assert len(script.requests) == 2
+
+
+def test_a_server_that_does_not_answer_is_not_asked_again(kube: KubeCluster, script: Script) -> None:
+    script.says(Reply(silent=True), Reply(body=POD))
+    with pytest.raises(UnreachableError, match="did not answer in time"):
+        kube.http.json(ASK)
+    assert len(script.requests) == 1
+
+
+def test_an_overslept_write_whose_fate_is_unknown_is_not_repeated(
+    kube: KubeCluster, script: Script, clock: FakeClock
+) -> None:
+    script.says(asleep(clock), Reply(body=POD))
+    with pytest.raises(UnreachableError, match="whether it was done is not known"):
+        kube.http.json(replace(ASK, method="POST", body=POD, idempotent=False))
+    assert len(script.requests) == 1
+
+
+def test_an_overslept_write_is_not_repeated_once_the_lock_is_lost(
+    kube: KubeCluster, script: Script, clock: FakeClock
+) -> None:
+    script.says(asleep(clock), Reply(body=POD))
+
+    def check() -> None:
+        if clock.slept:
+            _lost()
+
+    kube.fence(check)
+    with pytest.raises(InterruptedRunError):
+        kube.http.json(replace(ASK, method="PATCH", body=POD, fenced=True))
+    assert len(script.requests) == 1
 
 
 STUMBLES = pytest.mark.parametrize("stumble", [RESET, status(503), status(500, "InternalError")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import tempfile
 import threading
@@ -15,6 +16,7 @@ import urllib3
 
 from pipeline.adapters.connection import Connection
 from pipeline.adapters.endpoint import Endpoint, open_pool
+from pipeline.adapters.http import was_not_sent
 from pipeline.adapters.pool import FAR_S, Ahead, Sending, pool_of
 from tests.certificates import self_signed
 
@@ -113,3 +115,13 @@ def test_what_cannot_be_opened_is_left_to_whoever_needs_it() -> None:
 
     with pytest.raises(urllib3.exceptions.HTTPError, match="refused"):
         pool.request("GET", "/", retries=False)
+
+
+def test_a_handshake_that_takes_too_long_is_a_connection_that_was_not_made() -> None:
+    """Not a request that nobody answered: none was sent, and so it may be sent again."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        pool = pool_to(Endpoint(server=f"https://127.0.0.1:{silent.getsockname()[1]}"), Ahead(COUNT))
+        with pytest.raises(urllib3.exceptions.ConnectTimeoutError) as caught:
+            pool.request("GET", "/", retries=False, timeout=urllib3.Timeout(connect=0.2, read=20))
+
+    assert was_not_sent(caught.value)
