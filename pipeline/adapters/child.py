@@ -157,8 +157,9 @@ def _limit(pid: int, limits: Limits) -> None:
 def _converse(
     process: subprocess.Popen[bytes], name: str, limits: Limits, stopped: Callable[[], bool]
 ) -> Ended:
-    """Read both pipes to their ends, and wait."""
-    deadline = time.monotonic() + limits.seconds
+    """Read both pipes to their ends, and wait. Time in which this process itself was stopped is none: the
+    program may have waited for us to read."""
+    left = limits.seconds
     output, errors = bytearray(), bytearray()
     with selectors.DefaultSelector() as selector:
         for pipe, into in ((process.stdout, output), (process.stderr, errors)):
@@ -167,19 +168,21 @@ def _converse(
         while selector.get_map():
             if stopped():
                 raise InterruptedRunError(f"run {name}: stopped")
-            if time.monotonic() >= deadline:
+            if left <= 0:
                 raise InvalidError(f"run {name}: no end after {limits.seconds:g} s")
-            for key, _ in selector.select(_POLL_S):
+            turn = time.monotonic()
+            for key, _ in selector.select(min(left, _POLL_S)):
                 pipe_: IO[bytes] = key.fileobj  # type: ignore[assignment]  # as registered
                 chunk = os.read(pipe_.fileno(), 1 << 16)
                 if not chunk:
                     selector.unregister(pipe_)
                 elif key.data is output or len(errors) < _ERRORS_BYTES:
                     key.data.extend(chunk)
+            left -= min(time.monotonic() - turn, 2 * _POLL_S)
             if len(output) > limits.output_bytes:
                 raise InvalidError(f"run {name}: more than {limits.output_bytes // MIB} MiB of output")
     try:
-        code = process.wait(max(0.0, deadline - time.monotonic()))
+        code = process.wait(max(0.0, left))
     except subprocess.TimeoutExpired as error:
         raise InvalidError(f"run {name}: no end after {limits.seconds:g} s") from error
     return Ended(code, bytes(output), errors.decode(errors="replace"))

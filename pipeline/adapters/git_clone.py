@@ -155,7 +155,5 @@ class Clone:
         try:
             by_id(self._git, sorted(ids), self._stopped, *options, settings=_NOOP if partial else ())
         except (InvalidError, UnreachableError) as error:
-            if self._stopped():
-                raise
             return error
         return None

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from pipeline.core.redaction import scrub
-from pipeline.model.errors import InvalidError, UnreachableError
+from pipeline.model.errors import InterruptedRunError, InvalidError, UnreachableError
 
 TIMEOUT_S = 120.0
 """For one call. A tree of 100,000 files is listed in well under a second; slow disks are not that slow."""
@@ -51,6 +51,10 @@ Settings = Sequence[tuple[str, str]]
 """(key, value) of git's configuration; the last of a key wins."""
 
 _STOP_POLL_S = 0.2
+_AGAIN = "run the same command again"
+
+_ENDED_WITH_US = (-signal.SIGINT, -signal.SIGTERM)
+"""A terminal's Ctrl-C, and who ends a whole process group, reach git as well as us."""
 
 _SILENT = {"GIT_ALLOW_PROTOCOL": "none"}
 """Calls that only read talk to nobody, whatever the clone's configuration says."""
@@ -100,6 +104,7 @@ class Git:
 
         Raises:
             UnreachableError: git is missing, hangs, answers without end or with another code.
+            InterruptedRunError: ``stopped`` became true, or a signal ended git.
         """
         return self._run(arguments, stdin, accept, _all)
 
@@ -124,10 +129,13 @@ class Git:
             errors.seek(0)
             told = errors.read(4096).decode(errors="replace")
         if late:
-            why = "stopped" if self._stopped and self._stopped() else f"no end after {self._timeout_s:g} s"
-            raise UnreachableError(f"run git {arguments[0]}: {why}")
+            if self._stopped and self._stopped():
+                raise InterruptedRunError(f"run git {arguments[0]}: stopped", hint=_AGAIN)
+            raise UnreachableError(f"run git {arguments[0]}: no end after {self._timeout_s:g} s")
         if more:
             raise UnreachableError(f"run git {arguments[0]}: more than {STDOUT_BYTES} bytes of output")
+        if process.returncode in _ENDED_WITH_US:
+            raise InterruptedRunError(f"run git {arguments[0]}: ended by a signal", hint=_AGAIN)
         # Where git refuses to open the repository, no exit code of the command means anything.
         if process.returncode not in accept or _FOREIGN in told or _BROKEN in told:
             raise _failed(arguments[0], process.returncode, told)
@@ -187,13 +195,11 @@ class Git:
         return taken, late.is_set(), more
 
     def _wait(self, ended: threading.Event) -> bool:
-        """Whether git ended by itself: in time, and before it was to stop."""
-        stopped = self._stopped
-        if stopped is None:
-            return ended.wait(self._timeout_s)
+        """Whether git ended by itself: in time, and before it was to stop. Time in which this process itself
+        was stopped is none: git may have ended long ago, or wait for us to read."""
         left = self._timeout_s
-        while left > 0 and not stopped():
-            if ended.wait(_STOP_POLL_S):
+        while left > 0 and not (self._stopped and self._stopped()):
+            if ended.wait(min(left, _STOP_POLL_S)):
                 return True
             left -= _STOP_POLL_S
         return ended.is_set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.live import until
 from tests.e2e.manifests import SETTINGS
 from tests.e2e.workspace import Workspace
 from tests.git_host import GitHost
@@ -207,3 +209,20 @@ def test_an_environment_that_is_deleted_in_git_is_told_until_its_cluster_is_tidy
         shop.kubectl(*arguments)
     assert shop.get("configmaps", "settings", namespace) is None
     assert gone("-e", "qa")["affected"] is False
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_signal_while_the_git_host_is_waited_for_is_an_interruption(
+    shop: Workspace, host: GitHost, tmp_path: Path, signum: signal.Signals
+) -> None:
+    """What has run is the host's to give: nothing was deployed without knowing it."""
+    shop.deployed()
+    pushed(shop, "two")
+    job = checkout(shop, host, tmp_path)
+    host.hang, asked = True, host.asked
+    process = job.start("-o", "json", "deploy", "-e", "dev")
+    until(lambda: host.asked > asked, "for git to ask its host")
+    process.send_signal(signum)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 50, output + errors
+    assert shop.get("configmaps", "settings")["data"] == {"greeting": "one"}

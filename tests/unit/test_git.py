@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 
 from pipeline.adapters import git_command
 from pipeline.adapters.git import GitRepository
-from pipeline.model.errors import InvalidError, PipelineError, UnreachableError
+from pipeline.model.errors import InterruptedRunError, InvalidError, PipelineError, UnreachableError
 from pipeline.ports import Repository
 
 ZEROS = "0" * 40
@@ -517,6 +519,43 @@ def test_git_that_hangs_is_stopped(folder: Path, tmp_path: Path, monkeypatch: py
     repository = GitRepository(folder, timeout_s=0.2)
     with pytest.raises(UnreachableError, match=r"no end after 0\.2 s"):
         repository.branch()
+
+
+@pytest.mark.parametrize("signum", ["INT", "TERM"])
+def test_a_signal_that_ends_git_as_well_is_an_interruption(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signum: str
+) -> None:
+    """As Ctrl-C in a terminal does, which is no trouble with git."""
+    fake_git(tmp_path, monkeypatch, f"kill -{signum} $$")
+    repository = GitRepository(folder)
+    with pytest.raises(InterruptedRunError, match="ended by a signal"):
+        repository.branch()
+
+
+ASKS = """\
+import sys
+from pipeline.adapters.git import GitRepository
+repository = GitRepository(sys.argv[1], timeout_s=1.0)
+print(repository.branch())
+"""
+
+
+def test_git_that_ended_while_we_were_stopped_has_not_been_too_slow(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, end = tmp_path / "asked", tmp_path / "end"
+    slow = f"touch {asked}; while [ ! -e {end} ]; do sleep 0.02; done; echo main"
+    fake_git(tmp_path, monkeypatch, slow)
+    with subprocess.Popen([sys.executable, "-c", ASKS, str(folder)], stdout=subprocess.PIPE) as ours:
+        while not asked.exists():
+            assert ours.poll() is None
+            time.sleep(0.02)
+        ours.send_signal(signal.SIGSTOP)
+        end.touch()
+        time.sleep(1.5)  # longer than git may take
+        ours.send_signal(signal.SIGCONT)
+        output, _ = ours.communicate(timeout=20)
+    assert (ours.returncode, output) == (0, b"main\n")
 
 
 def test_output_without_end_is_cut(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 from pipeline.adapters import git_clone
 from pipeline.adapters.git import GitRepository
 from pipeline.adapters.git_fetch import _token_of_job  # what goes to a host must not depend on its answer
-from pipeline.model.errors import InvalidError, UnreachableError
+from pipeline.model.errors import InterruptedRunError, InvalidError, UnreachableError
 from tests.git_host import GitHost
 from tests.unit.git_shop import MANIFESTS, WEB, changes, config_map, names, shop, web, workspace, write
 from tests.unit.test_git import commit_all, run_git
@@ -208,7 +208,7 @@ def test_a_signal_ends_the_fetch_and_the_run_rather_than_deploying_everything(
     host.hang = True
     asked = host.asked
     started = time.monotonic()
-    with pytest.raises(UnreachableError, match="stopped"):
+    with pytest.raises(InterruptedRunError, match="stopped"):
         GitRepository(clone, stopped=lambda: host.asked > asked).obtain(first)
     assert time.monotonic() - started < SOON_S
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.adapters import git_command
 from pipeline.adapters.git import GitRepository
-from pipeline.model.errors import InvalidError, UnreachableError
+from pipeline.model.errors import InterruptedRunError, InvalidError, UnreachableError
 from tests.git_host import GitHost
 from tests.unit.test_git import commit, run_git
 
@@ -184,7 +184,7 @@ def test_a_host_that_hangs_is_left_as_soon_as_we_are_to_stop(clone: Path, host: 
     host.hang = True
     asked = host.asked
     started = time.monotonic()
-    with pytest.raises(UnreachableError, match="stopped"):
+    with pytest.raises(InterruptedRunError, match="stopped"):
         GitRepository(clone).latest("main", lambda: host.asked > asked)
     assert time.monotonic() - started < SOON_S
 
@@ -202,7 +202,7 @@ def test_no_helper_stays_behind_when_a_fetch_is_stopped(clone: Path, tmp_path: P
     slow = script(tmp_path / "slow", tmp_path / "marker", f"echo $$ > {pid_file}; exec sleep 60")
     run_git(clone, "config", "--global", "core.sshCommand", str(slow))
     run_git(clone, "config", "remote.origin.url", "git@example.invalid:shop.git")
-    with pytest.raises(UnreachableError, match="stopped"):
+    with pytest.raises(InterruptedRunError, match="stopped"):
         GitRepository(clone).latest("main", lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
     pid = int(pid_file.read_text())
     until_gone(pid)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -69,6 +71,28 @@ def test_a_program_that_does_not_end_is_ended_with_its_children(tmp_path: Path) 
     pid = int((tmp_path / "pid").read_text())
     # It is killed; a processor may not have come to it yet.
     assert any(is_gone(pid) or time.sleep(0.05) for _ in range(400))
+
+
+RUNS = """\
+import sys
+from pathlib import Path
+from pipeline.adapters.child import Limits, run
+script = ": > asked; while [ ! -e end ]; do /bin/sleep 0.02; done; echo done"
+print(run(["/bin/sh", "-c", script], folder=Path(sys.argv[1]), limits=Limits(seconds=1.0)).output)
+"""
+
+
+def test_a_program_that_ended_while_we_were_stopped_has_not_been_too_slow(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", RUNS, str(tmp_path)], stdout=subprocess.PIPE) as ours:
+        while not (tmp_path / "asked").exists():
+            assert ours.poll() is None
+            time.sleep(0.02)
+        ours.send_signal(signal.SIGSTOP)
+        (tmp_path / "end").touch()
+        time.sleep(1.5)  # longer than it may take
+        ours.send_signal(signal.SIGCONT)
+        output, _ = ours.communicate(timeout=20)
+    assert (ours.returncode, output) == (0, b"b'done\\n'\n")
 
 
 def test_a_program_that_closes_its_output_and_stays_is_ended_too(tmp_path: Path) -> None:
