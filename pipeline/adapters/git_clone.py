@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from functools import cached_property
 
 from pipeline.adapters.git_command import Git, object_id
-from pipeline.model.errors import InvalidError, PipelineError, UnreachableError
+from pipeline.model.errors import InterruptedRunError, InvalidError, PipelineError, UnreachableError
 
 _STEPS = (50, 500, 5000)
 """Commits by which a shallow history is deepened, until it is known whether one contains the other."""
@@ -155,5 +155,7 @@ class Clone:
         try:
             by_id(self._git, sorted(ids), self._stopped, *options, settings=_NOOP if partial else ())
         except (InvalidError, UnreachableError) as error:
+            if self._stopped():
+                raise InterruptedRunError(error.message, hint=error.hint) from error
             return error
         return None

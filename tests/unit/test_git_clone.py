@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.adapters import git_clone
+from pipeline.adapters import git_clone, git_fetch
 from pipeline.adapters.git import GitRepository
 from pipeline.adapters.git_fetch import _token_of_job  # what goes to a host must not depend on its answer
 from pipeline.model.errors import InterruptedRunError, InvalidError, UnreachableError
@@ -211,6 +211,22 @@ def test_a_signal_ends_the_fetch_and_the_run_rather_than_deploying_everything(
     with pytest.raises(InterruptedRunError, match="stopped"):
         GitRepository(clone, stopped=lambda: host.asked > asked).obtain(first)
     assert time.monotonic() - started < SOON_S
+
+
+def test_a_fetch_that_fails_as_a_signal_comes_is_no_reason_to_go_on_without(
+    tmp_path: Path, host: GitHost, origin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = push(origin)
+    later(origin, 1)
+    clone = cloned(tmp_path, host, "--depth=1")
+
+    def away(*_: object, **__: object) -> None:
+        raise UnreachableError("the host went away")
+
+    monkeypatch.setattr(git_fetch, "by_id", away)
+    assert "went away" in GitRepository(clone).obtain(first)
+    with pytest.raises(InterruptedRunError, match="went away"):
+        GitRepository(clone, stopped=lambda: True).obtain(first)
 
 
 # --- which of two commits is older
