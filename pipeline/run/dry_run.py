@@ -18,6 +18,7 @@ from pipeline.model.errors import ApiError, Problem
 from pipeline.model.objects import FieldPath, Manifest, Object, ObjectRef, digest, get_path
 from pipeline.model.status import CauseCode
 from pipeline.ports import Tried
+from pipeline.run.asked import Once
 from pipeline.run.parallel import in_parallel
 from pipeline.run.session import Session
 
@@ -29,7 +30,7 @@ SUBSTITUTE = "default"
 """The namespace in which objects are tried whose own does not exist yet: every cluster has it."""
 
 _TRIAL = "dry-run-"
-_TRIAL_NAME = re.compile(_TRIAL + "[0-9a-f]{12}")
+_TRIAL_NAME = re.compile(_TRIAL + "[0-9a-f]{32}")
 """What an object is called that is tried beside the one whose name it will have."""
 
 _RULES = "; its CEL rules are not evaluated"
@@ -52,6 +53,7 @@ class DryRunner:
     ) -> None:
         self._as_if_absent = as_if_absent
         self._session = session
+        self._elsewhere_once = Once()
         self._live = live
         self._unsure = unsure
         self._new_namespaces = {
@@ -163,9 +165,14 @@ class DryRunner:
         )
 
     def _elsewhere(self, desired: Desired) -> DryRun:
-        """Verify in a namespace that exists, under a name that does not."""
+        """Verify in a namespace that exists, under a name that does not. There, objects that differ by
+        nothing but name and namespace are the same question, which is asked once."""
+        body = _renamed(desired.body, SUBSTITUTE)
+        question = body["metadata"]["name"]
         try:
-            tried = self._session.cluster.try_apply(_renamed(desired.body, SUBSTITUTE))
+            warnings = self._elsewhere_once.ask(
+                question, lambda: self._session.cluster.try_apply(body).warnings
+            )
         except ApiError as error:
             if error.status == 403:
                 # What may not be there, by right or by policy, may be right where it belongs.
@@ -173,7 +180,7 @@ class DryRunner:
                 return DryRun(note=note, warnings=_of_policy(error))
             return self._refused(desired, error, None)
         note = "verified in another namespace: its own is created by this plan"
-        return DryRun(note=note, warnings=tried.warnings)
+        return DryRun(note=note, warnings=warnings)
 
     # --- refusals
 
@@ -291,11 +298,13 @@ class DryRunner:
 
 
 def _renamed(body: Object, namespace: str) -> Object:
-    """The object under a name that nobody has."""
-    meta = {**body["metadata"], "name": f"{_TRIAL}{digest(body)[7:19]}"}
-    if namespace:
-        meta["namespace"] = namespace
-    return {**body, "metadata": meta}
+    """The object in that namespace, under a name that nobody has, and that tells what it is."""
+    meta = {**body["metadata"], "name": "", "namespace": namespace}
+    if not namespace:
+        del meta["namespace"]
+    renamed = {**body, "metadata": meta}
+    meta["name"] = f"{_TRIAL}{digest(renamed)[7:39]}"
+    return renamed
 
 
 def without_new(body: Object, needed: Sequence[Reference]) -> tuple[Object, list[str]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.audit import Audit
 from tests.e2e.conftest import MakeRepo
 from tests.e2e.live import line_of, until
 from tests.e2e.refusal import refused
@@ -298,6 +299,41 @@ def test_what_rests_on_what_the_plan_creates_is_marked(make_repo: MakeRepo) -> N
         "thing": "verified against the schema, not by the server: its kind is created by this plan",
         "bare": "verified without ServiceAccount/account: created by this plan",
     }
+
+
+TENANTS = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: $TENANT}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: good, namespace: $TENANT}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: bad, namespace: $TENANT}
+spec: {selector: {app: web}, ports: [{port: 80}], sessionAffinity: Sometimes}
+"""
+
+
+def test_what_many_new_namespaces_have_alike_is_asked_once_and_told_of_each(
+    make_repo: MakeRepo, audit: Audit
+) -> None:
+    witness = audit.watch(make_repo(create=True))
+    repo = witness.repo
+    repo.environment("allow: {clusterScoped: [Namespace], namespaces: ['*']}")
+    for tenant in ("$NS-a", "$NS-b", "$NS-c"):
+        repo.manifest(f"{tenant[-1]}.yaml", TENANTS.replace("$TENANT", tenant))
+    repo.commit()
+    result = witness.run(*PLAN)
+    assert result.code == 21
+    problems = result.document["problems"]
+    told = {(p["file"].rpartition("/")[2], p["line"]) for p in problems}
+    assert told == {(name, line_of(TENANTS, "Sometimes")) for name in ("a.yaml", "b.yaml", "c.yaml")}
+    assert all("/bad: " in p["message"] and "dry-run" not in p["message"] for p in problems)
+    assert len([r for r in witness.requests if r.is_dry_run and r.resource == "services"]) == 2
 
 
 # --- what will not do well though the server takes it
