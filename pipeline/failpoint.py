@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -100,7 +101,7 @@ class _Armed:
             return
         if self.action in _SIGNALS:
             _say(point)  # who is killed can tell nobody afterwards that it came by
-            os.kill(os.getpid(), _SIGNALS[self.action])
+            _signal_self(_SIGNALS[self.action])
         elif self.action == "sleep":
             time.sleep(self.seconds)
         elif self.action == "say":
@@ -112,6 +113,15 @@ class _Armed:
 
     def _is_due(self) -> bool:
         return self.action == "say" or next(self.passings) == self.nth
+
+
+def _signal_self(signum: signal.Signals) -> None:
+    """A stop is for this thread first, with which the others stop: to take one that is for the process, Linux
+    wakes the main thread, and until that has a processor this one goes on past its point."""
+    if signum is signal.SIGSTOP:
+        signal.pthread_kill(threading.get_ident(), signum)
+    else:
+        os.kill(os.getpid(), signum)
 
 
 def _say(point: Point) -> None:

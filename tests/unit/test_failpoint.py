@@ -3,7 +3,9 @@
 import os
 import re
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,8 +28,13 @@ def _disarmed() -> Iterator[None]:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The signals that this process would have sent to itself."""
     found: list[int] = []
-    monkeypatch.setattr(os, "kill", lambda pid, signum: found.append(signum))
+    instead_of_signals(monkeypatch, found.append)
     return found
+
+
+def instead_of_signals(monkeypatch: pytest.MonkeyPatch, take: Callable[[int], None]) -> None:
+    monkeypatch.setattr(os, "kill", lambda pid, signum: take(signum))
+    monkeypatch.setattr(signal, "pthread_kill", lambda thread, signum: take(signum))
 
 
 def test_nothing_happens_where_nothing_is_asked_for(sent: list[int]) -> None:
@@ -55,12 +62,38 @@ def test_it_says_so_before_the_signal(
     action: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(os, "kill", lambda pid, signum: said.append(capfd.readouterr().err))
+    instead_of_signals(monkeypatch, lambda signum: said.append(capfd.readouterr().err))
     arm(f"apply-pre:{action}:2")
     for _ in range(3):
         passing(Point.APPLY_PRE)
     assert said == ["failpoint apply-pre\n"]
     assert capfd.readouterr().err == ""
+
+
+PAST = """\
+import os, threading
+from pipeline.failpoint import Point, arm, passing
+arm("apply-pre:stop")
+def turn():
+    passing(Point.APPLY_PRE)
+    os.write(1, b"past")
+thread = threading.Thread(target=turn)
+thread.start()
+thread.join()
+"""
+
+
+def test_the_thread_that_stops_the_process_is_not_past_its_point() -> None:
+    """It would be, most times, if the signal were for the process: another thread takes it."""
+    for _ in range(5):
+        with subprocess.Popen([sys.executable, "-c", PAST], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+            os.set_blocking(process.stdout.fileno(), False)
+            early = process.stdout.read()
+            process.send_signal(signal.SIGCONT)
+            os.set_blocking(process.stdout.fileno(), True)
+            assert (early, process.stdout.read()) == (None, b"past")
 
 
 def test_where_nobody_listens_it_acts_all_the_same(sent: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
