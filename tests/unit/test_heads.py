@@ -77,7 +77,8 @@ class Pieces(io.RawIOBase):
 
 def read(kind: type[HTTPResponse], data: bytes, *, method: str = "GET", piece: int = 1 << 16) -> Any:
     """All that a response tells of these bytes, or the error."""
-    response: Any = kind(Wire(data, piece), method=method)  # type: ignore[arg-type]
+    wire: Any = Wire(data, piece)
+    response: Any = kind(wire, method=method)
     try:
         response.begin()
         told = [
